@@ -1,0 +1,373 @@
+//! The typed client of the controller's API: what the CLI and the agents call it with.
+
+use crate::body::{
+    Artifact, DeployRequest, Heartbeat, JobView, JoinRequest, MachineView, Report, TaskView, Term,
+};
+use crate::{PROBLEM_JSON, Problem, paths};
+use bytes::Bytes;
+use cerebro_model::{
+    Deployment, DeploymentId, Digest, Event, InstanceId, Job, JobName, JobRecord, MachineDesired,
+    MachineId, Recipe, RecipeName,
+};
+use futures::{Stream, StreamExt};
+use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header};
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// How long an answer may take that waits for nothing.
+const ANSWER: Duration = Duration::from_secs(15);
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The controller answered that it would not.
+    #[error("{0}")]
+    Refused(Problem),
+    /// No answer came.
+    #[error(
+        "no answer from the cluster sitter at {base}: is it running, and is the address right?"
+    )]
+    Unreachable {
+        /// The base URL.
+        base: String,
+        /// What the connection met with.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// An answer came that is none of the controller's.
+    #[error("{base} answered something that no cluster sitter says: {what}")]
+    Strange {
+        /// The base URL.
+        base: String,
+        /// What it was.
+        what: String,
+    },
+}
+
+impl ClientError {
+    /// The status with which the controller refused, if it did.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused(problem) => Some(problem.status),
+            _ => None,
+        }
+    }
+}
+
+/// A client of one controller.
+#[derive(Debug, Clone)]
+pub struct Client {
+    base: String,
+    http: reqwest::Client,
+}
+
+/// Answers line by line, as they come.
+pub type Lines = futures::stream::BoxStream<'static, Result<String, ClientError>>;
+/// Events, as they come.
+pub type EventStream = futures::stream::BoxStream<'static, Result<Event, ClientError>>;
+
+impl Client {
+    /// A client of the controller at `base`, such as `http://127.0.0.1:30000`.
+    pub fn new(base: impl Into<String>) -> Result<Self, ClientError> {
+        let base = base.into().trim_end_matches('/').to_owned();
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .tcp_nodelay(true)
+            .build()
+            .map_err(|source| ClientError::Unreachable { base: base.clone(), source })?;
+        Ok(Self { base, http })
+    }
+
+    /// The base URL.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Whether the controller answers.
+    pub async fn healthz(&self) -> Result<(), ClientError> {
+        self.send(self.ask(Method::GET, paths::HEALTHZ)).await.map(drop)
+    }
+
+    /// Uploads a component under a name.
+    pub async fn put_recipe(
+        &self,
+        name: &RecipeName,
+        component: Vec<u8>,
+    ) -> Result<Recipe, ClientError> {
+        let request = self.ask(Method::PUT, &paths::recipe(name)).timeout(Duration::from_secs(120));
+        self.json(request.header(header::CONTENT_TYPE, "application/wasm").body(component)).await
+    }
+
+    /// Every uploaded component.
+    pub async fn recipes(&self) -> Result<Vec<Recipe>, ClientError> {
+        self.json(self.ask(Method::GET, paths::RECIPES)).await
+    }
+
+    /// One component.
+    pub async fn recipe(&self, name: &RecipeName) -> Result<Recipe, ClientError> {
+        self.json(self.ask(Method::GET, &paths::recipe(name))).await
+    }
+
+    /// Uploads an artifact.
+    pub async fn post_artifact(&self, bytes: impl Into<Body>) -> Result<Artifact, ClientError> {
+        let request = self.ask(Method::POST, paths::ARTIFACTS).timeout(Duration::from_secs(600));
+        self.json(request.header(header::CONTENT_TYPE, "application/octet-stream").body(bytes))
+            .await
+    }
+
+    /// The bytes of a component or artifact, piece by piece.
+    pub async fn blob(
+        &self,
+        digest: &Digest,
+    ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + use<>, ClientError> {
+        let request = self.ask(Method::GET, &paths::blob(digest)).timeout(Duration::from_secs(600));
+        let base = self.base.clone();
+        let unreachable = move |source| ClientError::Unreachable { base: base.clone(), source };
+        Ok(self.send(request).await?.bytes_stream().map(move |piece| piece.map_err(&unreachable)))
+    }
+
+    /// Every job.
+    pub async fn jobs(&self) -> Result<Vec<JobView>, ClientError> {
+        self.json(self.ask(Method::GET, paths::JOBS)).await
+    }
+
+    /// One job.
+    pub async fn job(&self, name: &JobName) -> Result<JobView, ClientError> {
+        self.json(self.ask(Method::GET, &paths::job(name))).await
+    }
+
+    /// Defines a job; `revision` is the one that this change was made from, none for a new job.
+    pub async fn put_job(
+        &self,
+        job: &Job,
+        revision: Option<u64>,
+    ) -> Result<JobRecord, ClientError> {
+        let request = self.ask(Method::PUT, &paths::job(&job.dns_basename)).json(job);
+        self.json(match revision {
+            Some(revision) => request.header(header::IF_MATCH, format!("\"{revision}\"")),
+            None => request.header(header::IF_NONE_MATCH, "*"),
+        })
+        .await
+    }
+
+    /// Deletes a job and ends its instances.
+    pub async fn delete_job(&self, name: &JobName) -> Result<(), ClientError> {
+        self.send(self.ask(Method::DELETE, &paths::job(name))).await.map(drop)
+    }
+
+    /// Triggers a deployment.
+    pub async fn deploy(
+        &self,
+        job: &JobName,
+        request: &DeployRequest,
+    ) -> Result<Deployment, ClientError> {
+        self.json(self.ask(Method::POST, &paths::job_deployments(job)).json(request)).await
+    }
+
+    /// Every kept deployment, newest first.
+    pub async fn deployments(&self) -> Result<Vec<Deployment>, ClientError> {
+        self.json(self.ask(Method::GET, paths::DEPLOYMENTS)).await
+    }
+
+    /// One deployment.
+    pub async fn deployment(&self, id: &DeploymentId) -> Result<Deployment, ClientError> {
+        self.json(self.ask(Method::GET, &paths::deployment(id))).await
+    }
+
+    /// Every machine.
+    pub async fn machines(&self) -> Result<Vec<MachineView>, ClientError> {
+        self.json(self.ask(Method::GET, paths::MACHINES)).await
+    }
+
+    /// Ends a local machine, as a power cut would.
+    pub async fn kill_machine(&self, id: &MachineId) -> Result<(), ClientError> {
+        self.send(self.ask(Method::POST, &paths::machine_kill(id))).await.map(drop)
+    }
+
+    /// Every instance.
+    pub async fn tasks(&self) -> Result<Vec<TaskView>, ClientError> {
+        self.json(self.ask(Method::GET, paths::TASKS)).await
+    }
+
+    /// A task's log: its last `tail` lines, and with `follow` those to come.
+    pub async fn task_log(
+        &self,
+        id: &InstanceId,
+        stream: &str,
+        tail: usize,
+        follow: bool,
+    ) -> Result<Lines, ClientError> {
+        let path = paths::task_logs(id);
+        let request = self.http.get(format!("{}{path}", self.base));
+        let tail = tail.to_string();
+        let query = [
+            ("stream", stream),
+            ("tail", &tail),
+            ("follow", if follow { "true" } else { "false" }),
+        ];
+        Ok(self.lines(self.send(request.query(&query)).await?))
+    }
+
+    /// The latest `limit` events, oldest first.
+    pub async fn events(&self, limit: usize) -> Result<Vec<Event>, ClientError> {
+        self.json(self.ask(Method::GET, paths::EVENTS).query(&[("limit", limit)])).await
+    }
+
+    /// Events after number `after`, and those to come.
+    pub async fn follow_events(&self, after: u64) -> Result<EventStream, ClientError> {
+        self.event_stream(paths::EVENTS, after).await
+    }
+
+    /// A deployment's events from its start on; the stream ends with it.
+    pub async fn follow_deployment(
+        &self,
+        id: &DeploymentId,
+        after: u64,
+    ) -> Result<EventStream, ClientError> {
+        self.event_stream(&paths::deployment_events(id), after).await
+    }
+
+    /// From an agent: it is there.
+    pub async fn join(&self, id: &MachineId, request: &JoinRequest) -> Result<Term, ClientError> {
+        self.json(self.ask(Method::POST, &paths::machine_join(id)).json(request)).await
+    }
+
+    /// From an agent: it is still there.
+    pub async fn heartbeat(
+        &self,
+        id: &MachineId,
+        request: &Heartbeat,
+    ) -> Result<Term, ClientError> {
+        // One that is late is worth less than the next.
+        let patience = Duration::from_secs(2);
+        self.json(
+            self.ask(Method::POST, &paths::machine_heartbeat(id)).timeout(patience).json(request),
+        )
+        .await
+    }
+
+    /// From an agent: what should run, as soon as it is not what `seen` (term, index) was; the
+    /// same again after `wait`.
+    pub async fn desired(
+        &self,
+        id: &MachineId,
+        token: &str,
+        seen: Option<(u64, u64)>,
+        wait: Duration,
+    ) -> Result<MachineDesired, ClientError> {
+        let mut request = self
+            .ask(Method::GET, &paths::machine_desired(id))
+            .timeout(wait + ANSWER)
+            .bearer_auth(token)
+            .query(&[("wait", wait.as_secs())]);
+        if let Some((term, index)) = seen {
+            request = request.query(&[("term", term), ("index", index)]);
+        }
+        self.json(request).await
+    }
+
+    /// From an agent: how its instances are.
+    pub async fn report(&self, id: &MachineId, report: &Report) -> Result<Term, ClientError> {
+        self.json(self.ask(Method::POST, &paths::machine_report(id)).json(report)).await
+    }
+
+    fn ask(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base)).timeout(ANSWER)
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let unreachable = |source| ClientError::Unreachable { base: self.base.clone(), source };
+        let answer = request.send().await.map_err(unreachable)?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status();
+        let is_problem =
+            answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM_JSON);
+        let body = answer.bytes().await.map_err(unreachable)?;
+        match serde_json::from_slice(&body) {
+            Ok(problem) if is_problem => Err(ClientError::Refused(problem)),
+            _ => Err(self.strange(status, &body)),
+        }
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let answer = self.send(request).await?;
+        let status = answer.status();
+        let body = answer
+            .bytes()
+            .await
+            .map_err(|source| ClientError::Unreachable { base: self.base.clone(), source })?;
+        serde_json::from_slice(&body).map_err(|_| self.strange(status, &body))
+    }
+
+    fn strange(&self, status: StatusCode, body: &[u8]) -> ClientError {
+        let start = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
+        ClientError::Strange { base: self.base.clone(), what: format!("{status}: {start}") }
+    }
+
+    /// Splits an answer into lines, as they come; a line over 1 MiB is cut there.
+    fn lines(&self, answer: Response) -> Lines {
+        const LONGEST: usize = 1 << 20;
+        let base = self.base.clone();
+        let state = (answer.bytes_stream(), Vec::<u8>::new(), false);
+        futures::stream::unfold(state, move |(mut pieces, mut held, mut ended)| {
+            let base = base.clone();
+            async move {
+                loop {
+                    let newline = held.iter().position(|&b| b == b'\n');
+                    let cut = newline.or((held.len() > LONGEST).then_some(LONGEST));
+                    if let Some(at) = cut {
+                        let rest = held.split_off(at + usize::from(newline.is_some()));
+                        let mut line = std::mem::replace(&mut held, rest);
+                        line.truncate(at);
+                        return Some((
+                            Ok(String::from_utf8_lossy(&line).into_owned()),
+                            (pieces, held, ended),
+                        ));
+                    }
+                    if ended {
+                        let last = std::mem::take(&mut held);
+                        let line = String::from_utf8_lossy(&last).into_owned();
+                        return (!last.is_empty()).then_some((Ok(line), (pieces, held, ended)));
+                    }
+                    match pieces.next().await {
+                        Some(Ok(piece)) => held.extend_from_slice(&piece),
+                        Some(Err(source)) => {
+                            let error = ClientError::Unreachable { base, source };
+                            return Some((Err(error), (pieces, Vec::new(), true)));
+                        }
+                        None => ended = true,
+                    }
+                }
+            }
+        })
+        .boxed()
+    }
+
+    /// Server-sent events: each is one `data:` line of JSON here; the rest is for browsers.
+    async fn event_stream(&self, path: &str, after: u64) -> Result<EventStream, ClientError> {
+        let request = self
+            .http
+            .get(format!("{}{path}", self.base))
+            .header(header::ACCEPT, "text/event-stream")
+            .header("last-event-id", after);
+        let lines = self.lines(self.send(request).await?);
+        let base = self.base.clone();
+        let events = lines.filter_map(move |line| {
+            let event = match line {
+                Ok(line) => line.strip_prefix("data:").map(|data| {
+                    serde_json::from_str(data).map_err(|_| ClientError::Strange {
+                        base: base.clone(),
+                        what: data.trim().to_owned(),
+                    })
+                }),
+                Err(error) => Some(Err(error)),
+            };
+            async move { event }
+        });
+        Ok(events.boxed())
+    }
+}

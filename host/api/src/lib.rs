@@ -1,0 +1,21 @@
+//! The wire: what users, agents and the controller say to each other over HTTP.
+//!
+//! [`paths`] names every path once, [`body`] holds the bodies that are not `cerebro-model` types
+//! themselves, [`Problem`] is the one form of an error (RFC 9457), [`jobfile`] reads job files in
+//! their three formats, and [`Client`] is the typed client of the controller's API.
+
+pub mod body;
+mod client;
+pub mod jobfile;
+pub mod paths;
+mod problem;
+
+pub use client::{Client, ClientError, EventStream, Lines};
+pub use problem::{PROBLEM_JSON, Problem};
+
+/// The port that the cluster sitter listens on, as the original's did.
+pub const CLUSTER_PORT: u16 = 30_000;
+/// The port that a machine sitter listens on, as the original's did.
+pub const MACHINE_PORT: u16 = 40_000;
+/// The largest component or artifact that the cluster's store takes, in bytes.
+pub const MAX_UPLOAD: u64 = 256 << 20;

@@ -1,0 +1,87 @@
+//! Every path of the controller's and the agent's API, once.
+
+use cerebro_model::{DeploymentId, Digest, InstanceId, JobName, MachineId, RecipeName};
+
+/// Uploaded components: list; with a name: `PUT` to upload, `GET` to inspect.
+pub const RECIPES: &str = "/v1/recipes";
+/// Artifacts by digest: `POST` to upload.
+pub const ARTIFACTS: &str = "/v1/artifacts";
+/// Jobs.
+pub const JOBS: &str = "/v1/jobs";
+/// Deployments of all jobs.
+pub const DEPLOYMENTS: &str = "/v1/deployments";
+/// Machines.
+pub const MACHINES: &str = "/v1/machines";
+/// Instances of all jobs: the tasks.
+pub const TASKS: &str = "/v1/tasks";
+/// Events: a page of them, or with `Accept: text/event-stream` a live stream.
+pub const EVENTS: &str = "/v1/events";
+/// The OpenAPI description.
+pub const OPENAPI: &str = "/v1/openapi.json";
+/// Whether the process answers.
+pub const HEALTHZ: &str = "/healthz";
+
+/// `RECIPES/{name}`.
+pub fn recipe(name: &RecipeName) -> String {
+    format!("{RECIPES}/{name}")
+}
+
+/// The bytes of a component or artifact.
+pub fn blob(digest: &Digest) -> String {
+    format!("/v1/blobs/{digest}")
+}
+
+/// `JOBS/{job}`.
+pub fn job(job: &JobName) -> String {
+    format!("{JOBS}/{job}")
+}
+
+/// A job's deployments: `POST` to trigger one.
+pub fn job_deployments(job: &JobName) -> String {
+    format!("{JOBS}/{job}/deployments")
+}
+
+/// `DEPLOYMENTS/{id}`.
+pub fn deployment(id: &DeploymentId) -> String {
+    format!("{DEPLOYMENTS}/{id}")
+}
+
+/// A deployment's events: live, from its start to its end.
+pub fn deployment_events(id: &DeploymentId) -> String {
+    format!("{DEPLOYMENTS}/{id}/events")
+}
+
+/// `MACHINES/{id}`.
+pub fn machine(id: &MachineId) -> String {
+    format!("{MACHINES}/{id}")
+}
+
+/// Ends a local machine as a power cut would.
+pub fn machine_kill(id: &MachineId) -> String {
+    format!("{MACHINES}/{id}/kill")
+}
+
+/// From an agent: it is there.
+pub fn machine_join(id: &MachineId) -> String {
+    format!("{MACHINES}/{id}/join")
+}
+
+/// From an agent: it is still there.
+pub fn machine_heartbeat(id: &MachineId) -> String {
+    format!("{MACHINES}/{id}/heartbeat")
+}
+
+/// From an agent: what should run; a blocking query with `?term=&index=&wait=`.
+pub fn machine_desired(id: &MachineId) -> String {
+    format!("{MACHINES}/{id}/desired")
+}
+
+/// From an agent: how its instances are, and what it saw.
+pub fn machine_report(id: &MachineId) -> String {
+    format!("{MACHINES}/{id}/report")
+}
+
+/// A task's logs: `?stream=stdout|stderr&tail=N&follow=true`; on the agent under the same path.
+pub fn task_logs(id: &InstanceId) -> String {
+    format!("{TASKS}/{id}/logs")
+}

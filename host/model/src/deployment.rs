@@ -1,0 +1,77 @@
+//! Deployments: one version of a job, brought to every place where it runs.
+
+use crate::{DeploymentId, Digest, Job, JobName, RecipeName, Timestamp, Version};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One version of a job, with everything that it means fixed: the job as it was, and the
+/// components by digest. It is what an instance runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Deployment {
+    /// Its identity; later ones have greater ordinals.
+    pub id: DeploymentId,
+    /// The job's revision that it was made from.
+    pub revision: u64,
+    /// The job as it was then; its `recipe_options` already hold what the request added.
+    pub job: Job,
+    /// What is deployed.
+    pub version: Version,
+    /// The recipe.
+    pub recipe: Digest,
+    /// The job's health checks.
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub checks: BTreeMap<RecipeName, Digest>,
+    /// How far it is.
+    pub state: DeploymentState,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+}
+
+impl Deployment {
+    /// The job's name.
+    pub fn job_name(&self) -> &JobName {
+        &self.job.dns_basename
+    }
+}
+
+/// How far a deployment is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case", tag = "is")]
+pub enum DeploymentState {
+    /// On its way.
+    Running,
+    /// Every instance has it and is healthy.
+    Succeeded {
+        /// Since when.
+        at: Timestamp,
+    },
+    /// It was given up; instances that it had not reached keep what they had.
+    Failed {
+        /// Since when.
+        at: Timestamp,
+        /// Why, with the instance that failed.
+        reason: String,
+    },
+    /// A later one of the same job took its place before it was done.
+    Superseded {
+        /// The later one.
+        by: DeploymentId,
+    },
+}
+
+impl DeploymentState {
+    /// Whether it is still on its way.
+    pub fn is_running(&self) -> bool {
+        matches!(self, Self::Running)
+    }
+
+    /// One word for a person.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Succeeded { .. } => "succeeded",
+            Self::Failed { .. } => "failed",
+            Self::Superseded { .. } => "superseded",
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Events: what Cerebro saw and did, for people.
+
+use crate::{DeploymentId, InstanceId, JobName, MachineId, RecipeName, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Something that Cerebro saw or did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Event {
+    /// Its place in the order of all events of this cluster; the first is 1.
+    pub seq: u64,
+    /// When the controller recorded it.
+    pub at: Timestamp,
+    /// What sort of thing.
+    pub kind: EventKind,
+    /// What it is about.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// What happened and why, in a sentence.
+    pub message: String,
+}
+
+/// What an event is about; whatever is known of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Subject {
+    /// The job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobName>,
+    /// The machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<MachineId>,
+    /// The instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceId>,
+    /// The deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<DeploymentId>,
+    /// The recipe or check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<RecipeName>,
+}
+
+/// What sort of thing happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "each says what happened")]
+pub enum EventKind {
+    ControllerStarted,
+    RecipeUploaded,
+    JobChanged,
+    JobDeleted,
+    DeploymentStarted,
+    DeploymentSucceeded,
+    DeploymentFailed,
+    DeploymentSuperseded,
+    InstancePlaced,
+    InstanceRemoved,
+    /// Nothing was done, because nothing could be: an instance fits on no machine.
+    InstanceUnplaceable,
+    InstancePhase,
+    RecipeLog,
+    TaskStarted,
+    TaskExited,
+    TaskAdopted,
+    SitterDied,
+    MachineProvisioning,
+    MachineJoined,
+    MachineSilent,
+    MachineBack,
+    MachineLost,
+    MachineTerminated,
+    /// Repairs stand still, because too much looks dead at once.
+    BreakerOpen,
+    BreakerClosed,
+    AgentStarted,
+    ProviderFailed,
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The wire's word is the person's word; a unit variant always serializes to a string.
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::String(word)) => f.write_str(&word),
+            _ => write!(f, "{self:?}"),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What things are in Cerebro: jobs, machines, recipes, instances, deployments, events.
+//!
+//! Data and validation only: no I/O, no clock, no randomness. A value of these types is valid by
+//! construction; what comes from outside is checked while it is parsed, so that an error can name
+//! the place. The same types travel over the wire and into the store
+//! (see `docs/decisions/0002-one-set-of-types.md`).
+
+mod deployment;
+mod desired;
+mod digest;
+mod event;
+mod grants;
+mod instance;
+mod job;
+mod machine;
+mod names;
+mod quantity;
+mod recipe;
+mod time;
+
+pub use deployment::{Deployment, DeploymentState};
+pub use desired::{Assignment, MachineDesired};
+pub use digest::{Digest, DigestError};
+pub use event::{Event, EventKind, Subject};
+pub use grants::{Denied, Grants, HostPattern, PathPattern};
+pub use instance::{Instance, InstanceStatus, Phase};
+pub use job::{
+    HealthCheck, Job, JobRecord, MaxRestarts, Options, Ports, Rollout, StopSignal,
+    TaskConfiguration, User, ZoneLayout,
+};
+pub use machine::{Capacity, DeathCertificate, Machine, MachineState, MachineStats};
+pub use names::{
+    DeploymentId, InstanceId, JobName, MachineId, NameError, PortName, RecipeName, Version,
+    ZoneName,
+};
+pub use quantity::{Cores, Megabytes, QuantityError, Seconds};
+pub use recipe::{ComponentKind, Recipe};
+pub use time::Timestamp;
