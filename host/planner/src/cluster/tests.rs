@@ -1,0 +1,267 @@
+use super::testing::{at, capacity, deployment, fleet, healthy, job, machine, policy, zone};
+use super::*;
+use cerebro_model::{Cores, MachineState, Megabytes, Phase};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Carries a plan out as an executor would for whom everything goes well at once.
+fn carry_out(fleet: &mut Fleet, plan: &Plan, now: Timestamp) {
+    for decision in &plan.decisions {
+        match &decision.step {
+            Step::Provision { .. } => {
+                let n = fleet
+                    .machines
+                    .keys()
+                    .filter_map(|id| id.as_str()[2..].parse().ok())
+                    .max()
+                    .unwrap_or(0);
+                fleet.machines.extend([machine(n + 1, now)]);
+            }
+            Step::Place(instance) => {
+                fleet.next_placement = fleet.next_placement.max(instance.placement + 1);
+                fleet.instances.insert(instance.id.clone(), healthy(instance));
+            }
+            Step::Remove(id) => drop(fleet.instances.remove(id)),
+            Step::Retarget(id, deployment) => {
+                let mut instance = fleet.instances[id].instance.clone();
+                instance.deployment = deployment.clone();
+                instance.since = now;
+                fleet.instances.insert(id.clone(), healthy(&instance));
+            }
+            Step::Finish(id, state) => fleet.deployments.get_mut(id).unwrap().state = state.clone(),
+            Step::DeclareLost(id, certificate) => {
+                let state = MachineState::Lost { certificate: certificate.clone() };
+                fleet.machines.get_mut(id).unwrap().machine.state = state;
+            }
+            Step::Destroy(id) => drop(fleet.machines.remove(id)),
+            Step::Probe(id) => {
+                let probe =
+                    Probe { at: now, answered: false, said: "connection refused".to_owned() };
+                fleet.machines.get_mut(id).unwrap().probe = Some(probe);
+            }
+            Step::AskProvider(id) => {
+                let word = ProviderWord {
+                    at: now,
+                    presence: Presence::Gone,
+                    said: "its init is gone".to_owned(),
+                };
+                fleet.machines.get_mut(id).unwrap().provider = Some(word);
+            }
+            Step::GiveUp(id) => {
+                let state = MachineState::Terminating { reason: decision.reason.clone() };
+                fleet.machines.get_mut(id).unwrap().machine.state = state;
+            }
+        }
+    }
+}
+
+/// Plans and carries out until there is nothing to do; the number of rounds that took.
+fn settle(fleet: &mut Fleet, policy: &Policy, now: Timestamp) -> usize {
+    for round in 0..50 {
+        let plan = plan(fleet, policy, now);
+        if plan.decisions.is_empty() {
+            return round;
+        }
+        carry_out(fleet, &plan, now);
+    }
+    panic!("still busy: {:?}", plan(fleet, policy, now));
+}
+
+fn steps(plan: &Plan) -> Vec<&Step> {
+    plan.decisions.iter().map(|decision| &decision.step).collect()
+}
+
+#[test]
+fn an_empty_cluster_gets_machines_instances_and_an_end() {
+    let mut fleet = fleet(&[job("a.b", 3, 0.5, 100)], 0, at(1));
+    settle(&mut fleet, &policy(2, 4), at(1));
+    assert_eq!(fleet.instances.len(), 3);
+    assert_eq!(fleet.machines.len(), 2);
+    assert!(matches!(
+        fleet.deployments.values().next().unwrap().state,
+        DeploymentState::Succeeded { .. }
+    ));
+    let machines: BTreeSet<_> =
+        fleet.instances.values().map(|seen| &seen.instance.machine).collect();
+    assert_eq!(machines.len(), 2, "spread before packed");
+}
+
+#[test]
+fn what_fits_nowhere_says_what_is_short_by_how_much() {
+    let fleet = fleet(&[job("big.b", 1, 4.5, 4300)], 3, at(1));
+    let plan = plan(&fleet, &policy(3, 3), at(1));
+    assert_eq!(plan.decisions, []);
+    let Note::Unplaceable { why, .. } = &plan.notes[0] else { panic!("{:?}", plan.notes) };
+    assert!(
+        why.contains("0.5 cores and 300 MB short on m-1, the best of 3 machines in z-1"),
+        "{why}"
+    );
+    assert!(why.contains("a new machine there would be 0.5 cores and 300 MB short too"), "{why}");
+}
+
+#[test]
+fn a_deployment_without_a_place_ends_at_its_deadline() {
+    let mut fleet = fleet(&[job("big.b", 1, 4.5, 100)], 1, at(121));
+    settle(&mut fleet, &policy(1, 1), at(121));
+    let state = &fleet.deployments.values().next().unwrap().state;
+    assert!(
+        matches!(state, DeploymentState::Failed { reason, .. } if reason.contains("0.5 cores short")),
+        "{state:?}"
+    );
+}
+
+#[test]
+fn a_zone_that_is_not_there_is_named() {
+    let mut job = job("a.b", 1, 0.5, 100);
+    job.deployment_layout = BTreeMap::from([(
+        "z-9".parse().unwrap(),
+        cerebro_model::ZoneLayout::new(Megabytes::new(1), 1),
+    )]);
+    let plan = plan(&fleet(&[job], 1, at(1)), &policy(1, 1), at(1));
+    assert!(
+        matches!(&plan.notes[0], Note::Unplaceable { why, .. } if why.contains("no zone z-9; it has: z-1"))
+    );
+}
+
+#[test]
+fn a_machine_is_lost_only_when_all_witnesses_agree() {
+    let mut fleet = fleet(&[job("a.b", 2, 0.5, 100)], 3, at(10));
+    settle(&mut fleet, &policy(3, 4), at(10));
+    let silent = fleet.instances.values().next().unwrap().instance.machine.clone();
+    let now = at(14);
+    for (id, observed) in &mut fleet.machines {
+        observed.last_heartbeat = Some(if *id == silent { at(10) } else { now });
+    }
+    let plan_now = plan(&fleet, &policy(3, 4), now);
+    assert_eq!(steps(&plan_now), [&Step::Probe(silent.clone())]);
+    carry_out(&mut fleet, &plan_now, now);
+    let plan_now = plan(&fleet, &policy(3, 4), now);
+    assert_eq!(steps(&plan_now), [&Step::AskProvider(silent.clone())]);
+
+    // The provider sees it run: it is suspect, and nothing more.
+    let mut contradicted = fleet.clone();
+    let word = ProviderWord { at: now, presence: Presence::Running, said: "running".to_owned() };
+    contradicted.machines.get_mut(&silent).unwrap().provider = Some(word);
+    let plan_contradicted = plan(&contradicted, &policy(3, 4), now);
+    assert_eq!(plan_contradicted.decisions, []);
+    assert!(
+        matches!(&plan_contradicted.notes[0], Note::Suspect { why, .. } if why.contains("running"))
+    );
+
+    carry_out(&mut fleet, &plan_now, now);
+    settle(&mut fleet, &policy(3, 4), now);
+    assert!(!fleet.machines.contains_key(&silent));
+    assert!(fleet.instances.values().all(|seen| seen.instance.machine != silent));
+    assert_eq!(fleet.machines.len(), 3, "the warm machine that took over was replaced");
+}
+
+#[test]
+fn when_too_much_is_silent_nothing_is_given_up() {
+    let mut fleet = fleet(&[job("a.b", 4, 0.5, 100)], 4, at(10));
+    settle(&mut fleet, &policy(4, 8), at(10));
+    for observed in fleet.machines.values_mut().take(2) {
+        observed.probe = Some(Probe { at: at(20), answered: false, said: "time-out".to_owned() });
+        observed.provider =
+            Some(ProviderWord { at: at(20), presence: Presence::Gone, said: "gone".to_owned() });
+    }
+    for observed in fleet.machines.values_mut().skip(2) {
+        observed.last_heartbeat = Some(at(20));
+    }
+    let plan = plan(&fleet, &policy(4, 8), at(20));
+    assert_eq!(plan.decisions, []);
+    assert!(
+        matches!(&plan.notes[0], Note::BreakerOpen { why, .. } if why.contains("2 of 4 machines"))
+    );
+}
+
+#[test]
+fn a_controller_that_just_started_blames_nobody() {
+    let mut fleet = fleet(&[], 2, at(0));
+    for observed in fleet.machines.values_mut() {
+        observed.last_heartbeat = None;
+    }
+    let policy = Policy { started_at: at(100), ..policy(2, 2) };
+    assert_eq!(plan(&fleet, &policy, at(104)).decisions, []);
+}
+
+#[test]
+fn a_new_version_goes_out_a_batch_at_a_time_and_stops_at_a_failure() {
+    let job = job("a.b", 3, 0.5, 100);
+    let mut fleet = fleet(std::slice::from_ref(&job), 3, at(1));
+    settle(&mut fleet, &policy(3, 3), at(1));
+    let second = deployment(2, &job);
+    fleet.deployments.insert(second.id.clone(), second);
+    let plan_now = plan(&fleet, &policy(3, 3), at(2));
+    let [Step::Retarget(id, _)] = steps(&plan_now)[..] else { panic!("{plan_now:?}") };
+    carry_out(&mut fleet, &plan_now, at(2));
+
+    let status = fleet.instances.get_mut(id).unwrap().status.as_mut().unwrap();
+    status.phase = Phase::Failed;
+    status.message = "port in use".to_owned();
+    let plan_now = plan(&fleet, &policy(3, 3), at(2));
+    let [Step::Finish(_, DeploymentState::Failed { reason, .. })] = steps(&plan_now)[..] else {
+        panic!("{plan_now:?}")
+    };
+    assert!(reason.contains(id.as_str()) && reason.contains("port in use"), "{reason}");
+    carry_out(&mut fleet, &plan_now, at(2));
+    assert_eq!(plan(&fleet, &policy(3, 3), at(2)).decisions, [], "the rest keep what they have");
+}
+
+#[test]
+fn a_deleted_job_loses_its_instances() {
+    let mut fleet = fleet(&[job("a.b", 2, 0.5, 100)], 1, at(1));
+    settle(&mut fleet, &policy(1, 1), at(1));
+    fleet.jobs.clear();
+    settle(&mut fleet, &policy(1, 1), at(1));
+    assert!(fleet.instances.is_empty());
+}
+
+fn any_jobs() -> impl Strategy<Value = Vec<Job>> {
+    let one = (0u32..6, 1u32..30, 1u64..3000, proptest::option::of(80u16..83));
+    proptest::collection::vec(one, 1..6).prop_map(|jobs| {
+        let build = |(n, (count, cpu, mem, port)): (usize, (u32, u32, u64, Option<u16>))| {
+            let mut job = job(&format!("j{n}.b"), count, f64::from(cpu) / 10.0, mem);
+            if let Some(port) = port {
+                job.ports.values_mut().for_each(|own| *own = port);
+            }
+            job
+        };
+        jobs.into_iter().enumerate().map(build).collect()
+    })
+}
+
+use cerebro_model::Job;
+
+proptest! {
+    #[test]
+    fn machines_are_never_given_more_than_they_have_and_work_comes_to_an_end(
+        jobs in any_jobs(), machines in 0u64..5, max in 0u32..6,
+    ) {
+        let mut fleet = fleet(&jobs, machines, at(1));
+        let policy = policy(0, max);
+        settle(&mut fleet, &policy, at(1));
+        for id in fleet.machines.keys() {
+            let on = || fleet.instances.values().map(|seen| &seen.instance).filter(|i| i.machine == *id);
+            let reserved = on().map(|i| fleet.deployments[&i.deployment].job.reserves(&zone()));
+            let (cpu, mem) = reserved.fold((Cores::ZERO, Megabytes::ZERO), |(cpu, mem), (c, m)| {
+                (cpu.saturating_add(c), mem.saturating_add(m))
+            });
+            let has = capacity(4.0, 4000);
+            prop_assert!(cpu <= has.cpu && mem <= has.mem);
+            let ports: Vec<_> = on().flat_map(|i| i.ports.values()).collect();
+            prop_assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), ports.len(), "a port was given twice");
+        }
+        // What is missing is accounted for.
+        let missing = jobs.iter().any(|job| {
+            let wanted = job.deployment_layout[&zone()].instances() as usize;
+            fleet.instances.values().filter(|seen| seen.instance.job == job.dns_basename).count() < wanted
+        });
+        prop_assert_eq!(missing, !plan(&fleet, &policy, at(1)).notes.is_empty());
+    }
+
+    #[test]
+    fn the_same_snapshot_gives_the_same_plan(jobs in any_jobs(), machines in 0u64..5) {
+        let fleet = fleet(&jobs, machines, at(1));
+        prop_assert_eq!(plan(&fleet, &policy(1, 3), at(1)), plan(&fleet, &policy(1, 3), at(1)));
+    }
+}
