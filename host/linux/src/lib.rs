@@ -1,1 +1,8 @@
-//! .
+//! Safe wrappers over the kernel: nothing of ours lies below.
+
+pub mod cgroup;
+pub mod mount;
+pub mod namespace;
+pub mod net;
+pub mod pidfd;
+pub mod process;

@@ -1,0 +1,190 @@
+//! Processes as /proc shows them, and processes that outlive their parent.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A process that cannot be mistaken for a later one with the same pid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The pid.
+    pub pid: i32,
+    /// When it started, in clock ticks since boot: field 22 of `/proc/<pid>/stat`.
+    pub started: u64,
+}
+
+/// One line of `/proc/<pid>/stat`, as far as we need it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stat {
+    identity: Identity,
+    state: u8,
+    parent: i32,
+    session: i32,
+}
+
+fn parse(stat: &str) -> Option<Stat> {
+    let pid = stat.split(' ').next()?.parse().ok()?;
+    // The name, in parentheses, may hold anything, so the fields are counted behind the last one.
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    Some(Stat {
+        identity: Identity { pid, started: fields.get(19)?.parse().ok()? },
+        state: *fields.first()?.as_bytes().first()?,
+        parent: fields.get(1)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
+    })
+}
+
+fn stat_of(pid: i32) -> Option<Stat> {
+    parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+impl Identity {
+    /// Of the process that has `pid` now; none if there is none, or only its remains.
+    pub fn of(pid: i32) -> Option<Self> {
+        stat_of(pid).filter(|stat| stat.state != b'Z').map(|stat| stat.identity)
+    }
+
+    /// From a line of `/proc/<pid>/stat`, which a process can write down about itself.
+    pub fn from_stat(line: &str) -> Option<Self> {
+        parse(line).map(|stat| stat.identity)
+    }
+
+    /// Whether the process is still there, and not only its remains.
+    pub fn is_alive(self) -> bool {
+        Self::of(self.pid) == Some(self)
+    }
+}
+
+/// The number that the kernel drew for this boot: pids of another one mean nothing.
+pub fn boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+fn all() -> Vec<Stat> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| stat_of(entry.file_name().to_str()?.parse().ok()?))
+        .collect()
+}
+
+/// Every process below `root`, by parent, without `root`.
+pub fn descendants(root: i32) -> Vec<i32> {
+    let processes = all();
+    let mut found = BTreeSet::from([root]);
+    loop {
+        let before = found.len();
+        let below = processes.iter().filter(|p| found.contains(&p.parent)).map(|p| p.identity.pid);
+        let below: Vec<i32> = below.collect();
+        found.extend(below);
+        if found.len() == before {
+            found.remove(&root);
+            return found.into_iter().collect();
+        }
+    }
+}
+
+/// Ends every process that belongs to a tree, however far it has run from it: whoever descends
+/// from `root`, is of its session, or has `marker` (`NAME=value`) in the environment that it
+/// started with. For use where there is no cgroup. Answers whether all were gone in time.
+pub fn kill_tree(root: Option<i32>, marker: &str, within: Duration) -> bool {
+    let end = Instant::now() + within;
+    let own = std::process::id() as i32;
+    loop {
+        let mut members: BTreeSet<i32> =
+            root.map(descendants).unwrap_or_default().into_iter().collect();
+        for process in all().iter().filter(|p| p.state != b'Z') {
+            let pid = process.identity.pid;
+            if Some(pid) == root || Some(process.session) == root || is_marked(pid, marker) {
+                members.insert(pid);
+            }
+        }
+        members.retain(|pid| *pid != own && stat_of(*pid).is_some_and(|stat| stat.state != b'Z'));
+        if members.is_empty() {
+            return true;
+        }
+        for pid in members {
+            // Gone meanwhile is as good.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        if Instant::now() > end {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn is_marked(pid: i32, marker: &str) -> bool {
+    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
+        environ.split(|byte| *byte == 0).any(|entry| entry == marker.as_bytes())
+    })
+}
+
+/// Starts a command in a session of its own, as a child of init rather than of us, so that it
+/// lives on when we end. Its standard input is empty; its outputs are those of `command`.
+pub fn spawn_detached(command: &mut Command) -> io::Result<()> {
+    command.stdin(Stdio::null());
+    // SAFETY: between fork and exec only setsid, fork and _exit are called, all of which are
+    // async-signal-safe.
+    unsafe {
+        command.pre_exec(|| {
+            if libc::setsid() < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            match libc::fork() {
+                0 => Ok(()),
+                -1 => Err(io::Error::last_os_error()),
+                // The process that std waits for ends here; its child goes on to exec.
+                _ => libc::_exit(0),
+            }
+        });
+    }
+    command.spawn()?.wait().map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_full_of_tricks_does_not_shift_the_fields() {
+        let line = "7 (a) R 1 (b) S 42 7 9 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 555 1 1\n";
+        assert_eq!(Identity::from_stat(line), Some(Identity { pid: 7, started: 555 }));
+        assert_eq!(Identity::from_stat("7"), None);
+    }
+
+    #[test]
+    fn we_are_alive_and_a_later_start_is_someone_else() {
+        let own = Identity::of(std::process::id() as i32).unwrap();
+        assert!(own.is_alive());
+        assert!(!Identity { started: own.started + 1, ..own }.is_alive());
+    }
+
+    #[test]
+    fn a_tree_is_killed_also_where_it_ran_away() {
+        let marker = format!("CEREBRO_TEST_TREE={}", std::process::id());
+        let (name, value) = marker.split_once('=').unwrap();
+        let mut child = Command::new("sh")
+            .args(["-c", "setsid sh -c 'sleep 61 & sleep 62' & sleep 63"])
+            .env(name, value)
+            .spawn()
+            .unwrap();
+        let running = || {
+            all().iter().filter(|p| p.state != b'Z' && is_marked(p.identity.pid, &marker)).count()
+        };
+        let end = Instant::now() + Duration::from_secs(10);
+        while running() < 4 && Instant::now() < end {
+            std::thread::yield_now();
+        }
+        assert!(running() >= 4);
+        assert!(kill_tree(Some(child.id() as i32), &marker, Duration::from_secs(10)));
+        child.wait().unwrap();
+        assert_eq!(running(), 0);
+    }
+}
