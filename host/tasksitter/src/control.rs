@@ -36,18 +36,19 @@ impl Control {
             .chain(self.clients.iter().map(|client| client.stream.as_fd()))
     }
 
-    /// Takes new clients, tells them the state, and reads what all of them ask.
+    /// Takes new clients, reads what all of them ask, and tells the new ones the state.
     pub fn requests(&mut self, state: &TaskState) -> Vec<Request> {
+        let mut requests = Vec::new();
+        self.clients.retain_mut(|client| client.read(&mut requests));
         while let Ok((stream, _)) = self.listener.accept() {
             if stream.set_nonblocking(true).is_ok() {
                 let mut client = Client { stream, held: Vec::new() };
-                if client.tell(&line(state)) {
+                // Read first: one that asks and leaves has asked all the same.
+                if client.read(&mut requests) && client.tell(&line(state)) {
                     self.clients.push(client);
                 }
             }
         }
-        let mut requests = Vec::new();
-        self.clients.retain_mut(|client| client.read(&mut requests));
         requests
     }
 
