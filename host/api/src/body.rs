@@ -73,8 +73,9 @@ pub struct TaskView {
     /// The instance.
     #[serde(flatten)]
     pub instance: Instance,
-    /// What it should run, in words: the deployment's version.
-    pub version: Version,
+    /// The version that it should run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
     /// Its machine's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]

@@ -228,6 +228,19 @@ impl Cgroup {
         Ok(())
     }
 
+    /// Removes it if nothing is in it, not even an empty group below; an error otherwise.
+    pub fn remove_empty(&self) -> Result<(), CgroupError> {
+        for directory in self.directories() {
+            match fs::remove_dir(&directory) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(at("remove", &directory)(source));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     fn controller(&self, name: &str) -> Option<(bool, PathBuf)> {
         if self.cgroups.in_v2.contains(name) {
             return Some((true, self.cgroups.v2.as_ref()?.join(&self.path)));

@@ -34,19 +34,30 @@ pub fn leave(namespaces: &[Namespace]) -> io::Result<()> {
     Ok(unshare(flags)?)
 }
 
-/// Forks a process that has one thread only; the child runs `child` and exits with what that
-/// answers, the parent gets its pid.
+/// Which side of a fork the caller is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The process that forked.
+    Parent {
+        /// The new process's pid, as the parent sees it.
+        child: i32,
+    },
+    /// The new process.
+    Child,
+}
+
+/// Forks a process that has one thread only; both sides go on from here.
 ///
 /// With more threads the child could find a lock held by a thread that it does not have, so that
 /// is refused.
-pub fn fork_into(child: impl FnOnce() -> i32) -> io::Result<i32> {
+pub fn fork_alone() -> io::Result<Side> {
     if std::fs::read_dir("/proc/self/task")?.count() != 1 {
         return Err(io::Error::other("only a process of one thread may fork and go on"));
     }
     // SAFETY: there is no other thread, so the child inherits no lock held by one.
     match unsafe { fork() }? {
-        ForkResult::Parent { child } => Ok(child.as_raw()),
-        ForkResult::Child => std::process::exit(child()),
+        ForkResult::Parent { child } => Ok(Side::Parent { child: child.as_raw() }),
+        ForkResult::Child => Ok(Side::Child),
     }
 }
 
@@ -58,7 +69,7 @@ mod tests {
     fn a_process_with_threads_does_not_fork() {
         let (hold, held) = std::sync::mpsc::channel::<()>();
         let other = std::thread::spawn(move || held.recv());
-        assert!(fork_into(|| 1).is_err());
+        assert!(fork_alone().is_err());
         drop(hold);
         let _ = other.join().unwrap();
     }

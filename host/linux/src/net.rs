@@ -63,10 +63,11 @@ pub fn make_bridge(name: &str, address: Ipv4Addr) -> Result<(), NetError> {
 /// Makes a pair of interfaces: `outer` on `bridge`, its peer [`INNER`] in the network namespace of
 /// process `pid`.
 pub fn make_pair(outer: &str, bridge: &str, pid: i32) -> Result<(), NetError> {
-    let pid = pid.to_string();
+    // By path: a bare pid would be looked up in the pid namespace that children of ours are in.
+    let namespace = format!("/proc/{pid}/ns/net");
     ip(&[
         "link", "add", outer, "master", bridge, "type", "veth", "peer", "name", INNER, "netns",
-        &pid,
+        &namespace,
     ])?;
     ip(&["link", "set", outer, "up"])
 }

@@ -1,0 +1,143 @@
+//! Deployments.
+
+use super::extract::{Json as Body, Path};
+use super::{Answer, Refusal, Shared, events, jobs};
+use crate::cluster::{Cluster, State, event, now};
+use crate::records::Change;
+use axum::Json;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use cerebro_api::body::DeployRequest;
+use cerebro_api::{Problem, paths};
+use cerebro_model::{
+    ComponentKind, Deployment, DeploymentId, DeploymentState, Digest, Event, EventKind, Job,
+    JobName, RecipeName, Subject,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Every deployment that is kept, newest first.
+#[utoipa::path(get, path = paths::DEPLOYMENTS, responses((status = 200, body = Vec<Deployment>)))]
+pub async fn list(cluster: Shared) -> Json<Vec<Deployment>> {
+    Json(cluster.deployments())
+}
+
+/// One deployment.
+#[utoipa::path(get, path = "/v1/deployments/{id}", params(("id" = String, Path)),
+    responses((status = 200, body = Deployment), (status = 404, body = Problem)))]
+pub async fn get(cluster: Shared, Path(id): Path<DeploymentId>) -> Answer<Json<Deployment>> {
+    find(&cluster, &id).map(Json)
+}
+
+fn find(cluster: &Cluster, id: &DeploymentId) -> Answer<Deployment> {
+    let found = cluster.state().records.deployments.get(id).cloned();
+    found.ok_or_else(|| Refusal::not_found(format!("there is no deployment `{id}`")))
+}
+
+/// Deploys a version of a job as it is defined now. One that is on its way is superseded.
+#[utoipa::path(post, path = "/v1/jobs/{job}/deployments", params(("job" = String, Path)),
+    request_body = DeployRequest,
+    responses((status = 202, body = Deployment), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub async fn trigger(
+    cluster: Shared,
+    Path(name): Path<JobName>,
+    Body(request): Body<DeployRequest>,
+) -> Answer<Response> {
+    let deployment = cluster.change(|state| {
+        let record = state.records.jobs.get(&name).ok_or_else(|| jobs::unknown(&name))?;
+        let mut job = record.job.clone();
+        job.recipe_options.extend(request.options);
+        let mut counters = state.records.counters;
+        let id = DeploymentId::nth(counters.deployment);
+        counters.deployment += 1;
+        let deployment = Deployment {
+            id: id.clone(),
+            revision: record.revision,
+            recipe: component(state, &job, &job.deployment_recipe, ComponentKind::Recipe)?,
+            checks: checks(state, &job)?,
+            version: request.version,
+            job,
+            state: DeploymentState::Running,
+            created_at: now(),
+        };
+        let message = format!("{id} begins: {name} goes to {}", deployment.version);
+        let mut change = Change::default()
+            .counters(counters)
+            .deployment(&id, Some(deployment.clone()))
+            .event(event(EventKind::DeploymentStarted, about(&deployment), message));
+        let before = state
+            .records
+            .deployments
+            .values()
+            .filter(|d| d.job_name() == &name && d.state.is_running());
+        for earlier in before {
+            let message = format!("{} of {name} ends: {id} takes its place", earlier.id);
+            let told = event(EventKind::DeploymentSuperseded, about(earlier), message);
+            let ended = Deployment {
+                state: DeploymentState::Superseded { by: id.clone() },
+                ..earlier.clone()
+            };
+            change = change.deployment(&earlier.id, Some(ended)).event(told);
+        }
+        Ok::<_, Refusal>((change, deployment))
+    })?;
+    let location = [(header::LOCATION, paths::deployment(&deployment.id))];
+    Ok((StatusCode::ACCEPTED, location, Json(deployment)).into_response())
+}
+
+fn about(deployment: &Deployment) -> Subject {
+    Subject {
+        job: Some(deployment.job_name().clone()),
+        deployment: Some(deployment.id.clone()),
+        ..Subject::default()
+    }
+}
+
+fn checks(state: &State, job: &Job) -> Answer<BTreeMap<RecipeName, Digest>> {
+    let named = job.health_checks.iter().map(|check| &check.check);
+    named
+        .map(|name| Ok((name.clone(), component(state, job, name, ComponentKind::HealthCheck)?)))
+        .collect()
+}
+
+/// The component of that name, if it is of that kind and imports only what the job grants.
+fn component(state: &State, job: &Job, name: &RecipeName, kind: ComponentKind) -> Answer<Digest> {
+    let recipe = state.records.recipes.get(name).ok_or_else(|| {
+        let command = format!("cerebro recipe push {name} FILE.wasm");
+        Refusal::invalid(format!(
+            "no component was uploaded as `{name}`: upload it with `{command}`"
+        ))
+    })?;
+    if recipe.kind != kind {
+        return Err(Refusal::invalid(format!(
+            "`{name}` is a {}, where the job needs a {kind}",
+            recipe.kind
+        )));
+    }
+    cerebro_recipe_inspect::check_grants(&recipe.imports, &job.grants).map_err(|error| {
+        Refusal::invalid(format!("`{name}` cannot be used by this job: {error}"))
+    })?;
+    Ok(recipe.digest)
+}
+
+/// What happens to a deployment, from its beginning; the stream ends with it.
+#[utoipa::path(get, path = "/v1/deployments/{id}/events",
+    params(("id" = String, Path), ("Last-Event-ID" = Option<u64>, Header)),
+    responses((status = 200, content_type = "text/event-stream"), (status = 404, body = Problem)))]
+pub async fn events(
+    cluster: Shared,
+    Path(id): Path<DeploymentId>,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    find(&cluster, &id)?;
+    let cluster: Arc<Cluster> = cluster.0;
+    let after = events::last_event_id(&headers).unwrap_or(0);
+    let (wanted, of) = (id.clone(), id);
+    let is_ours = move |event: &Event| event.subject.deployment.as_ref() == Some(&wanted);
+    let is_end = move |event: &Event| {
+        use EventKind::{DeploymentFailed, DeploymentSucceeded, DeploymentSuperseded};
+        event.subject.deployment.as_ref() == Some(&of)
+            && matches!(event.kind, DeploymentSucceeded | DeploymentFailed | DeploymentSuperseded)
+    };
+    Ok(events::stream(cluster, after, is_ours, is_end).into_response())
+}

@@ -1,0 +1,19 @@
+//! The cluster sitter: the controller.
+//!
+//! - [`settings`] is the command line; `main` wires everything and waits.
+//! - [`cluster`] holds the state: what the store keeps, and what was heard since the start. Every
+//!   change goes through one commit, with its events.
+//! - [`executor`] is one task: it snapshots the state, asks the planner, and carries out what that
+//!   decides, intent first. Effects in the world run beside it, so that none holds it up.
+//! - [`http`] is the API, one file per resource; [`page`] the web page.
+//!
+//! The executor wakes on every change (`Cluster::changed`) and on a tick; agents' blocking queries
+//! wake on the same.
+
+pub mod cluster;
+pub mod executor;
+pub mod http;
+pub mod page;
+mod probe;
+mod records;
+pub mod settings;

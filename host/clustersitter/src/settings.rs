@@ -1,0 +1,149 @@
+//! The command line.
+
+use cerebro_model::{Capacity, Cores, Megabytes, ZoneName};
+use cerebro_planner::cluster::ZonePolicy;
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// The cluster sitter: keeps jobs running on a fleet of machines.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Arguments {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to serve.
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// End every local machine of a data directory, and clean up after it.
+    Purge {
+        /// The data directory.
+        #[arg(long)]
+        data: PathBuf,
+    },
+}
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Where state, blobs and local machines are kept.
+    #[arg(long, default_value = "cerebro-data")]
+    pub data: PathBuf,
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:30000")]
+    pub listen: SocketAddr,
+    /// A zone, with the number of machines that it keeps, and the most that it may have:
+    /// `aws-us-west-2a=2` or `aws-us-west-2a=2..4`. Repeatable.
+    #[arg(long = "zone", value_name = "ZONE=MIN[..MAX]")]
+    pub zones: Vec<Zone>,
+    /// What each local machine has to give; it may be more than this host has.
+    #[arg(long, default_value = "cpus=4,mem=4096", value_name = "cpus=N,mem=MB")]
+    pub machine: Machine,
+    /// Where the other binaries are; beside this one by default.
+    #[arg(long)]
+    pub bin_dir: Option<PathBuf>,
+    /// The network of local machines: an own address on this host's, or (as root) one of its own.
+    #[arg(long, value_enum, default_value = "host")]
+    pub network: Network,
+    /// Give local machines no isolation, even as root.
+    #[arg(long)]
+    pub unprivileged: bool,
+}
+
+/// The network of local machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Network {
+    /// This host's, with an address of 127.0.0.0/8 each.
+    Host,
+    /// A network namespace each.
+    Own,
+}
+
+/// A zone and how many machines it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zone {
+    /// Its name.
+    pub name: ZoneName,
+    /// How many machines it has.
+    pub policy: ZonePolicy,
+}
+
+impl FromStr for Zone {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "`{text}` is not a zone: expected ZONE=MIN or ZONE=MIN..MAX, such as aws-us-west-2a=2"
+            )
+        };
+        let (name, numbers) = text.split_once('=').ok_or_else(wrong)?;
+        let number = |text: &str| text.parse::<u32>().map_err(|_| wrong());
+        let policy = match numbers.split_once("..") {
+            Some((min, max)) => ZonePolicy { min: number(min)?, max: number(max)? },
+            // Room to replace one before it is known to be gone for good, and to grow.
+            None => ZonePolicy { min: number(numbers)?, max: number(numbers)?.saturating_add(4) },
+        };
+        if policy.max < policy.min {
+            return Err(format!("`{text}` allows fewer machines than it keeps"));
+        }
+        let name = name.parse().map_err(|error| format!("{error}"))?;
+        Ok(Self { name, policy })
+    }
+}
+
+/// What a machine has to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Machine(pub Capacity);
+
+impl FromStr for Machine {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (mut cpu, mut mem) = (None, None);
+        for part in text.split(',') {
+            let value =
+                |text: &str| text.parse::<f64>().map_err(|_| format!("`{part}` is not a number"));
+            match part.split_once('=') {
+                Some(("cpus", cpus)) => {
+                    cpu = Some(Cores::try_from(value(cpus)?).map_err(|error| error.to_string())?);
+                }
+                Some(("mem", megabytes)) => {
+                    mem = Some(
+                        Megabytes::try_from(value(megabytes)?)
+                            .map_err(|error| error.to_string())?,
+                    );
+                }
+                _ => return Err(format!("`{part}` is not known here: expected cpus=N,mem=MB")),
+            }
+        }
+        match (cpu, mem) {
+            (Some(cpu), Some(mem)) => Ok(Self(Capacity { cpu, mem })),
+            _ => Err(format!("`{text}` lacks one of `cpus` and `mem`: expected cpus=N,mem=MB")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zones_and_machines_are_read_or_refused_with_what_was_expected() {
+        let zone: Zone = "aws-us-west-2a=1..3".parse().unwrap();
+        assert_eq!(zone.policy, ZonePolicy { min: 1, max: 3 });
+        for bad in ["", "a", "a=", "a=x", "A=1", "a=3..1"] {
+            assert!(bad.parse::<Zone>().is_err(), "{bad}");
+        }
+        let machine: Machine = "cpus=0.5,mem=100".parse().unwrap();
+        assert_eq!((machine.0.cpu.millis(), machine.0.mem.get()), (500, 100));
+        for bad in ["", "cpus=1", "cpus=x,mem=1", "cpus=1,mem=-1", "cpus=1,mem=1,disk=1"] {
+            assert!(bad.parse::<Machine>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What the controller asks of whoever has machines.
+
+use async_trait::async_trait;
+use cerebro_model::{Capacity, MachineId, ZoneName};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+/// A source of machines.
+#[async_trait]
+pub trait MachineProvider: Send + Sync {
+    /// The provider's name, such as `local`.
+    fn name(&self) -> &str;
+
+    /// Creates a machine whose agent then calls the controller. The id is the client token:
+    /// asking again, also after a crash, makes no second machine, and none again of one that died.
+    async fn create(&self, machine: &CreateMachine) -> Result<(), ProviderError>;
+
+    /// Whether a machine is there. An error means that it could not be found out, never that the
+    /// machine is gone.
+    async fn describe(&self, machine: &MachineId) -> Result<Presence, ProviderError>;
+
+    /// The machines that this provider made for this cluster and did not destroy, dead or alive.
+    async fn list(&self) -> Result<Vec<MachineId>, ProviderError>;
+
+    /// Ends a machine and removes what it leaves; that it is gone already is no error.
+    async fn destroy(&self, machine: &MachineId) -> Result<(), ProviderError>;
+}
+
+/// A machine to be created.
+#[derive(Debug, Clone)]
+pub struct CreateMachine {
+    /// Its identity, and the client token of its creation.
+    pub id: MachineId,
+    /// The zone that it stands in.
+    pub zone: ZoneName,
+    /// What it has to give.
+    pub capacity: Capacity,
+    /// The controller's base URL, as the machine reaches it.
+    pub controller: String,
+    /// What its agent proves itself with when it joins.
+    pub join_token: String,
+    /// The environment of its agent, on top of a clean one.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Whether a machine is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    /// It runs, as far as its provider can see.
+    Running,
+    /// It is not there, and will not come back.
+    Gone {
+        /// How the provider knows.
+        why: String,
+    },
+}
+
+/// Why a provider could not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ProviderError {
+    /// A file of the provider's could not be read or written.
+    #[error("cannot {doing} `{}`; check that its file system has room and is ours to write", path.display())]
+    File {
+        /// What was tried.
+        doing: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// The machine did not start.
+    #[error("machine `{machine}` did not start: {why}; its log is `{}`", log.display())]
+    NotStarted {
+        /// The machine.
+        machine: MachineId,
+        /// What its init said.
+        why: String,
+        /// Where to read on.
+        log: PathBuf,
+    },
+    /// Something of the machine outlived its end.
+    #[error("machine `{machine}` did not end: {left}; ask again to go on")]
+    NotEnded {
+        /// The machine.
+        machine: MachineId,
+        /// What is left.
+        left: String,
+    },
+    /// A part of the host that the machine needs could not be set up or taken down.
+    #[error("cannot {doing} for machine `{machine}`")]
+    Host {
+        /// What was tried.
+        doing: &'static str,
+        /// The machine.
+        machine: String,
+        /// Why it failed.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A record that does not belong where it lies.
+    #[error("`{}` describes `{found}`; it was not made here, so nothing was done with it", path.display())]
+    Foreign {
+        /// The record.
+        path: PathBuf,
+        /// What it describes.
+        found: String,
+    },
+    /// A machine that this provider does not have.
+    #[error("there is no machine `{machine}` here; the machines are: {known}")]
+    Unknown {
+        /// The machine asked for.
+        machine: MachineId,
+        /// Those that there are.
+        known: String,
+    },
+    /// What was asked for needs something that this host or this machine does not have.
+    #[error("cannot {doing}: {why}")]
+    Unavailable {
+        /// What was asked for.
+        doing: String,
+        /// What is missing, and what to do.
+        why: String,
+    },
+}
