@@ -1,2 +1,42 @@
-//! .
-fn main() {}
+//! `cerebro`: the user's hand.
+//!
+//! Each group of commands is a file; all of them speak to the controller through
+//! [`cerebro_api::Client`]. What was asked for goes to standard output, words to standard error.
+
+mod arguments;
+mod commands;
+mod fault;
+mod output;
+
+use arguments::{Arguments, Command};
+use clap::Parser;
+use fault::Fault;
+use output::Output;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Fault::new(1, format!("cannot start: {error}")).print(),
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => fault.print(),
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Fault> {
+    let output = Output::new(arguments.output);
+    let client = || cerebro_api::Client::new(&arguments.server);
+    match arguments.command {
+        Command::Dev(options) => commands::dev::run(options).await,
+        Command::Recipe(command) => commands::recipe::run(&client()?, output, command).await,
+        Command::Artifact(command) => commands::recipe::artifact(&client()?, output, command).await,
+        Command::Job(command) => commands::job::run(&client()?, output, command).await,
+        Command::Deploy(options) => commands::deploy::run(&client()?, output, options).await,
+        Command::Machine(command) => commands::machine::run(&client()?, output, command).await,
+        Command::Task(command) => commands::task::run(&client()?, output, command).await,
+        Command::Events { follow } => commands::events::run(&client()?, output, follow).await,
+    }
+}

@@ -1,0 +1,177 @@
+//! The command line.
+
+use crate::output::Format;
+use cerebro_model::{InstanceId, JobName, MachineId, RecipeName, Version};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Keeps jobs running on a fleet of machines.
+#[derive(Debug, Parser)]
+#[command(name = "cerebro", version, propagate_version = true)]
+pub struct Arguments {
+    /// Where the cluster sitter is.
+    #[arg(long, env = "CEREBRO_SERVER", default_value = "http://127.0.0.1:30000", global = true)]
+    pub server: String,
+    /// How answers are written; `json` is one value, or one a line where they keep coming.
+    #[arg(short, long, value_enum, default_value = "table", global = true)]
+    pub output: Format,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a cluster of local machines, until Ctrl-C.
+    Dev(Dev),
+    /// Recipes and health checks.
+    #[command(subcommand)]
+    Recipe(Recipe),
+    /// Artifacts: what recipes fetch.
+    #[command(subcommand)]
+    Artifact(Artifact),
+    /// Jobs.
+    #[command(subcommand)]
+    Job(Job),
+    /// Deploy a version of a job.
+    Deploy(Deploy),
+    /// Machines.
+    #[command(subcommand)]
+    Machine(Machine),
+    /// Tasks: the instances of all jobs.
+    #[command(subcommand)]
+    Task(Task),
+    /// What Cerebro saw and did.
+    Events {
+        /// Go on with what is to come.
+        #[arg(short, long)]
+        follow: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Dev {
+    /// Where everything is kept (default: `cerebro` in the user's data directory).
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:30000")]
+    pub listen: String,
+    /// A zone and the machines that it keeps: ZONE=MIN or ZONE=MIN..MAX.
+    #[arg(long = "zone", default_values = ["aws-us-west-2a=2", "aws-us-east-1b=1"])]
+    pub zones: Vec<String>,
+    /// What each machine has to give.
+    #[arg(long, default_value = "cpus=4,mem=4096")]
+    pub machine: String,
+    /// The network of the machines: `host`, or (as root) `own`.
+    #[arg(long, default_value = "host")]
+    pub network: String,
+    /// Give machines no isolation, even as root.
+    #[arg(long)]
+    pub unprivileged: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Recipe {
+    /// Upload a component under a name.
+    Push {
+        /// The name that jobs use.
+        name: RecipeName,
+        /// The component, a .wasm file.
+        file: PathBuf,
+    },
+    /// List what was uploaded.
+    List,
+    /// Show a component: what it is, and what it imports.
+    Inspect {
+        /// Its name.
+        name: RecipeName,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Artifact {
+    /// Upload a file; prints its digest, which a job's options name.
+    Push {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Job {
+    /// Define a job, or change it; what runs changes with its next deployment.
+    Apply {
+        /// The job file: JSON as the original's, YAML or TOML.
+        file: PathBuf,
+    },
+    /// List the jobs.
+    List,
+    /// Show a job.
+    Describe {
+        /// Its name, the `dns_basename`.
+        job: JobName,
+    },
+    /// Delete a job and end its instances.
+    Delete {
+        /// Its name, the `dns_basename`.
+        job: JobName,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Deploy {
+    /// The job.
+    pub job: JobName,
+    /// What to deploy.
+    #[arg(long = "version", value_name = "VERSION")]
+    pub release: Version,
+    /// Upload this file first, and hand its digest to the recipe as the option `artifact`.
+    #[arg(long)]
+    pub artifact: Option<PathBuf>,
+    /// An option for the recipe, on top of the job's `recipe_options`: JSON, or else text.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub options: Vec<(String, serde_json::Value)>,
+    /// Show what happens, until it is done; Ctrl-C only stops showing.
+    #[arg(short, long)]
+    pub follow: bool,
+}
+
+fn key_value(text: &str) -> Result<(String, serde_json::Value), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    Ok((key.to_owned(), value))
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Machine {
+    /// List the machines.
+    List,
+    /// End a local machine at once, as a power cut would.
+    Kill {
+        /// Its id.
+        id: MachineId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// List the tasks.
+    List,
+    /// Show a task's log.
+    Logs {
+        /// Its id: `<number>.<zone>.<job>`.
+        id: InstanceId,
+        /// Go on with what is to come.
+        #[arg(short, long)]
+        follow: bool,
+        /// Which log: `stdout`, `stderr` or `recipe`.
+        #[arg(long, default_value = "stdout")]
+        stream: String,
+        /// The last so many lines.
+        #[arg(long, default_value_t = 100)]
+        tail: usize,
+    },
+}

@@ -1,0 +1,18 @@
+//! The commands, one file per group.
+
+pub mod deploy;
+pub mod dev;
+pub mod events;
+pub mod job;
+pub mod machine;
+pub mod recipe;
+pub mod task;
+
+use crate::fault::{ERROR, Fault};
+use std::path::Path;
+
+/// A file's bytes, or which file could not be read and why.
+pub fn read(file: &Path) -> Result<Vec<u8>, Fault> {
+    std::fs::read(file)
+        .map_err(|error| Fault::new(ERROR, format!("cannot read {}: {error}", file.display())))
+}

@@ -1,0 +1,44 @@
+//! `cerebro recipe` and `cerebro artifact`.
+
+use super::read;
+use crate::arguments::{Artifact, Recipe as Command};
+use crate::fault::Fault;
+use crate::output::{Output, table};
+use cerebro_api::Client;
+use cerebro_model::Recipe;
+
+pub async fn run(client: &Client, output: Output, command: Command) -> Result<(), Fault> {
+    match command {
+        Command::Push { name, file } => {
+            let recipe = client.put_recipe(&name, read(&file)?).await?;
+            output.show(&recipe, describe)
+        }
+        Command::List => output.show(&client.recipes().await?, |recipes| {
+            let row = |r: &Recipe| {
+                vec![r.name.to_string(), r.kind.to_string(), r.digest.short(), r.size.to_string()]
+            };
+            table(
+                &["NAME", "KIND", "DIGEST", "BYTES"],
+                &recipes.iter().map(row).collect::<Vec<_>>(),
+            )
+        }),
+        Command::Inspect { name } => output.show(&client.recipe(&name).await?, describe),
+    }
+}
+
+fn describe(recipe: &Recipe) -> String {
+    let Recipe { name, kind, digest, size, imports, uploaded_at } = recipe;
+    let mut text = format!(
+        "{name}: {kind}, {size} bytes, uploaded {uploaded_at}\n  sha256 {digest}\n  imports"
+    );
+    for import in imports {
+        text.push_str(&format!("\n    {import}"));
+    }
+    text
+}
+
+pub async fn artifact(client: &Client, output: Output, command: Artifact) -> Result<(), Fault> {
+    let Artifact::Push { file } = command;
+    let artifact = client.post_artifact(read(&file)?).await?;
+    output.show(&artifact, |artifact| artifact.digest.to_string())
+}
