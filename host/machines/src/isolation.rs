@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// One thing that can be kept apart.
@@ -69,7 +70,9 @@ impl Isolation {
         if !nix::unistd::geteuid().is_root() {
             return Ok(Self::none("Cerebro does not run as root"));
         }
-        let own = std::process::id();
+        // One process may ask for several clusters at once.
+        static ASKED: AtomicU32 = AtomicU32::new(0);
+        let own = format!("{}-{}", std::process::id(), ASKED.fetch_add(1, Ordering::Relaxed));
         let scratch = data_dir.join(format!("probe-{own}"));
         let probe = probe(bin_dir, &scratch);
         let removed = fs::remove_dir_all(&scratch);

@@ -9,6 +9,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, getpid};
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
 use std::process::Command;
@@ -104,28 +105,33 @@ impl Keeper {
     }
 
     fn end(self) -> io::Result<()> {
-        signal_all(Signal::SIGTERM);
         let deadline = Instant::now() + GRACE;
+        let mut asked = BTreeSet::new();
         loop {
             while reap().is_some() {}
-            if descendants(getpid().as_raw()).is_empty() {
+            let living = descendants(getpid().as_raw());
+            if living.is_empty() {
                 return Ok(());
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                signal_all(Signal::SIGKILL);
+            let late = Instant::now() > deadline;
+            for pid in living {
+                // One that was just being forked was not there to be asked with the others.
+                if asked.insert(pid) {
+                    signal(pid, Signal::SIGTERM);
+                }
+                if late {
+                    signal(pid, Signal::SIGKILL);
+                }
             }
             // Bounded, because a grandchild's end tells us nothing before it is our child.
-            self.wait(Some(left.clamp(Duration::from_millis(5), Duration::from_millis(50))))?;
+            self.wait(Some(Duration::from_millis(10)))?;
         }
     }
 }
 
-fn signal_all(signal: Signal) {
-    for pid in descendants(getpid().as_raw()) {
-        // Gone meanwhile is as good.
-        let _ = kill(Pid::from_raw(pid), signal);
-    }
+fn signal(pid: i32, signal: Signal) {
+    // Gone meanwhile is as good.
+    let _ = kill(Pid::from_raw(pid), signal);
 }
 
 /// Takes the remains of one child that has ended, or of an orphan that came to us.

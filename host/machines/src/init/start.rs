@@ -7,6 +7,10 @@ use crate::local::{Init, MachineDir, MachineSpec};
 use cerebro_linux::cgroup::Cgroups;
 use cerebro_linux::namespace::{Namespace, Side, fork_alone, leave};
 use cerebro_linux::{mount, net};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::{Mode, umask};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -26,6 +30,8 @@ pub fn start(directory: &Path) -> Result<(), InitError> {
 }
 
 fn start_locked(directory: &Path) -> Result<&'static str, InitError> {
+    // What the machine's users are to reach must not depend on who started it.
+    umask(Mode::from_bits_truncate(0o022));
     let machine = MachineDir::new(directory);
     let lock = machine.lock().map_err(doing_with("lock", directory))?;
     let Some(_lock) = lock else { return Ok(HELD) };
@@ -58,7 +64,10 @@ fn start_locked(directory: &Path) -> Result<&'static str, InitError> {
             drop(inner);
             let ready = accompany(&machine, &spec, child, &mut outer);
             if ready.is_err() {
-                // It never lived: whoever asks again may try again.
+                // It never lived: with the init gone, whoever asks again may try again.
+                let child = Pid::from_raw(child);
+                let _ = kill(child, Signal::SIGKILL);
+                let _ = waitpid(child, None);
                 let _ = fs::remove_file(machine.init_file());
             }
             ready.map(|()| READY)

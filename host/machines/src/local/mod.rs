@@ -15,7 +15,7 @@ use cerebro_linux::cgroup::Cgroups;
 use cerebro_linux::net;
 use cerebro_model::MachineId;
 use network::ClusterNetwork;
-use record::{OwnNetwork, make_private, present};
+use record::{OwnNetwork, make_directory, present};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
@@ -68,7 +68,7 @@ impl LocalProvider {
     pub fn open(config: LocalConfig) -> Result<Self, ProviderError> {
         let mut config = config;
         let machines = config.data_dir.join("machines");
-        make_private(&machines).map_err(at("make", &machines))?;
+        make_directory(&machines).map_err(at("make", &machines))?;
         for directory in [&mut config.data_dir, &mut config.bin_dir] {
             *directory = fs::canonicalize(&directory).map_err(at("find", directory))?;
         }
@@ -242,7 +242,7 @@ impl Inner {
                 gateway: network.gateway,
             }),
         };
-        make_private(directory.path()).map_err(at("make", directory.path()))?;
+        make_directory(directory.path()).map_err(at("make", directory.path()))?;
         directory.write_spec(&spec).map_err(at("write", &directory.spec_file()))?;
         Ok(spec)
     }

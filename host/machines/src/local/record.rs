@@ -180,9 +180,10 @@ pub fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Makes a directory that only its owner may enter, with its parents.
-pub fn make_private(directory: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+/// Makes a directory, with its parents, that others cannot list; but a task that runs as another
+/// user gets through it to its own.
+pub fn make_directory(directory: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o711).create(directory)
 }
 
 /// Reads a record.

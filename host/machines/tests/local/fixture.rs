@@ -1,7 +1,7 @@
 //! A cluster's worth of local machines with a shell script for an agent, ended also on failure.
 
 use cerebro_machines::{
-    CreateMachine, Isolation, LocalConfig, LocalProvider, MachineProvider, Network, purge,
+    CreateMachine, Isolation, LocalConfig, LocalProvider, MachineProvider, Network, Piece, purge,
 };
 use cerebro_model::{Capacity, Cores, MachineId, Megabytes};
 use std::collections::BTreeMap;
@@ -37,15 +37,17 @@ pub struct Fixture {
     directory: TempDir,
 }
 
-/// Both ways of running machines, or the one that this user can have.
+/// The ways of running machines that this user can have, the best first.
 pub fn isolations() -> Vec<Isolation> {
     let fixture = Fixture::of(Isolation::none("switched off"), Network::Host);
     let detected = Isolation::detect(&fixture.bin(), &fixture.data).unwrap();
+    let mut all = vec![detected.clone()];
     if detected.processes.is_there() {
-        vec![detected, fixture.isolation.clone()]
-    } else {
-        vec![detected]
+        let files = Piece::Missing("switched off".to_owned());
+        all.push(Isolation { files, ..detected });
+        all.push(fixture.isolation.clone());
     }
+    all
 }
 
 /// All that this host can keep apart, if that is what the test is about: processes and files.

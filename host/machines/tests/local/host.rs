@@ -102,15 +102,14 @@ async fn a_network_of_its_own_can_be_cut_and_mended() {
     fixture.provider().mend(&id).await.unwrap();
     wait("a call after the cut", || calls().contains(&address));
 
-    let interfaces = || {
-        let all = fs::read_dir("/sys/class/net").unwrap().flatten();
-        all.map(|entry| entry.file_name().into_string().unwrap())
-            .filter(|name| name.starts_with("cb"))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(interfaces().len(), 2, "{:?}", interfaces());
+    let record: serde_json::Value =
+        serde_json::from_str(&fixture.read("m-1", "machine.json")).unwrap();
+    let interface =
+        |name: &str| Path::new("/sys/class/net").join(record["network"][name].as_str().unwrap());
+    let (cable, bridge) = (interface("interface"), interface("bridge"));
+    assert!(cable.exists() && bridge.exists());
     fixture.provider().destroy(&id).await.unwrap();
-    assert_eq!(interfaces().len(), 1, "{:?}", interfaces());
+    assert!(!cable.exists() && bridge.exists());
     fixture.provider().destroy_all().await.unwrap();
-    assert_eq!(interfaces(), [""; 0]);
+    assert!(!bridge.exists());
 }

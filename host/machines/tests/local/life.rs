@@ -165,12 +165,13 @@ async fn purged_without_a_provider_only_logs_and_data_stay() {
 async fn a_controller_that_starts_again_knows_its_machines() {
     let mut fixture = Fixture::new(isolations().remove(0));
     let id = fixture.create("m-1", "true").await;
-    let before = fixture.processes("m-1");
+    let before = fixture.init("m-1");
     fixture.provider = None;
     fixture.open(Network::Host);
     assert_eq!(fixture.provider().describe(&id).await.unwrap(), Presence::Running);
     fixture.provider().create(&fixture.machine("m-1", "true")).await.unwrap();
-    assert_eq!(fixture.processes("m-1"), before);
+    assert_eq!(fixture.init("m-1"), before);
+    assert_eq!(fixture.read("m-1", "data/starts").lines().count(), 1);
 }
 
 #[tokio::test]
