@@ -1,2 +1,57 @@
-//! .
-fn main() {}
+//! Automation of this repository. `cargo xtask demo` and `cargo xtask test` are all that a
+//! newcomer needs.
+
+mod build;
+mod demo;
+mod drill;
+mod rules;
+mod shell;
+mod suites;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build everything into target/cerebro: binaries in bin/, components in components/.
+    Build,
+    /// Start a cluster on this machine, deploy the example to it, and show what happens.
+    Demo(demo::Options),
+    /// Install what tests need, build, and run every suite, or those that are named.
+    Test {
+        /// Which suites.
+        #[arg(value_enum)]
+        suites: Vec<suites::Suite>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all went well.
+fn run(command: Command) -> Result<bool> {
+    match command {
+        Command::Build => build::everything().map(|()| true),
+        Command::Demo(options) => {
+            build::everything()?;
+            tokio::runtime::Runtime::new()?.block_on(demo::run(options))
+        }
+        Command::Test { suites } => suites::run(&suites).map(|()| true),
+    }
+}

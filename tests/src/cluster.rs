@@ -1,0 +1,328 @@
+//! A running cluster: `cerebro dev` as a child, and what one asks of it.
+
+use crate::{built, component, portal, processes};
+use anyhow::{Context, Result, bail, ensure};
+use cerebro_api::Client;
+use cerebro_api::body::{DeployRequest, MachineView, TaskView};
+use cerebro_linux::process::descendants;
+use cerebro_model::{Deployment, Event, InstanceId, JobName, MachineId, Phase};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long anything may take here before it counts as never.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How a cluster is started.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Zones, as `ZONE=MIN..MAX`.
+    pub zones: Vec<String>,
+    /// What each machine has to give.
+    pub machine: String,
+    /// No isolation, even as root.
+    pub unprivileged: bool,
+    /// The port to listen on; the next free one if it is taken.
+    pub port: u16,
+}
+
+impl Default for Options {
+    /// Three machines in the two zones of the examples.
+    fn default() -> Self {
+        Self {
+            zones: vec!["aws-us-west-2a=2".to_owned(), "aws-us-east-1b=1".to_owned()],
+            machine: "cpus=4,mem=4096".to_owned(),
+            unprivileged: false,
+            port: 0,
+        }
+    }
+}
+
+/// A cluster of local machines; dropped, it leaves nothing behind.
+pub struct Cluster {
+    child: Child,
+    data: PathBuf,
+    base: String,
+    /// The controller's client.
+    pub client: Client,
+}
+
+/// Tries until `attempt` finds something; an error says what was never found.
+pub async fn until<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = attempt().await {
+            return Ok(found);
+        }
+        ensure!(Instant::now() < end, "not within {} s: {what}", PATIENCE.as_secs());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The first port from `port` on that nobody listens on; any free one for 0.
+fn free_port(port: u16) -> Result<u16> {
+    let candidates = if port == 0 { 0..=0 } else { port..=port.saturating_add(100) };
+    let free = candidates.into_iter().find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+    Ok(free.context("no port is free")?.local_addr()?.port())
+}
+
+impl Cluster {
+    /// Starts a cluster with its files in `data`, and waits until its machines have joined.
+    pub async fn start(data: &Path, options: &Options) -> Result<Self> {
+        fs::create_dir_all(data)?;
+        let data = data.canonicalize()?;
+        let port = free_port(options.port)?;
+        let log = File::options().create(true).append(true).open(data.join("cerebro.log"))?;
+        let mut command = Command::new(built()?.join("bin/cerebro"));
+        command
+            .arg("dev")
+            .arg("--data")
+            .arg(&data)
+            .arg("--listen")
+            .arg(format!("127.0.0.1:{port}"));
+        command.arg("--machine").arg(&options.machine);
+        for zone in &options.zones {
+            command.arg("--zone").arg(zone);
+        }
+        if options.unprivileged {
+            command.arg("--unprivileged");
+        }
+        // Away from the terminal's Ctrl-C, which is ours to pass on.
+        command.process_group(0).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let child = command.spawn().context("cannot start `cerebro dev`")?;
+        let base = format!("http://127.0.0.1:{port}");
+        let client = Client::new(&base)?;
+        let mut cluster = Self { child, data, base, client };
+        cluster.wait_for_machines(options).await?;
+        Ok(cluster)
+    }
+
+    async fn wait_for_machines(&mut self, options: &Options) -> Result<()> {
+        let wanted: usize = options.zones.iter().filter_map(|zone| min_of(zone)).sum();
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("`cerebro dev` ended ({status}):\n{}", self.log_tail());
+            }
+            let machines = self.client.machines().await.unwrap_or_default();
+            if machines.iter().filter(|view| view.machine.state.is_active()).count() >= wanted {
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "{wanted} machines never joined:\n{}", self.log_tail());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The last words of the controller.
+    pub fn log_tail(&self) -> String {
+        let text = fs::read_to_string(self.data.join("cerebro.log")).unwrap_or_default();
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    /// Where page and API are.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Uploads the components that the examples name.
+    pub async fn upload_components(&self) -> Result<()> {
+        let names = [
+            ("mystartup.recipes.deploy", "release"),
+            ("redis", "redis"),
+            ("http-check", "http_check"),
+            ("tcp-check", "tcp_check"),
+        ];
+        for (name, file) in names {
+            self.client.put_recipe(&name.parse()?, component(file)?).await?;
+        }
+        Ok(())
+    }
+
+    /// Defines the example job.
+    pub async fn define_portal(&self) -> Result<JobName> {
+        let job = portal::job()?;
+        self.client.put_job(&job, None).await?;
+        Ok(job.dns_basename)
+    }
+
+    /// Triggers a deployment of an artifact.
+    pub async fn deploy(
+        &self,
+        job: &JobName,
+        version: &str,
+        artifact: Vec<u8>,
+    ) -> Result<Deployment> {
+        let artifact = self.client.post_artifact(artifact).await?;
+        let options =
+            [("artifact".to_owned(), artifact.digest.to_string().into())].into_iter().collect();
+        Ok(self.client.deploy(job, &DeployRequest { version: version.parse()?, options }).await?)
+    }
+
+    /// Waits for the end of a deployment.
+    pub async fn ended(&self, deployment: &Deployment) -> Result<Deployment> {
+        until("the deployment ends", || async {
+            self.client.deployment(&deployment.id).await.ok().filter(|now| !now.state.is_running())
+        })
+        .await
+        .with_context(|| self.log_tail())
+    }
+
+    /// The instances of a job.
+    pub async fn tasks(&self, job: &JobName) -> Result<Vec<TaskView>> {
+        let all = self.client.tasks().await?;
+        Ok(all.into_iter().filter(|view| view.instance.job == *job).collect())
+    }
+
+    /// Waits until `count` instances of a job are healthy, and gives them.
+    pub async fn healthy(&self, job: &JobName, count: usize) -> Result<Vec<TaskView>> {
+        until("every instance is healthy", || async {
+            let tasks = self.tasks(job).await.ok()?;
+            let healthy =
+                |view: &&TaskView| view.status.as_ref().is_some_and(|s| s.phase == Phase::Healthy);
+            (tasks.len() == count && tasks.iter().filter(healthy).count() == count).then_some(tasks)
+        })
+        .await
+        .with_context(|| self.log_tail())
+    }
+
+    /// Events above number `after`.
+    pub async fn events_after(&self, after: u64) -> Result<Vec<Event>> {
+        let latest = self.client.events(1000).await?;
+        Ok(latest.into_iter().filter(|event| event.seq > after).collect())
+    }
+
+    /// The number of the newest event.
+    pub async fn last_event(&self) -> Result<u64> {
+        Ok(self.client.events(1).await?.last().map_or(0, |event| event.seq))
+    }
+
+    /// A machine.
+    pub async fn machine(&self, id: &MachineId) -> Result<MachineView> {
+        let all = self.client.machines().await?;
+        all.into_iter()
+            .find(|view| view.machine.id == *id)
+            .with_context(|| format!("{id} is not there"))
+    }
+
+    /// What a task answers at `/` of its port `http`.
+    pub fn ask(&self, task: &TaskView) -> Result<String> {
+        let address = task.address.context("its machine has no address")?;
+        let port = *task.instance.ports.values().next().context("it has no port")?;
+        let mut stream =
+            TcpStream::connect_timeout(&SocketAddr::new(address, port), Duration::from_secs(2))?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: portal\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
+        Ok(body.trim().to_owned())
+    }
+
+    /// A task's directory on its machine.
+    pub fn task_dir(&self, task: &TaskView) -> PathBuf {
+        let machine = self.data.join("machines").join(task.instance.machine.as_str());
+        machine.join("data/tasks").join(task.instance.id.as_str())
+    }
+
+    /// What the task's sitter keeps of it: `pid`, `sitter`, `started_at` and the rest.
+    pub fn task_state(&self, task: &TaskView) -> Option<serde_json::Value> {
+        let text = fs::read(self.task_dir(task).join("state.json")).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// The task's own process, as this host sees it.
+    pub fn task_pid(&self, task: &TaskView) -> Result<i32> {
+        let inner = self
+            .task_state(task)
+            .and_then(|state| state["pid"].as_u64())
+            .context("the task does not run")?;
+        let found = self.instance_processes(&task.instance.id);
+        let own = |pid: &i32| processes::inner_pid(*pid).is_some_and(|own| u64::from(own) == inner);
+        found
+            .into_iter()
+            .find(own)
+            .with_context(|| format!("no process of {} has pid {inner}", task.instance.id))
+    }
+
+    /// Every process below the init of any machine of this cluster.
+    pub fn processes(&self) -> Vec<i32> {
+        let machines = fs::read_dir(self.data.join("machines")).into_iter().flatten().flatten();
+        let init = |machine: fs::DirEntry| -> Option<i32> {
+            let text = fs::read(machine.path().join("init.json")).ok()?;
+            let init: serde_json::Value = serde_json::from_slice(&text).ok()?;
+            init["pid"].as_i64()?.try_into().ok()
+        };
+        machines.filter_map(init).flat_map(descendants).collect()
+    }
+
+    /// Every process of an instance, on whichever machine of this cluster.
+    pub fn instance_processes(&self, id: &InstanceId) -> Vec<i32> {
+        let entry = format!("CEREBRO_INSTANCE={id}");
+        self.processes()
+            .into_iter()
+            .filter(|pid| processes::has_environment(*pid, &entry))
+            .collect()
+    }
+
+    /// The task's sitter.
+    pub fn sitter_pid(&self, task: &TaskView) -> Result<i32> {
+        let inner = self
+            .task_state(task)
+            .and_then(|state| state["sitter"].as_u64())
+            .context("no sitter")?;
+        let own = |pid: &i32| {
+            processes::inner_pid(*pid).is_some_and(|own| u64::from(own) == inner)
+                && processes::has_arguments(*pid, &["tasksitter", task.instance.id.as_str()])
+        };
+        self.processes()
+            .into_iter()
+            .find(own)
+            .with_context(|| format!("{} has no sitter", task.instance.id))
+    }
+
+    /// A machine's agent.
+    pub fn agent_pid(&self, id: &MachineId) -> Result<i32> {
+        let found = processes::by_arguments(&["machinesitter", id.as_str(), &self.base]);
+        found.first().copied().with_context(|| format!("{id} has no agent"))
+    }
+
+    /// The controller.
+    pub fn controller_pid(&self) -> Result<i32> {
+        let data = self.data.to_string_lossy();
+        let found = processes::by_arguments(&["clustersitter", &data]);
+        found.first().copied().context("there is no controller")
+    }
+
+    /// Ends the cluster as Ctrl-C would, and waits until it has cleaned up.
+    pub fn stop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGINT);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn min_of(zone: &str) -> Option<usize> {
+    zone.split_once('=')?.1.split("..").next()?.parse().ok()
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,33 @@
+//! Running other programs.
+
+use anyhow::{Context, Result, ensure};
+use std::process::Command;
+
+/// Runs a program in the root of the repository; its words go where ours do.
+pub fn run(program: &str, arguments: &[&str]) -> Result<()> {
+    run_in("", program, arguments)
+}
+
+/// The same in a directory below the root.
+pub fn run_in(directory: &str, program: &str, arguments: &[&str]) -> Result<()> {
+    let words = format!("{program} {}", arguments.join(" "));
+    eprintln!("\x1b[2m$ {words}\x1b[0m");
+    let status = command(directory, program).args(arguments).status();
+    let status = status.with_context(|| format!("cannot run `{program}`: is it installed?"))?;
+    ensure!(status.success(), "`{words}` failed ({status})");
+    Ok(())
+}
+
+/// What a program prints.
+pub fn output(program: &str, arguments: &[&str]) -> Result<String> {
+    let output = command("", program).args(arguments).output();
+    let output = output.with_context(|| format!("cannot run `{program}`: is it installed?"))?;
+    ensure!(output.status.success(), "`{program} {}` failed", arguments.join(" "));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn command(directory: &str, program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(cerebro_tests::root().join(directory));
+    command
+}

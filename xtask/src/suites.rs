@@ -1,0 +1,87 @@
+//! The test suites.
+
+use crate::shell::run_in;
+use crate::{build, rules, shell};
+use anyhow::Result;
+use std::path::Path;
+
+/// A suite of tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Suite {
+    /// Formatting of every workspace.
+    Fmt,
+    /// Lints of every workspace.
+    Clippy,
+    /// Who may depend on what.
+    Rules,
+    /// Every crate's own tests.
+    Unit,
+    /// The guests' own tests, run on the host.
+    Guests,
+    /// A whole cluster.
+    E2e,
+}
+
+const ALL: [Suite; 6] =
+    [Suite::Fmt, Suite::Rules, Suite::Clippy, Suite::Unit, Suite::Guests, Suite::E2e];
+
+/// Debian's packages that some tests use: (package, a file that it brings).
+const PACKAGES: [(&str, &str); 2] =
+    [("redis-server", "/usr/bin/redis-server"), ("iproute2", "/usr/sbin/ip")];
+
+/// Runs the suites that are named, or all of them.
+pub fn run(named: &[Suite]) -> Result<()> {
+    install_packages()?;
+    build::everything()?;
+    for suite in if named.is_empty() { &ALL } else { named } {
+        match suite {
+            Suite::Fmt => {
+                shell::run("cargo", &["fmt", "--all", "--check"])?;
+                run_in("recipes-wasm", "cargo", &["fmt", "--all", "--check"])?;
+            }
+            Suite::Rules => rules::check()?,
+            Suite::Clippy => {
+                shell::run(
+                    "cargo",
+                    &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+                )?;
+                let guests =
+                    ["clippy", "--release", "--target", "wasm32-wasip2", "--", "-D", "warnings"];
+                run_in("recipes-wasm", "cargo", &guests)?;
+            }
+            Suite::Unit => {
+                shell::run("cargo", &["test", "--workspace", "--exclude", "cerebro-tests"])?
+            }
+            Suite::Guests => run_in("recipes-wasm", "cargo", &["test", "--workspace"])?,
+            // One cluster at a time: each is a few machines, and measures nothing but itself.
+            Suite::E2e => {
+                shell::run("cargo", &["test", "-p", "cerebro-tests", "--", "--test-threads=1"])?
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Installs what is missing where that is possible; tests that need it fail otherwise, and say so.
+fn install_packages() -> Result<()> {
+    let missing: Vec<&str> = PACKAGES
+        .iter()
+        .filter(|(_, file)| !Path::new(file).exists())
+        .map(|(package, _)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let can = nix::unistd::geteuid().is_root() && Path::new("/usr/bin/apt-get").exists();
+    if !can {
+        eprintln!(
+            "missing for some tests: {}; install them with your package manager",
+            missing.join(" ")
+        );
+        return Ok(());
+    }
+    shell::run("apt-get", &["update", "-q"])?;
+    let mut arguments = vec!["install", "-q", "-y", "--no-install-recommends"];
+    arguments.extend(&missing);
+    shell::run("apt-get", &arguments)
+}
