@@ -1,1 +1,36 @@
-//! .
+//! Compiles, links, limits and runs recipes and health checks: the only crate that knows wasmtime.
+//!
+//! [`Engine::compile`] turns an uploaded component into a [`Component`], once per digest;
+//! [`Engine::deploy`], [`Engine::undeploy`] and [`Engine::check`] run it, each time in a fresh
+//! instance with memory, time and log of its own. There is one module per WIT interface in `host`;
+//! `tree` holds what touches files.
+//!
+//! What holds:
+//! - To grant is to link: an interface that the job does not grant is not there for the component,
+//!   and each call is checked against the grants again.
+//! - No path leads out of the call's root or past its grants, by a link or otherwise; see `tree`.
+//! - A call ends when its time is up, whether it computes or waits for the host, and takes its
+//!   commands along.
+//! - What is compiled is loaded only from a directory that nobody else can write, and only if it is
+//!   what was stored there.
+//!
+//! Instances come from wasmtime's on-demand allocator: some tens of microseconds each, and no
+//! memory held between calls.
+
+mod bindings;
+mod cache;
+mod call;
+mod engine;
+mod error;
+mod host;
+mod limiter;
+mod logbook;
+mod run;
+mod tree;
+
+pub use call::{ArtifactError, ArtifactSource, Call, Context, Limits};
+pub use cerebro_recipe_inspect::{Inspection, NotGranted};
+pub use engine::{Component, Engine};
+pub use error::{CompileError, EngineError, Failure, RunError};
+pub use logbook::{LogLevel, LogLine, LogSink};
+pub use run::{CheckReport, CheckStatus, Metric};

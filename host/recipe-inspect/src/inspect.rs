@@ -5,7 +5,10 @@ use cerebro_model::ComponentKind;
 use std::collections::BTreeSet;
 use wasmparser::component_types::{ComponentDefinedType, ComponentEntityType, ComponentValType};
 use wasmparser::types::Types;
-use wasmparser::{BinaryReaderError, Encoding, Parser, Payload, PrimitiveValType, Validator};
+use wasmparser::{
+    BinaryReaderError, ComponentTypeRef, Encoding, Parser, Payload, PrimitiveValType, TypeBounds,
+    Validator,
+};
 
 /// What a component says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +123,10 @@ fn names(bytes: &[u8]) -> Result<(Names, Names), InspectError> {
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
                     let import = import.map_err(InspectError::Invalid)?;
-                    imports.insert(import.name.full_name().into_owned());
+                    // A name for a type that an interface holds brings nothing with it.
+                    if !matches!(import.ty, ComponentTypeRef::Type(TypeBounds::Eq(_))) {
+                        imports.insert(import.name.full_name().into_owned());
+                    }
                 }
             }
             Payload::ComponentExportSection(section) if depth == 0 => {

@@ -19,7 +19,7 @@ fn component(imports: &[&str], exports: &[&str]) -> Vec<u8> {
                 (func (export "realloc") (param i32 i32 i32 i32) (result i32) unreachable))
             (core instance $i (instantiate $m))
             (func $f (result (result (error string))) (canon lift (core func $i "f")
-                (memory $i "memory") (realloc (func $i "realloc"))))
+                (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
             {exports})"#
     );
     wat::parse_str(text).unwrap()
@@ -76,4 +76,13 @@ fn exports_of_inner_components_do_not_count() {
     let text = r#"(component (component (import "deploy" (func $f)) (export "deploy" (func $f))))"#;
     let bytes = wat::parse_str(text).unwrap();
     assert!(matches!(inspect(&bytes), Err(InspectError::NoWorld(exports)) if exports.is_empty()));
+}
+
+#[test]
+fn a_name_for_a_type_is_no_import() {
+    let text = r#"(component
+        (type $level (enum "low" "high"))
+        (import "level" (type (eq $level))))"#;
+    let error = inspect(&wat::parse_str(text).unwrap()).unwrap_err();
+    assert!(matches!(error, InspectError::NoWorld(_)), "{error}");
 }

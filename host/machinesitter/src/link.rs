@@ -1,0 +1,114 @@
+//! The agent's side of what it and the controller say to each other. Three loops, none of which
+//! waits for another: the heart, the ears and the mouth.
+
+use crate::agent::Agent;
+use crate::{stats, time};
+use cerebro_api::body::{Heartbeat, JoinRequest, Report};
+use cerebro_model::InstanceStatus;
+use std::sync::Arc;
+use std::time::Duration;
+use sysinfo::System;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+
+/// From one heartbeat to the next.
+const BEAT: Duration = Duration::from_secs(1);
+/// How long a blocking query waits for news.
+const WAIT: Duration = Duration::from_secs(30);
+/// How long news wait for company.
+const COALESCE: Duration = Duration::from_millis(20);
+/// How long nothing new is not worth a report.
+const REPEAT: Duration = Duration::from_secs(10);
+
+/// Joins, then says each second that the machine is there.
+pub async fn beat(agent: Arc<Agent>) {
+    let (mut system, mut ticks) = (System::new().ok(), interval(BEAT));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut joined = false;
+    loop {
+        ticks.tick().await;
+        let heard = match joined {
+            false => join(&agent).await,
+            true => {
+                let stats = stats::read(system.as_mut(), &agent.settings.data);
+                let (token, pid) = (agent.settings.token.clone(), std::process::id());
+                let heartbeat = Heartbeat { token, pid, stats };
+                agent.client.heartbeat(&agent.settings.machine, &heartbeat).await
+            }
+        };
+        match heard {
+            Ok(term) => {
+                joined = true;
+                agent.hear_term(term.term);
+            }
+            Err(error) => tracing::debug!(%error, "the controller did not take a heartbeat"),
+        }
+    }
+}
+
+async fn join(agent: &Agent) -> Result<cerebro_api::body::Term, cerebro_api::ClientError> {
+    let settings = &agent.settings;
+    let request = JoinRequest {
+        token: settings.token.clone(),
+        address: settings.address,
+        port: settings.port,
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    agent.client.join(&settings.machine, &request).await
+}
+
+/// Asks what should run, and asks again.
+pub async fn obey(agent: Arc<Agent>) {
+    let (mut seen, mut failures) = (None, 0u32);
+    loop {
+        let settings = &agent.settings;
+        let answer = agent.client.desired(&settings.machine, &settings.token, seen, WAIT).await;
+        match answer {
+            Ok(desired) => {
+                let now = Some((desired.term, desired.index));
+                if now == seen || agent.accept(desired) {
+                    (seen, failures) = (now, 0);
+                    continue;
+                }
+            }
+            Err(error) => tracing::debug!(%error, "the controller did not say what should run"),
+        }
+        sleep(time::back_off(failures, time::jitter())).await;
+        failures = failures.saturating_add(1);
+    }
+}
+
+/// Reports how the instances are, whenever that changes.
+pub async fn report(agent: Arc<Agent>) {
+    let mut said: Option<(u64, Vec<InstanceStatus>)> = None;
+    let (mut at, mut failures) = (Instant::now(), 0u32);
+    loop {
+        if timeout(REPEAT, agent.table.changed()).await.is_ok() {
+            sleep(COALESCE).await;
+        }
+        loop {
+            let (term, instances) = (agent.term(), agent.table.statuses());
+            let portion = agent.events.portion();
+            let is_news = said.as_ref() != Some(&(term, instances.clone()));
+            if !is_news && portion.events.is_empty() && at.elapsed() < REPEAT {
+                break;
+            }
+            let token = agent.settings.token.clone();
+            let report = Report { token, instances, events: portion.events.clone() };
+            match agent.client.report(&agent.settings.machine, &report).await {
+                Ok(heard) => {
+                    agent.hear_term(heard.term);
+                    (said, at, failures) = (Some((term, report.instances)), Instant::now(), 0);
+                    if !agent.events.taken(&portion) {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "the controller did not take a report");
+                    sleep(time::back_off(failures, time::jitter())).await;
+                    failures = failures.saturating_add(1);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Recipes and checks of an instance, run in the engine.
+
+use crate::agent::Agent;
+use crate::blobs::FetchError;
+use crate::disk::chain;
+use cerebro_model::{Assignment, Digest, EventKind, Options, RecipeName};
+use cerebro_recipe_engine::{
+    Call, CompileError, Component, Context, Failure, Limits, LogLevel, LogLine, LogSink, RunError,
+};
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Lines of one call that become events; all of them go to its file.
+const TOLD_LINES: usize = 100;
+/// Bytes of a recipe's log at which it is begun anew.
+const LOG_BYTES: u64 = 10 << 20;
+/// Lines of the log that a failure's message holds.
+const LAST_LINES: usize = 5;
+
+/// Why a call did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The component is not here.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// It cannot be read from the machine's cache.
+    #[error("cannot read the component from `{}`", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// It cannot be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// It ran, and failed.
+    #[error("{}", with_log(.0))]
+    Run(RunError),
+}
+
+impl CallError {
+    /// Whether it is the controller's absence, which is no fault of the component.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Fetch(error) if error.may_pass())
+    }
+
+    /// Whether the component ran: only then does its failure say something of the instance.
+    pub fn has_run(&self) -> bool {
+        let Self::Run(error) = self else { return false };
+        !matches!(
+            error.failure,
+            Failure::NotGranted(_)
+                | Failure::WrongKind { .. }
+                | Failure::Incompatible { .. }
+                | Failure::Root { .. }
+        )
+    }
+}
+
+fn with_log(error: &RunError) -> String {
+    let from = error.log.len().saturating_sub(LAST_LINES);
+    let lines = error.log[from..].iter().map(|line| format!("\n{}: {}", line.level, line.message));
+    chain(&error.failure) + &lines.collect::<String>()
+}
+
+/// Which of a recipe's functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Deploy,
+    Undeploy,
+}
+
+/// Runs the recipe of `assignment`.
+pub async fn run(agent: &Arc<Agent>, assignment: &Assignment, way: Way) -> Result<(), CallError> {
+    let deployment = &assignment.deployment;
+    let component = component(agent, deployment.recipe).await?;
+    let log = Arc::new(Log::open(agent.clone(), assignment));
+    let options = deployment.job.recipe_options.clone();
+    let call = call(agent, assignment, options, Limits::default(), log);
+    let ended = match way {
+        Way::Deploy => agent.engine.deploy(&component, call).await,
+        Way::Undeploy => agent.engine.undeploy(&component, call).await,
+    };
+    ended.map_err(CallError::Run)
+}
+
+/// Runs a health check of `assignment`; an error says why the instance is not well.
+pub async fn check(
+    agent: &Arc<Agent>,
+    assignment: &Assignment,
+    digest: Digest,
+    options: &Options,
+    within: Duration,
+) -> Result<cerebro_recipe_engine::CheckReport, CallError> {
+    let component = component(agent, digest).await?;
+    let limits = Limits { wall: within, ..Limits::default() };
+    // What a check has to say is its report; its log is for whoever runs it by hand.
+    let log = Arc::new(|line: LogLine| tracing::trace!("{}", line.message));
+    let call = call(agent, assignment, options.clone(), limits, log);
+    Ok(agent.engine.check(&component, call).await.map_err(CallError::Run)?)
+}
+
+/// The component with this digest, compiled.
+async fn component(agent: &Agent, digest: Digest) -> Result<Component, CallError> {
+    if let Some(component) = agent.engine.compiled(digest) {
+        return Ok(component);
+    }
+    let path = agent.blobs.file(digest).await?;
+    let bytes = tokio::fs::read(&path).await;
+    let bytes = bytes.map_err(|source| CallError::Read { path, source })?;
+    Ok(agent.engine.compile(digest, bytes).await?)
+}
+
+fn call(
+    agent: &Agent,
+    assignment: &Assignment,
+    options: Options,
+    limits: Limits,
+    log: Arc<dyn LogSink>,
+) -> Call {
+    let (instance, deployment) = (&assignment.instance, &assignment.deployment);
+    Call {
+        context: Context {
+            job: instance.job.clone(),
+            instance: instance.id.clone(),
+            number: instance.number,
+            zone: instance.zone.clone(),
+            machine: instance.machine.clone(),
+            version: deployment.version.clone(),
+            previous_version: assignment.previous_version.clone(),
+            address: agent.settings.address,
+            ports: instance.ports.clone(),
+            options,
+        },
+        grants: deployment.job.grants.clone(),
+        root: agent.settings.root.clone(),
+        limits,
+        artifacts: agent.blobs.clone(),
+        log,
+    }
+}
+
+/// The log of a recipe's call: a file for all of it, events for its first lines.
+struct Log {
+    agent: Arc<Agent>,
+    subject: cerebro_model::Subject,
+    file: Mutex<Option<File>>,
+    lines: AtomicUsize,
+}
+
+impl Log {
+    fn open(agent: Arc<Agent>, assignment: &Assignment) -> Self {
+        let id = &assignment.instance.id;
+        let path = agent.disk.task_dir(id).join("recipe.log");
+        if path.metadata().is_ok_and(|file| file.len() > LOG_BYTES) {
+            let _ = std::fs::rename(&path, path.with_extension("log.1"));
+        }
+        let opened = File::options().create(true).append(true).open(&path);
+        let file = opened
+            .inspect_err(|error| tracing::warn!(%error, path = %path.display(), "no recipe log"))
+            .ok();
+        let recipe: RecipeName = assignment.deployment.job.deployment_recipe.clone();
+        let subject = cerebro_model::Subject {
+            job: Some(assignment.instance.job.clone()),
+            machine: Some(assignment.instance.machine.clone()),
+            instance: Some(id.clone()),
+            deployment: Some(assignment.deployment.id.clone()),
+            recipe: Some(recipe),
+        };
+        Self { agent, subject, file: Mutex::new(file), lines: AtomicUsize::new(0) }
+    }
+}
+
+impl LogSink for Log {
+    fn line(&self, line: LogLine) {
+        if let Some(file) = &mut *self.file.lock().unwrap_or_else(PoisonError::into_inner) {
+            // A full disk must not fail the recipe that may be about to make room.
+            let _ = writeln!(file, "{} {:5} {}", crate::time::now(), line.level, line.message);
+        }
+        if line.level < LogLevel::Info {
+            return;
+        }
+        let message = match self.lines.fetch_add(1, Ordering::Relaxed) {
+            before if before < TOLD_LINES => line.message,
+            TOLD_LINES => "there is more in the recipe's log".to_owned(),
+            _ => return,
+        };
+        self.agent.tell(EventKind::RecipeLog, self.subject.clone(), message);
+    }
+}

@@ -1,0 +1,181 @@
+//! A controller as far as an agent can see.
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use cerebro_api::body::{Report, ReportedEvent, Term};
+use cerebro_model::{
+    Assignment, Deployment, DeploymentId, DeploymentState, Digest, EventKind, Instance, InstanceId,
+    InstanceStatus, MachineDesired, Timestamp,
+};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+
+/// What has come from the agent, and what it is told.
+#[derive(Default)]
+pub struct Seen {
+    pub statuses: Vec<InstanceStatus>,
+    pub events: Vec<ReportedEvent>,
+    pub queries: u64,
+    desired: Option<MachineDesired>,
+    index: u64,
+}
+
+type Shared = Arc<(Mutex<Seen>, HashMap<String, Vec<u8>>)>;
+
+pub struct Controller {
+    runtime: Option<Runtime>,
+    shared: Shared,
+    address: SocketAddr,
+    recipe: Digest,
+    check: Digest,
+}
+
+fn component(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../recipes-wasm/target/wasm32-wasip2/release")
+        .join(format!("{name}.wasm"));
+    let hint = "run `cargo xtask build` first";
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; {hint}", path.display()))
+}
+
+impl Controller {
+    pub fn start() -> Self {
+        let components = [component("misbehave"), component("tcp_check")];
+        let [recipe, check] = [0, 1].map(|n: usize| Digest::of(&components[n]));
+        let blobs = components.map(|bytes| (Digest::of(&bytes).to_string(), bytes));
+        let shared: Shared = Arc::new((Mutex::default(), blobs.into()));
+        let runtime = Runtime::new().unwrap();
+        let listening = tokio::net::TcpListener::bind("127.0.0.1:0");
+        let listener = runtime.block_on(listening).unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new()
+            .route("/v1/machines/{id}/join", post(heard))
+            .route("/v1/machines/{id}/heartbeat", post(heard))
+            .route("/v1/machines/{id}/report", post(report))
+            .route("/v1/machines/{id}/desired", get(desired))
+            .route("/v1/blobs/{digest}", get(blob))
+            .with_state(shared.clone());
+        runtime.spawn(async move { axum::serve(listener, router).await });
+        Self { runtime: Some(runtime), shared, address, recipe, check }
+    }
+
+    /// As a crash would: connections end too.
+    pub fn stop(&mut self) {
+        self.runtime.take().unwrap().shutdown_background();
+    }
+
+    pub fn base(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Tells what should run; answers how many queries had come by then.
+    pub fn desire(&self, term: u64, assignments: Vec<Assignment>) -> u64 {
+        let mut seen = self.shared.0.lock().unwrap();
+        seen.index += 1;
+        let machine = "m-1".parse().unwrap();
+        let index = seen.index;
+        seen.desired = Some(MachineDesired { machine, term, index, assignments });
+        seen.queries
+    }
+
+    /// The instance, with deployment number `n`. Its recipe writes a file unless told otherwise.
+    pub fn assignment(&self, n: u64, command: &str, options: Value) -> Assignment {
+        let options = match options.as_object() {
+            Some(given) if !given.is_empty() => options,
+            _ => json!({ "do": "write", "path": format!("/made-{n}"), "text": "here" }),
+        };
+        let job = json!({
+            "dns_basename": "sleeper",
+            "deployment_recipe": "r",
+            "deployment_layout": { "z-1": { "mem": 1, "count": 1 } },
+            "recipe_options": options,
+            "grants": { "write": ["/"], "commands": ["/bin/true"] },
+            "task_configuration": { "name": "t", "command": command, "stop_grace": 1 },
+        });
+        let deployment = Deployment {
+            id: DeploymentId::nth(n),
+            revision: 1,
+            job: serde_json::from_value(job).unwrap(),
+            version: format!("{n}.0").parse().unwrap(),
+            recipe: self.recipe,
+            checks: BTreeMap::from([("tcp".parse().unwrap(), self.check)]),
+            state: DeploymentState::Running,
+            created_at: Timestamp::from_millis(0),
+        };
+        let (zone, job) = ("z-1".parse().unwrap(), "sleeper".parse().unwrap());
+        let instance = Instance {
+            id: InstanceId::new(0, &zone, &job),
+            job,
+            zone,
+            number: 0,
+            machine: "m-1".parse().unwrap(),
+            placement: 1,
+            ports: BTreeMap::new(),
+            deployment: deployment.id.clone(),
+            since: Timestamp::from_millis(0),
+        };
+        Assignment { instance, deployment, previous_version: None }
+    }
+
+    pub fn wait(&self, what: &str, condition: impl Fn(&Seen) -> bool) {
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            let seen = self.shared.0.lock().unwrap();
+            if condition(&seen) {
+                return;
+            }
+            assert!(Instant::now() < end, "not within a minute: {what}; {:?}", seen.events);
+            drop(seen);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The message of the first event of this kind, once there is one.
+    pub fn event(&self, kind: EventKind) -> String {
+        self.wait(&kind.to_string(), |seen| seen.events.iter().any(|event| event.kind == kind));
+        let seen = self.shared.0.lock().unwrap();
+        seen.events.iter().find(|event| event.kind == kind).unwrap().message.clone()
+    }
+}
+
+async fn heard(State(shared): State<Shared>, _: Json<Value>) -> Json<Term> {
+    let seen = shared.0.lock().unwrap();
+    Json(Term { term: seen.desired.as_ref().map_or(0, |desired| desired.term) })
+}
+
+async fn report(State(shared): State<Shared>, Json(report): Json<Report>) -> Json<Term> {
+    let mut seen = shared.0.lock().unwrap();
+    seen.statuses = report.instances;
+    seen.events.extend(report.events);
+    Json(Term { term: seen.desired.as_ref().map_or(0, |desired| desired.term) })
+}
+
+async fn desired(
+    State(shared): State<Shared>,
+    Query(query): Query<HashMap<String, u64>>,
+) -> Result<Json<MachineDesired>, StatusCode> {
+    shared.0.lock().unwrap().queries += 1;
+    let known = query.get("term").copied().zip(query.get("index").copied());
+    for _ in 0..3000 {
+        let desired = shared.0.lock().unwrap().desired.clone();
+        if let Some(desired) = desired.filter(|d| Some((d.term, d.index)) != known) {
+            return Ok(Json(desired));
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Err(StatusCode::SERVICE_UNAVAILABLE)
+}
+
+async fn blob(
+    State(shared): State<Shared>,
+    Path(digest): Path<String>,
+) -> Result<Vec<u8>, StatusCode> {
+    shared.1.get(&digest).cloned().ok_or(StatusCode::NOT_FOUND)
+}

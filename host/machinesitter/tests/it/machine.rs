@@ -1,0 +1,139 @@
+//! A machine: a directory and an agent. Nothing of it is left when it is dropped.
+
+use crate::controller::Controller;
+use cerebro_linux::process::{Identity, kill_tree};
+use cerebro_model::InstanceStatus;
+use cerebro_tasksitter::protocol::TaskState;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+pub struct Machine {
+    dir: TempDir,
+    address: SocketAddr,
+    controller: String,
+    agent: Option<Child>,
+}
+
+fn bin_dir() -> PathBuf {
+    let agent = Path::new(env!("CARGO_BIN_EXE_machinesitter"));
+    let bin = agent.parent().unwrap().to_owned();
+    assert!(bin.join("tasksitter").exists(), "no task sitter: run `cargo xtask build` first");
+    bin
+}
+
+impl Machine {
+    pub fn start(controller: &Controller) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (dir, controller) = (TempDir::new().unwrap(), controller.base());
+        std::fs::create_dir(dir.path().join("root")).unwrap();
+        let mut machine = Self { dir, address: free, controller, agent: None };
+        machine.start_agent();
+        machine
+    }
+
+    pub fn start_agent(&mut self) {
+        let agent = Command::new(env!("CARGO_BIN_EXE_machinesitter"))
+            .args(["--machine", "m-1", "--zone", "z-1", "--cpu", "1", "--mem", "100"])
+            .args(["--token", "secret", "--controller", &self.controller])
+            .args(["--address", "127.0.0.1", "--port", &self.address.port().to_string()])
+            .arg("--data")
+            .arg(self.dir.path().join("data"))
+            .arg("--root")
+            .arg(self.dir.path().join("root"))
+            .arg("--bin")
+            .arg(bin_dir())
+            .spawn()
+            .unwrap();
+        self.agent = Some(agent);
+    }
+
+    pub fn kill_agent(&mut self) {
+        if let Some(mut agent) = self.agent.take() {
+            agent.kill().unwrap();
+            agent.wait().unwrap();
+        }
+    }
+
+    pub fn kill(&self, pid: Option<u32>) {
+        kill(Pid::from_raw(pid.unwrap().cast_signed()), Signal::SIGKILL).unwrap();
+    }
+
+    pub fn is_alive(&self, pid: Option<u32>) -> bool {
+        Identity::of(pid.unwrap().cast_signed()).is_some()
+    }
+
+    /// What the agent says of its only instance.
+    pub fn status(&self) -> Option<InstanceStatus> {
+        let answer = self.get("/v1/tasks")?;
+        serde_json::from_str::<Vec<InstanceStatus>>(&answer).ok()?.into_iter().next()
+    }
+
+    pub fn log(&self, stream: &str) -> String {
+        let id = self.status().unwrap().id;
+        self.get(&format!("/v1/tasks/{id}/logs?stream={stream}&tail=20")).unwrap()
+    }
+
+    pub fn sitter(&self) -> u32 {
+        self.state().unwrap().sitter.cast_unsigned()
+    }
+
+    fn state(&self) -> Option<TaskState> {
+        let file = self.task_dir()?.join("state.json");
+        serde_json::from_slice(&std::fs::read(file).ok()?).ok()
+    }
+
+    fn task_dir(&self) -> Option<PathBuf> {
+        let tasks = self.dir.path().join("data/tasks");
+        Some(std::fs::read_dir(tasks).ok()?.next()?.ok()?.path())
+    }
+
+    pub fn wait(&self, what: &str, ok: impl Fn(&InstanceStatus) -> bool) -> InstanceStatus {
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            let status = self.status();
+            match status {
+                Some(status) if ok(&status) => return status,
+                _ => assert!(Instant::now() < end, "not within a minute: {what}; {status:?}"),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until the agent knows no instance, and keeps nothing of one.
+    pub fn wait_gone(&self) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while self.get("/v1/tasks").as_deref() != Some("[]") || self.task_dir().is_some() {
+            assert!(Instant::now() < end, "still there: {:?}", self.status());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The body of an answer of the agent; HTTP/1.0, so that it ends with the connection.
+    fn get(&self, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(self.address).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer.split_once("\r\n\r\n")?.1.to_owned())
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.kill_agent();
+        let Some(dir) = self.task_dir() else { return };
+        let state = self.state();
+        if let Some(state) = &state {
+            let _ = kill(Pid::from_raw(state.sitter), Signal::SIGKILL);
+        }
+        let marker = format!("CEREBRO_TASK_DIR={}", dir.display());
+        kill_tree(state.and_then(|state| state.pid), &marker, Duration::from_secs(5));
+    }
+}

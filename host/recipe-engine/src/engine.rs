@@ -1,0 +1,216 @@
+//! The engine of this process, and the components that it has compiled.
+
+use crate::cache::Cache;
+use crate::error::{CompileError, EngineError};
+use crate::host::{Capabilities, State};
+use cerebro_model::{ComponentKind, Digest};
+use cerebro_recipe_inspect::{Inspection, inspect};
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::Duration;
+use tokio::sync::OnceCell;
+use wasmtime::component::{InstancePre, Linker};
+use wasmtime::{Config, OptLevel};
+
+/// How often a computing component is looked at.
+const TICK: Duration = Duration::from_millis(10);
+/// Components kept in memory before those that nobody uses are let go.
+const KEPT: usize = 64;
+
+/// Compiles and runs components. One per process: it is cheap to clone and shares everything.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    wasmtime: wasmtime::Engine,
+    cache: Cache,
+    compiled: Mutex<HashMap<Digest, Arc<OnceCell<Component>>>>,
+    linkers: [OnceLock<Linker<State>>; Capabilities::SETS],
+    pub(crate) http: reqwest::Client,
+    /// Held while files change: temporary names are unique only under it.
+    pub(crate) changing: Arc<Mutex<()>>,
+}
+
+/// A compiled component. Cheap to clone.
+#[derive(Clone)]
+pub struct Component {
+    inner: Arc<Compiled>,
+}
+
+struct Compiled {
+    digest: Digest,
+    inspection: Inspection,
+    component: wasmtime::component::Component,
+    linked: [OnceLock<InstancePre<State>>; Capabilities::SETS],
+}
+
+impl Component {
+    /// The digest of its bytes.
+    pub fn digest(&self) -> Digest {
+        self.inner.digest
+    }
+
+    /// What it is for.
+    pub fn kind(&self) -> ComponentKind {
+        self.inner.inspection.kind
+    }
+
+    /// What it says of itself.
+    pub fn inspection(&self) -> &Inspection {
+        &self.inner.inspection
+    }
+}
+
+impl fmt::Debug for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Component").field(&self.inner.digest).finish()
+    }
+}
+
+impl Engine {
+    /// An engine that keeps compiled components in `cache_dir`, which it makes for its user alone.
+    pub fn new(cache_dir: PathBuf) -> Result<Self, EngineError> {
+        let unsupported = |error: String| EngineError::Unsupported(error);
+        let mut config = Config::new();
+        config.epoch_interruption(true).cranelift_opt_level(OptLevel::Speed);
+        let wasmtime =
+            wasmtime::Engine::new(&config).map_err(|error| unsupported(format!("{error:#}")))?;
+        let mut hasher = DefaultHasher::new();
+        wasmtime.precompile_compatibility_hash().hash(&mut hasher);
+        let cache = Cache::open(cache_dir, format!("{:016x}", hasher.finish()))?;
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(0)
+            .no_proxy()
+            .user_agent(concat!("cerebro/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| unsupported(error.to_string()))?;
+        tick(&wasmtime).map_err(|error| unsupported(error.to_string()))?;
+        let inner = Inner {
+            wasmtime,
+            cache,
+            compiled: Mutex::default(),
+            linkers: Default::default(),
+            http,
+            changing: Arc::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Compiles `bytes`, or finds them compiled. Each digest is compiled once, however many ask.
+    pub async fn compile(&self, digest: Digest, bytes: Vec<u8>) -> Result<Component, CompileError> {
+        let cell = self.cell(digest);
+        let engine = self.clone();
+        let compile = async move {
+            let work = tokio::task::spawn_blocking(move || engine.compile_now(digest, &bytes));
+            work.await.unwrap_or_else(|error| {
+                Err(CompileError::Refused { digest, message: error.to_string() })
+            })
+        };
+        cell.get_or_try_init(|| compile).await.cloned()
+    }
+
+    /// The component with this digest, if this process has compiled it: spares reading its bytes.
+    pub fn compiled(&self, digest: Digest) -> Option<Component> {
+        let compiled = self.inner.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        compiled.get(&digest)?.get().cloned()
+    }
+
+    fn cell(&self, digest: Digest) -> Arc<OnceCell<Component>> {
+        let mut compiled = self.inner.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if compiled.len() >= KEPT {
+            let in_use = |c: &Component| Arc::strong_count(&c.inner) > 1;
+            compiled
+                .retain(|_, cell| Arc::strong_count(cell) > 1 || cell.get().is_some_and(in_use));
+        }
+        compiled.entry(digest).or_default().clone()
+    }
+
+    fn compile_now(&self, digest: Digest, bytes: &[u8]) -> Result<Component, CompileError> {
+        let found = Digest::of(bytes);
+        if found != digest {
+            return Err(CompileError::WrongDigest { expected: digest, found });
+        }
+        let inspection = inspect(bytes)?;
+        let component = match self.load(digest) {
+            Some(component) => component,
+            None => self.build(digest, bytes)?,
+        };
+        let linked = Default::default();
+        Ok(Component { inner: Arc::new(Compiled { digest, inspection, component, linked }) })
+    }
+
+    fn load(&self, digest: Digest) -> Option<wasmtime::component::Component> {
+        let compiled = self.inner.cache.load(digest)?;
+        // SAFETY: the bytes are what `build` stored: the directory is closed to other users, and
+        // the cache has checked their digest. They are in memory, so nobody changes them.
+        let loaded =
+            unsafe { wasmtime::component::Component::deserialize(&self.inner.wasmtime, &compiled) };
+        loaded
+            .inspect_err(|error| tracing::warn!(%digest, %error, "load a compiled component"))
+            .ok()
+    }
+
+    fn build(
+        &self,
+        digest: Digest,
+        bytes: &[u8],
+    ) -> Result<wasmtime::component::Component, CompileError> {
+        let refused = |error: wasmtime::Error| CompileError::Refused {
+            digest,
+            message: format!("{error:#}"),
+        };
+        let component = wasmtime::component::Component::from_binary(&self.inner.wasmtime, bytes)
+            .map_err(refused)?;
+        let compiled = component.serialize().map_err(refused)?;
+        if let Err(error) = self.inner.cache.store(digest, &compiled) {
+            // The next start of the process compiles again; nothing else is lost.
+            tracing::warn!(%digest, %error, "keep a compiled component");
+        }
+        Ok(component)
+    }
+
+    pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.inner.wasmtime
+    }
+
+    /// `component`, linked to what `capabilities` allow; each such pair is linked once.
+    pub(crate) fn link(
+        &self,
+        component: &Component,
+        capabilities: Capabilities,
+    ) -> wasmtime::Result<InstancePre<State>> {
+        let compiled = &component.inner;
+        if let Some(linked) = compiled.linked[capabilities.index()].get() {
+            return Ok(linked.clone());
+        }
+        let linker = match self.inner.linkers[capabilities.index()].get() {
+            Some(linker) => linker,
+            None => {
+                let linker = capabilities.linker(&self.inner.wasmtime)?;
+                self.inner.linkers[capabilities.index()].get_or_init(|| linker)
+            }
+        };
+        let linked = linker.instantiate_pre(&compiled.component)?;
+        Ok(compiled.linked[capabilities.index()].get_or_init(|| linked).clone())
+    }
+}
+
+/// Moves the engine's epoch on, for as long as there is an engine.
+fn tick(engine: &wasmtime::Engine) -> std::io::Result<()> {
+    let engine = engine.weak();
+    thread::Builder::new().name("wasm epoch".to_owned()).spawn(move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            thread::sleep(TICK);
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! What goes wrong, told apart.
+
+use crate::logbook::LogLine;
+use cerebro_model::{ComponentKind, Digest};
+use cerebro_recipe_inspect::{InspectError, NotGranted};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The engine could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The directory for compiled components cannot be used.
+    #[error("make the directory `{}` for compiled components", .path.display())]
+    Cache {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Others could put code of theirs there.
+    #[error(
+        "`{}` is open to other users, who could put code there that would then run as this one; \
+         remove it, and it is made anew",
+        .0.display()
+    )]
+    CacheNotPrivate(PathBuf),
+    /// The platform cannot run components.
+    #[error("start the WebAssembly engine: {0}")]
+    Unsupported(String),
+}
+
+/// A component could not be compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// The bytes are not those that were meant.
+    #[error("the component's digest is `{found}`, not `{expected}`: fetch it again")]
+    WrongDigest {
+        /// What was asked for.
+        expected: Digest,
+        /// What came.
+        found: Digest,
+    },
+    /// It is nothing that Cerebro can run.
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
+    /// The compiler refused it.
+    #[error("compile the component `{digest}`: {message}")]
+    Refused {
+        /// The component.
+        digest: Digest,
+        /// What the compiler said.
+        message: String,
+    },
+}
+
+/// A call that did not end well, with the end of its log.
+#[derive(Debug, thiserror::Error)]
+#[error("{failure}")]
+pub struct RunError {
+    /// What happened.
+    pub failure: Failure,
+    /// The last lines that the component wrote, oldest first.
+    pub log: Vec<LogLine>,
+}
+
+/// How a call can fail.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The component needs more than the job grants; it did not run.
+    #[error(transparent)]
+    NotGranted(#[from] NotGranted),
+    /// It is for something else; it did not run.
+    #[error("this component is a {is}, and a {wanted} is needed here")]
+    WrongKind {
+        /// What it is.
+        is: ComponentKind,
+        /// What it should be.
+        wanted: ComponentKind,
+    },
+    /// It was built against other interfaces; it did not run.
+    #[error(
+        "the component does not fit this Cerebro, which has `cerebro:recipe@0.1.0`; build it \
+         against the `wit` directory of this release: {message}"
+    )]
+    Incompatible {
+        /// Where it differs.
+        message: String,
+    },
+    /// The machine's root directory cannot be opened; it did not run.
+    #[error("open the root directory `{}`", .path.display())]
+    Root {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It broke down.
+    #[error("the component crashed: {message}")]
+    Trapped {
+        /// Its panic message, or the trap's.
+        message: String,
+        /// Where, innermost first, as far as its names were kept.
+        backtrace: Vec<String>,
+    },
+    /// It took too long.
+    #[error("the component was ended after {after:?}, which is all the time it has")]
+    TimedOut {
+        /// The time it had.
+        after: Duration,
+    },
+    /// It wanted too much memory.
+    #[error("the component was ended for wanting more than {} MiB of memory", .limit >> 20)]
+    OutOfMemory {
+        /// What it may have, in bytes.
+        limit: usize,
+    },
+    /// It ran to its end and said that it failed.
+    #[error("{message}")]
+    Returned {
+        /// What it said.
+        message: String,
+    },
+}

@@ -1,0 +1,58 @@
+//! `cerebro:recipe/artifact`.
+
+use super::{Scope, State};
+use crate::bindings::interfaces::artifact::{Host, HostArtifact};
+use crate::bindings::interfaces::types::Error;
+use crate::call::ArtifactError;
+use cerebro_model::Digest;
+use std::path::PathBuf;
+use wasmtime::component::Resource;
+
+/// An artifact that is on this machine.
+#[derive(Debug, Clone)]
+pub struct Artifact {
+    pub(super) digest: Digest,
+    pub(super) path: PathBuf,
+    size: u64,
+}
+
+impl Scope {
+    async fn fetch_artifact(&self, sha256: &str) -> Result<Artifact, Error> {
+        let digest: Digest = sha256.parse().map_err(|e| Error::Invalid(format!("{e}")))?;
+        let path = self.call.artifacts.fetch(digest).await.map_err(|error| match error {
+            ArtifactError::NotFound(_) => Error::NotFound(error.to_string()),
+            ArtifactError::Failed(why) => Error::Failed(why),
+        })?;
+        let found = tokio::fs::metadata(&path)
+            .await
+            .map_err(|e| Error::Failed(format!("look at the artifact `{digest}`: {e}")))?;
+        Ok(Artifact { digest, path, size: found.len() })
+    }
+}
+
+impl Host for State {
+    async fn fetch(
+        &mut self,
+        sha256: String,
+    ) -> wasmtime::Result<Result<Resource<Artifact>, Error>> {
+        match self.scope.fetch_artifact(&sha256).await {
+            Ok(artifact) => Ok(Ok(self.table.push(artifact)?)),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}
+
+impl HostArtifact for State {
+    async fn digest(&mut self, artifact: Resource<Artifact>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&artifact)?.digest.to_string())
+    }
+
+    async fn size(&mut self, artifact: Resource<Artifact>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&artifact)?.size)
+    }
+
+    async fn drop(&mut self, artifact: Resource<Artifact>) -> wasmtime::Result<()> {
+        self.table.delete(artifact)?;
+        Ok(())
+    }
+}

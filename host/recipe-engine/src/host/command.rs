@@ -1,0 +1,296 @@
+//! `cerebro:recipe/command`.
+
+use super::{Scope, State, users};
+use crate::bindings::interfaces::command::{Guard, Host, HostOutcome, Spec};
+use crate::bindings::interfaces::types::{Change, Error};
+use crate::logbook::{LogLevel, Logbook};
+use crate::run::remaining;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{Pid, geteuid};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+use wasmtime::component::Resource;
+
+/// How long to go on reading what a program wrote, once it has ended.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// Bytes of a line before it is logged in parts.
+const LONGEST_LINE: u64 = 8 << 10;
+
+/// How a command ended.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    program: String,
+    skipped: Option<String>,
+    exit_code: i32,
+    stdout: Kept,
+    stderr: Kept,
+}
+
+/// The beginning of what a program wrote.
+#[derive(Debug, Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    truncated: bool,
+}
+
+/// Kills a program's whole process group when the call is over, however that comes.
+struct Group(Pid);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // It is no failure if nothing of it is left.
+        let _ = killpg(self.0, Signal::SIGKILL);
+    }
+}
+
+impl Scope {
+    async fn run_command(&self, spec: Spec) -> Result<Outcome, Error> {
+        let program = spec.argv.first().cloned().unwrap_or_default();
+        if let Some(why) = self.guarded(&spec).await? {
+            return Ok(Outcome { program, skipped: Some(why), ..Outcome::default() });
+        }
+        self.execute(&spec).await
+    }
+
+    /// Why the command need not run, if a guard holds.
+    async fn guarded(&self, spec: &Spec) -> Result<Option<String>, Error> {
+        for guard in &spec.guards {
+            match guard {
+                Guard::Creates(path) => {
+                    let wanted = path.clone();
+                    if self.with_tree(move |tree| tree.stat(&wanted)).await?.is_some() {
+                        return Ok(Some(format!("`{path}` exists")));
+                    }
+                }
+                Guard::Unless(argv) => {
+                    let question = Spec {
+                        argv: argv.clone(),
+                        stdin: None,
+                        guards: Vec::new(),
+                        env: spec.env.clone(),
+                        cwd: spec.cwd.clone(),
+                        user: spec.user.clone(),
+                        timeout: spec.timeout,
+                    };
+                    if self.execute(&question).await?.exit_code == 0 {
+                        return Ok(Some(format!("`{}` ended with code 0", argv.join(" "))));
+                    }
+                }
+                Guard::Other(other) => {
+                    return Err(Error::Invalid(format!("this Cerebro has no guard `{other}`")));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn execute(&self, spec: &Spec) -> Result<Outcome, Error> {
+        let Some(program) = spec.argv.first() else {
+            return Err(Error::Invalid("a command needs a program".to_owned()));
+        };
+        let mut command = self.prepare(program, spec)?;
+        let time = remaining(self.deadline, spec.timeout);
+        let failed = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::NotFound(format!(
+                "this machine has no program `{program}`, or no directory to run it in"
+            )),
+            _ => Error::Failed(format!("run `{program}`: {error}")),
+        };
+        let mut child = command.spawn().map_err(failed)?;
+        let _group =
+            child.id().and_then(|pid| i32::try_from(pid).ok()).map(|pid| Group(Pid::from_raw(pid)));
+        let limit = self.call.limits.output;
+        match timeout(time, run_to_end(&mut child, spec.stdin.as_deref(), &self.log, limit)).await {
+            Err(_) => Err(Error::TimedOut(format!("`{program}` was killed after {time:?}"))),
+            Ok(ended) => {
+                let (status, stdout, stderr) = ended.map_err(failed)?;
+                let program = program.clone();
+                Ok(Outcome { program, skipped: None, exit_code: code(status), stdout, stderr })
+            }
+        }
+    }
+
+    fn prepare(&self, program: &str, spec: &Spec) -> Result<Command, Error> {
+        let plain = program.split('/').skip(1).all(|part| !matches!(part, "" | "." | ".."));
+        if !program.starts_with('/') || !plain || spec.argv.iter().any(|arg| arg.contains('\0')) {
+            return Err(Error::Invalid(format!(
+                "`{program}` is not a command: expected a plain absolute path and arguments"
+            )));
+        }
+        let granted = self.call.grants.run(program);
+        granted.map_err(|denied| Error::Denied(denied.to_string()))?;
+
+        let mut command = Command::new(self.on_machine(program));
+        command.args(&spec.argv[1..]).current_dir(self.beneath(spec.cwd.as_deref().unwrap_or("/")));
+        let context = &self.call.context;
+        command.env_clear().envs([
+            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+            ("LANG", "C.UTF-8"),
+            ("HOME", "/"),
+            ("CEREBRO_JOB", context.job.as_str()),
+            ("CEREBRO_INSTANCE", context.instance.as_str()),
+            ("CEREBRO_ZONE", context.zone.as_str()),
+            ("CEREBRO_MACHINE", context.machine.as_str()),
+            ("CEREBRO_VERSION", context.version.as_str()),
+        ]);
+        if self.call.root.parent().is_some() {
+            command.env("CEREBRO_ROOT", &self.call.root);
+        }
+        if let Some(name) = &spec.user {
+            let user = users::user(name)?;
+            if user.uid != geteuid().as_raw() {
+                command.uid(user.uid).gid(user.gid);
+            }
+            command.env("HOME", user.home.as_deref().unwrap_or("/"));
+        }
+        for (name, value) in &spec.env {
+            if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+                return Err(Error::Invalid(format!("`{name}` is not a variable's name")));
+            }
+            command.env(name, value);
+        }
+        let stdin = if spec.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        Ok(command)
+    }
+
+    /// A path of the component's, as the system knows it.
+    fn beneath(&self, path: &str) -> PathBuf {
+        self.call.root.join(path.trim_start_matches('/'))
+    }
+
+    /// Where a program is: below the machine's root, or else the host's own.
+    fn on_machine(&self, program: &str) -> PathBuf {
+        let own = self.beneath(program);
+        if own.exists() { own } else { PathBuf::from(program) }
+    }
+}
+
+async fn run_to_end(
+    child: &mut Child,
+    stdin: Option<&[u8]>,
+    log: &Logbook,
+    limit: usize,
+) -> std::io::Result<(ExitStatus, Kept, Kept)> {
+    let (pipe, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let feed = async {
+        if let (Some(mut pipe), Some(stdin)) = (pipe, stdin) {
+            // A program need not read what it is fed.
+            let _ = pipe.write_all(stdin).await;
+        }
+    };
+    let (mut stdout, mut stderr) = (Kept::default(), Kept::default());
+    let status = {
+        let listen = async {
+            tokio::join!(
+                keep(out, &mut stdout, limit, log, LogLevel::Info),
+                keep(err, &mut stderr, limit, log, LogLevel::Warn),
+                feed
+            );
+        };
+        tokio::pin!(listen);
+        let mut heard = false;
+        let status = loop {
+            tokio::select! {
+                status = child.wait() => break status?,
+                () = &mut listen, if !heard => heard = true,
+            }
+        };
+        if !heard {
+            // A program that it left behind may hold the pipes open for ever.
+            let _ = timeout(LAST_WORDS, listen).await;
+        }
+        status
+    };
+    Ok((status, stdout, stderr))
+}
+
+async fn keep(
+    pipe: Option<impl AsyncRead + Unpin>,
+    kept: &mut Kept,
+    limit: usize,
+    log: &Logbook,
+    level: LogLevel,
+) {
+    let Some(pipe) = pipe else { return };
+    let mut pipe = BufReader::new(pipe);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match (&mut pipe).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let room = limit - kept.bytes.len();
+        kept.bytes.extend_from_slice(line.get(..room).unwrap_or(&line));
+        kept.truncated |= line.len() > room;
+        log.write(level, &String::from_utf8_lossy(&line));
+    }
+}
+
+/// As shells count: 128 and the signal's number if a signal ended it.
+fn code(status: ExitStatus) -> i32 {
+    status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
+}
+
+impl Host for State {
+    async fn run(&mut self, spec: Spec) -> wasmtime::Result<Result<Resource<Outcome>, Error>> {
+        match self.scope.run_command(spec).await {
+            Ok(outcome) => Ok(Ok(self.table.push(outcome)?)),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}
+
+impl HostOutcome for State {
+    async fn skipped(&mut self, outcome: Resource<Outcome>) -> wasmtime::Result<Option<String>> {
+        Ok(self.table.get(&outcome)?.skipped.clone())
+    }
+
+    async fn exit_code(&mut self, outcome: Resource<Outcome>) -> wasmtime::Result<i32> {
+        Ok(self.table.get(&outcome)?.exit_code)
+    }
+
+    async fn stdout(&mut self, outcome: Resource<Outcome>) -> wasmtime::Result<Vec<u8>> {
+        Ok(self.table.get(&outcome)?.stdout.bytes.clone())
+    }
+
+    async fn stderr(&mut self, outcome: Resource<Outcome>) -> wasmtime::Result<Vec<u8>> {
+        Ok(self.table.get(&outcome)?.stderr.bytes.clone())
+    }
+
+    async fn truncated(&mut self, outcome: Resource<Outcome>) -> wasmtime::Result<bool> {
+        let outcome = self.table.get(&outcome)?;
+        Ok(outcome.stdout.truncated || outcome.stderr.truncated)
+    }
+
+    async fn ensure_success(
+        &mut self,
+        outcome: Resource<Outcome>,
+    ) -> wasmtime::Result<Result<Change, Error>> {
+        let outcome = self.table.get(&outcome)?;
+        if outcome.skipped.is_some() {
+            return Ok(Ok(Change::Unchanged));
+        }
+        if outcome.exit_code == 0 {
+            return Ok(Ok(Change::Other("ran".to_owned())));
+        }
+        let stderr = String::from_utf8_lossy(&outcome.stderr.bytes);
+        let end: Vec<&str> = stderr.lines().rev().take(3).collect();
+        let end: Vec<&str> = end.into_iter().rev().collect();
+        let said = if end.is_empty() { String::new() } else { format!(": {}", end.join(" | ")) };
+        let (program, code) = (&outcome.program, outcome.exit_code);
+        Ok(Err(Error::Failed(format!("`{program}` ended with code {code}{said}"))))
+    }
+
+    async fn drop(&mut self, outcome: Resource<Outcome>) -> wasmtime::Result<()> {
+        self.table.delete(outcome)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! `cerebro:recipe/net`.
+
+use super::{Scope, State};
+use crate::bindings::interfaces::net::{Host, HttpAnswer, HttpProbe, TcpAnswer, TcpProbe};
+use crate::bindings::interfaces::types::Error;
+use crate::run::remaining;
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+/// Bytes of an answer over TCP that are kept.
+const MOST_RECEIVED: usize = 64 << 10;
+/// Bytes of a page that are read.
+const MOST_BODY: usize = 1 << 20;
+
+impl Scope {
+    /// Whether the instance's own address and ports, or the grants, allow this.
+    fn may_connect(&self, host: &str, port: u16) -> Result<(), Error> {
+        let context = &self.call.context;
+        let own = host.parse::<IpAddr>().is_ok_and(|address| address == context.address);
+        if own && context.ports.values().any(|own| *own == port) {
+            return Ok(());
+        }
+        let granted = self.call.grants.connect(host, port);
+        granted.map_err(|denied| Error::Denied(denied.to_string()))
+    }
+
+    async fn probe_tcp(&self, probe: TcpProbe) -> Result<TcpAnswer, Error> {
+        self.may_connect(&probe.host, probe.port)?;
+        let (start, time) = (Instant::now(), remaining(self.deadline, Some(probe.timeout)));
+        let target = format!("{}:{}", bracketed(&probe.host), probe.port);
+        let connecting = TcpStream::connect((probe.host.as_str(), probe.port));
+        let mut stream = match timeout(time, connecting).await {
+            Err(_) => return Err(too_slow(&target, time)),
+            Ok(connected) => connected.map_err(|e| failed("connect to", &target, &e))?,
+        };
+        let mut received = Vec::new();
+        let expect = probe.expect.unwrap_or_default();
+        let exchange = async {
+            if let Some(send) = &probe.send {
+                stream.write_all(send).await?;
+            }
+            while !contains(&received, &expect) && received.len() < MOST_RECEIVED {
+                let left = MOST_RECEIVED - received.len();
+                if (&mut stream).take(left as u64).read_buf(&mut received).await? == 0 {
+                    break;
+                }
+            }
+            Ok::<(), std::io::Error>(())
+        };
+        let left = time.saturating_sub(start.elapsed());
+        // Silence is an answer too: it did not match.
+        if let Ok(Err(error)) = timeout(left, exchange).await {
+            return Err(failed("talk to", &target, &error));
+        }
+        let matched = contains(&received, &expect);
+        Ok(TcpAnswer { received, matched, took: micros(start) })
+    }
+
+    async fn probe_http(&self, probe: HttpProbe) -> Result<HttpAnswer, Error> {
+        self.may_connect(&probe.host, probe.port)?;
+        let (start, time) = (Instant::now(), remaining(self.deadline, Some(probe.timeout)));
+        let target = format!("http://{}:{}{}", bracketed(&probe.host), probe.port, probe.path);
+        if !probe.path.starts_with('/') {
+            return Err(Error::Invalid(format!(
+                "the path `{}` does not start with `/`",
+                probe.path
+            )));
+        }
+        let mut request = self.http.get(&target);
+        for (name, value) in &probe.headers {
+            request = request.header(name, value);
+        }
+        let limit = (probe.limit as usize).min(MOST_BODY);
+        let asking = async {
+            let mut response = request.send().await?;
+            let (mut body, mut truncated) = (Vec::new(), false);
+            while let Some(chunk) = response.chunk().await? {
+                let room = limit - body.len();
+                body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+                if chunk.len() > room {
+                    truncated = true;
+                    break;
+                }
+            }
+            let text = |value: &reqwest::header::HeaderValue| {
+                String::from_utf8_lossy(value.as_bytes()).into_owned()
+            };
+            let headers = response.headers().iter();
+            let headers = headers.map(|(name, value)| (name.to_string(), text(value))).collect();
+            let status = response.status().as_u16();
+            Ok(HttpAnswer { status, headers, body, truncated, took: micros(start) })
+        };
+        match timeout(time, asking).await {
+            Err(_) => Err(too_slow(&target, time)),
+            Ok(answer) => answer.map_err(|error: reqwest::Error| match error.is_builder() {
+                true => Error::Invalid(format!("ask for `{target}`: {}", deepest(&error))),
+                false => failed("ask for", &target, deepest(&error)),
+            }),
+        }
+    }
+}
+
+impl Host for State {
+    async fn tcp(&mut self, probe: TcpProbe) -> wasmtime::Result<Result<TcpAnswer, Error>> {
+        Ok(self.scope.probe_tcp(probe).await)
+    }
+
+    async fn http(&mut self, probe: HttpProbe) -> wasmtime::Result<Result<HttpAnswer, Error>> {
+        Ok(self.scope.probe_http(probe).await)
+    }
+}
+
+fn contains(received: &[u8], expected: &[u8]) -> bool {
+    expected.is_empty() || received.windows(expected.len()).any(|window| window == expected)
+}
+
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
+fn micros(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+fn too_slow(target: &str, time: Duration) -> Error {
+    Error::TimedOut(format!("`{target}` did not answer within {time:?}"))
+}
+
+fn failed(doing: &str, target: &str, error: &(impl Display + ?Sized)) -> Error {
+    Error::Failed(format!("{doing} `{target}`: {error}"))
+}
+
+/// The cause of all: what the layers above it say adds nothing for a reader.
+fn deepest(error: &reqwest::Error) -> &dyn std::error::Error {
+    let mut error: &dyn std::error::Error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error
+}

@@ -1,0 +1,143 @@
+//! The part of WASI that language runtimes cannot do without, with nothing behind it: no files,
+//! network, arguments or environment. What is written to stdout and stderr goes to the log.
+
+use super::State;
+use crate::logbook::{LogLevel, Logbook};
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+/// Bytes of a line that waits for its end.
+const LONGEST_LINE: usize = 8 << 10;
+/// Lines of stderr kept to find a panic in.
+const TAIL: usize = 32;
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// An empty WASI context that writes to `log`, and the end of what it writes to stderr.
+pub(super) fn context(log: &Arc<Logbook>) -> (WasiCtx, Tail) {
+    let tail = Tail::default();
+    let stdout = Stream::new(log.clone(), LogLevel::Info, None);
+    let stderr = Stream::new(log.clone(), LogLevel::Warn, Some(tail.clone()));
+    let context = WasiCtxBuilder::new()
+        .stdout(stdout)
+        .stderr(stderr)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false)
+        .build();
+    (context, tail)
+}
+
+/// The last lines of stderr.
+#[derive(Clone, Default)]
+pub(super) struct Tail(Arc<Mutex<VecDeque<String>>>);
+
+impl Tail {
+    fn push(&self, line: &str) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == TAIL {
+            lines.pop_front();
+        }
+        lines.push_back(line.to_owned());
+    }
+
+    /// What was written from a panic on, as Rust, Go and Python mark it.
+    pub(super) fn panic_message(&self) -> Option<String> {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let marks = ["panicked at", "panic:", "Traceback (most recent call last)"];
+        let start = lines.iter().rposition(|line| marks.iter().any(|mark| line.contains(mark)))?;
+        let note = "note: run with `RUST_BACKTRACE=1`";
+        let of_interest = |line: &&String| !line.is_empty() && !line.starts_with(note);
+        let message: Vec<_> =
+            lines.range(start..).filter(of_interest).map(String::as_str).collect();
+        Some(message.join("\n").trim().to_owned())
+    }
+}
+
+/// Turns what is written into lines of the log.
+#[derive(Clone)]
+struct Stream {
+    log: Arc<Logbook>,
+    level: LogLevel,
+    tail: Option<Tail>,
+    rest: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Stream {
+    fn new(log: Arc<Logbook>, level: LogLevel, tail: Option<Tail>) -> Self {
+        Self { log, level, tail, rest: Arc::default() }
+    }
+
+    fn line(&self, line: &[u8]) {
+        let line = String::from_utf8_lossy(line);
+        self.log.write(self.level, &line);
+        if let Some(tail) = &self.tail {
+            tail.push(&line);
+        }
+    }
+
+    fn push(&self, bytes: &[u8]) {
+        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        for &byte in bytes {
+            if byte == b'\n' || rest.len() == LONGEST_LINE {
+                self.line(&std::mem::take(&mut *rest));
+            }
+            if byte != b'\n' {
+                rest.push(byte);
+            }
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // The stream itself is the last to hold what has no line end.
+        if let Some(rest) = Arc::get_mut(&mut self.rest) {
+            let rest = std::mem::take(rest.get_mut().unwrap_or_else(PoisonError::into_inner));
+            if !rest.is_empty() {
+                self.line(&rest);
+            }
+        }
+    }
+}
+
+impl IsTerminal for Stream {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Stream {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.push(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

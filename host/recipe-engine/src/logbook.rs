@@ -1,0 +1,150 @@
+//! The log of one call: bounded, with its end at hand.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Lines kept for an error.
+const TAIL: usize = 20;
+/// Bytes of a line before the rest is cut off.
+const LONGEST_LINE: usize = 8 << 10;
+
+/// A line of a component's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// How much it matters.
+    pub level: LogLevel,
+    /// What it says, without a line break.
+    pub message: String,
+}
+
+/// How much a line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        })
+    }
+}
+
+/// Where lines go. It must not block.
+pub trait LogSink: Send + Sync {
+    /// Takes a line.
+    fn line(&self, line: LogLine);
+}
+
+impl<F: Fn(LogLine) + Send + Sync> LogSink for F {
+    fn line(&self, line: LogLine) {
+        self(line);
+    }
+}
+
+/// Passes lines on until the call has written its share, and remembers the last ones.
+pub(crate) struct Logbook {
+    sink: Arc<dyn LogSink>,
+    state: Mutex<State>,
+}
+
+struct State {
+    bytes_left: usize,
+    lines_left: usize,
+    full: bool,
+    tail: VecDeque<LogLine>,
+}
+
+impl Logbook {
+    pub(crate) fn new(sink: Arc<dyn LogSink>, bytes: usize, lines: usize) -> Self {
+        let state =
+            State { bytes_left: bytes, lines_left: lines, full: false, tail: VecDeque::new() };
+        Self { sink, state: Mutex::new(state) }
+    }
+
+    pub(crate) fn write(&self, level: LogLevel, message: &str) {
+        for line in message.trim_end_matches('\n').split('\n') {
+            self.write_line(LogLine { level, message: cut(line) });
+        }
+    }
+
+    fn write_line(&self, line: LogLine) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.tail.len() == TAIL {
+            state.tail.pop_front();
+        }
+        state.tail.push_back(line.clone());
+        if state.full {
+            return;
+        }
+        if state.lines_left == 0 || state.bytes_left < line.message.len() {
+            state.full = true;
+            let message = "the log of this call is full: what follows is dropped".to_owned();
+            self.sink.line(LogLine { level: LogLevel::Warn, message });
+            return;
+        }
+        state.lines_left -= 1;
+        state.bytes_left -= line.message.len();
+        self.sink.line(line);
+    }
+
+    /// The last lines, oldest first.
+    pub(crate) fn tail(&self) -> Vec<LogLine> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.tail.iter().cloned().collect()
+    }
+}
+
+fn cut(line: &str) -> String {
+    let line = line.trim_end_matches('\r');
+    if line.len() <= LONGEST_LINE {
+        return line.to_owned();
+    }
+    format!("{}…", &line[..line.floor_char_boundary(LONGEST_LINE)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn logbook(bytes: usize, lines: usize) -> (Logbook, Arc<Mutex<Vec<String>>>) {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let sink = seen.clone();
+        let sink = move |line: LogLine| sink.lock().unwrap().push(line.message);
+        (Logbook::new(Arc::new(sink), bytes, lines), seen)
+    }
+
+    #[test]
+    fn a_full_log_says_so_once_and_keeps_its_end() {
+        for (bytes, lines) in [(1000, 2), (4, 1000)] {
+            let (log, seen) = logbook(bytes, lines);
+            (0..100).for_each(|n| log.write(LogLevel::Info, &format!("{n:02}")));
+            let seen = seen.lock().unwrap();
+            assert_eq!(seen[..2], ["00", "01"]);
+            assert!(seen.len() == 3 && seen[2].contains("full"), "{seen:?}");
+            let tail = log.tail();
+            assert_eq!((tail.len(), tail[TAIL - 1].message.as_str()), (TAIL, "99"));
+        }
+    }
+
+    #[test]
+    fn lines_are_split_and_cut() {
+        let (log, seen) = logbook(1 << 20, 10);
+        log.write(LogLevel::Info, "one\r\ntwo\n");
+        log.write(LogLevel::Info, &"é".repeat(LONGEST_LINE));
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen[..2], ["one", "two"]);
+        assert!(seen[2].len() <= LONGEST_LINE + '…'.len_utf8());
+    }
+}

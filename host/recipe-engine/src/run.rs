@@ -1,0 +1,212 @@
+//! One call of a component: a fresh instance, within its limits, to a clear end.
+
+use crate::bindings::{health_check, interfaces::health, recipe};
+use crate::call::Call;
+use crate::engine::{Component, Engine};
+use crate::error::{Failure, RunError};
+use crate::host::{Capabilities, State};
+use crate::logbook::Logbook;
+use crate::tree::Tree;
+use cerebro_model::ComponentKind;
+use cerebro_recipe_inspect::check_grants;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+use wasmtime::component::InstancePre;
+use wasmtime::{Store, UpdateDeadline, WasmBacktrace};
+
+/// What a health check found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckReport {
+    /// Where the instance stands.
+    pub status: CheckStatus,
+    /// Why, in one line.
+    pub message: String,
+    /// What was measured.
+    pub metrics: Vec<Metric>,
+}
+
+/// Where an instance stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckStatus {
+    /// It serves.
+    Passing,
+    /// It serves, but someone should look.
+    Warning,
+    /// It does not serve.
+    Critical,
+}
+
+/// A figure that a check measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metric {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: f64,
+    /// Its unit, or nothing.
+    pub unit: String,
+}
+
+impl Engine {
+    /// Runs a recipe's `deploy`.
+    pub async fn deploy(&self, component: &Component, call: Call) -> Result<(), RunError> {
+        self.run(component, call, Entry::Deploy).await.map(drop)
+    }
+
+    /// Runs a recipe's `undeploy`.
+    pub async fn undeploy(&self, component: &Component, call: Call) -> Result<(), RunError> {
+        self.run(component, call, Entry::Undeploy).await.map(drop)
+    }
+
+    /// Runs a health check. A check that could not be made is an error.
+    pub async fn check(&self, component: &Component, call: Call) -> Result<CheckReport, RunError> {
+        let report = self.run(component, call, Entry::Check).await?;
+        // An entry that is no check has no report; `run` refuses such components.
+        report.ok_or_else(|| {
+            let message = "the check gave no report".to_owned();
+            RunError { failure: Failure::Incompatible { message }, log: Vec::new() }
+        })
+    }
+
+    async fn run(
+        &self,
+        component: &Component,
+        call: Call,
+        entry: Entry,
+    ) -> Result<Option<CheckReport>, RunError> {
+        let limits = &call.limits;
+        let log = Arc::new(Logbook::new(call.log.clone(), limits.log_bytes, limits.log_lines));
+        let outcome = self.run_logged(component, call, entry, &log).await;
+        outcome.map_err(|failure| RunError { failure, log: log.tail() })
+    }
+
+    async fn run_logged(
+        &self,
+        component: &Component,
+        call: Call,
+        entry: Entry,
+        log: &Arc<Logbook>,
+    ) -> Result<Option<CheckReport>, Failure> {
+        let deadline = Instant::now() + call.limits.wall;
+        let (after, memory) = (call.limits.wall, call.limits.memory);
+        if component.kind() != entry.kind() {
+            return Err(Failure::WrongKind { is: component.kind(), wanted: entry.kind() });
+        }
+        check_grants(&component.inspection().imports, &call.grants)?;
+        let linked = self
+            .link(component, Capabilities::of(&call.grants))
+            .map_err(|error| Failure::Incompatible { message: format!("{error:#}") })?;
+        let tree = Tree::open(&call.root, call.grants.clone(), self.inner.changing.clone())
+            .map_err(|source| Failure::Root { path: call.root.clone(), source })?;
+
+        let state = State::new(call, tree, log.clone(), self.inner.http.clone(), deadline);
+        let mut store = Store::new(self.wasmtime(), state);
+        store.limiter(|state| &mut state.limiter);
+        store.epoch_deadline_callback(move |_| match Instant::now() < deadline {
+            true => Ok(UpdateDeadline::Yield(1)),
+            false => Err(wasmtime::Error::new(TimeIsUp)),
+        });
+        store.set_epoch_deadline(1);
+
+        // Epochs end what computes, the timeout what waits for the host.
+        let ended = timeout_at(deadline, invoke(&mut store, linked, entry)).await;
+        match ended {
+            Err(_) => Err(Failure::TimedOut { after }),
+            Ok(Ok(Ok(report))) => Ok(report),
+            Ok(Ok(Err(message))) => Err(Failure::Returned { message }),
+            Ok(Err(Stop::Incompatible(error))) => {
+                Err(Failure::Incompatible { message: format!("{error:#}") })
+            }
+            Ok(Err(Stop::Trapped(error))) if error.is::<TimeIsUp>() => {
+                Err(Failure::TimedOut { after })
+            }
+            Ok(Err(Stop::Trapped(_))) if store.data().limiter.refused => {
+                Err(Failure::OutOfMemory { limit: memory })
+            }
+            Ok(Err(Stop::Trapped(error))) => Err(trapped(&error, store.data().panic_message())),
+        }
+    }
+}
+
+/// What is called.
+#[derive(Clone, Copy)]
+enum Entry {
+    Deploy,
+    Undeploy,
+    Check,
+}
+
+impl Entry {
+    fn kind(self) -> ComponentKind {
+        match self {
+            Self::Deploy | Self::Undeploy => ComponentKind::Recipe,
+            Self::Check => ComponentKind::HealthCheck,
+        }
+    }
+}
+
+/// Why a call did not come back.
+enum Stop {
+    Incompatible(wasmtime::Error),
+    Trapped(wasmtime::Error),
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the time is up")]
+struct TimeIsUp;
+
+async fn invoke(
+    store: &mut Store<State>,
+    linked: InstancePre<State>,
+    entry: Entry,
+) -> Result<Result<Option<CheckReport>, String>, Stop> {
+    match entry {
+        Entry::Deploy | Entry::Undeploy => {
+            let pre = recipe::RecipePre::new(linked).map_err(Stop::Incompatible)?;
+            let recipe = pre.instantiate_async(&mut *store).await.map_err(Stop::Trapped)?;
+            let called = match entry {
+                Entry::Undeploy => recipe.call_undeploy(store).await,
+                _ => recipe.call_deploy(store).await,
+            };
+            Ok(called.map_err(Stop::Trapped)?.map(|()| None))
+        }
+        Entry::Check => {
+            let pre = health_check::HealthCheckPre::new(linked).map_err(Stop::Incompatible)?;
+            let check = pre.instantiate_async(&mut *store).await.map_err(Stop::Trapped)?;
+            let called = check.call_check(store).await.map_err(Stop::Trapped)?;
+            Ok(called.map(|report| Some(report.into())))
+        }
+    }
+}
+
+fn trapped(error: &wasmtime::Error, panic: Option<String>) -> Failure {
+    let frames = error.downcast_ref::<WasmBacktrace>().map(WasmBacktrace::frames).unwrap_or(&[]);
+    let name = |frame: &wasmtime::FrameInfo| match frame.func_name() {
+        Some(name) => name.to_owned(),
+        None => format!("function {}", frame.func_index()),
+    };
+    Failure::Trapped {
+        message: panic.unwrap_or_else(|| error.root_cause().to_string()),
+        backtrace: frames.iter().take(32).map(name).collect(),
+    }
+}
+
+impl From<health::Report> for CheckReport {
+    fn from(report: health::Report) -> Self {
+        let status = match report.status {
+            health::Status::Passing => CheckStatus::Passing,
+            health::Status::Warning => CheckStatus::Warning,
+            health::Status::Critical => CheckStatus::Critical,
+        };
+        let metric = |m: health::Metric| Metric { name: m.name, value: m.value, unit: m.unit };
+        let metrics = report.metrics.into_iter().map(metric).collect();
+        Self { status, message: report.message, metrics }
+    }
+}
+
+/// What is left until `deadline`, at most `asked`.
+pub(crate) fn remaining(deadline: Instant, asked: Option<u32>) -> Duration {
+    let left = deadline.saturating_duration_since(Instant::now());
+    asked.map_or(left, |asked| left.min(Duration::from_millis(asked.into())))
+}

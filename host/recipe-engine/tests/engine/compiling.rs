@@ -1,0 +1,54 @@
+//! Compiling, and keeping what was compiled.
+
+use crate::support::{Machine, component, engine, guest};
+use cerebro_model::{ComponentKind, Digest};
+use cerebro_recipe_engine::{CompileError, Engine, Failure};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+#[tokio::test]
+async fn what_is_compiled_is_kept_loaded_and_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = dir.path().join("compiled");
+    let bytes = guest("misbehave");
+    let digest = Digest::of(&bytes);
+    let first = Engine::new(cache.clone()).unwrap();
+    assert!(first.compiled(digest).is_none());
+    first.compile(digest, bytes.clone()).await.unwrap();
+    assert_eq!(first.compiled(digest).unwrap().digest(), digest);
+    assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
+
+    let mut files = fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path());
+    let compiled = files.find(|path| path.extension().is_some_and(|e| e == "cwasm")).unwrap();
+    let inode = || fs::metadata(&compiled).unwrap().ino();
+    let kept = inode();
+    // Another engine stands for the next process.
+    Engine::new(cache.clone()).unwrap().compile(digest, bytes.clone()).await.unwrap();
+    assert_eq!(inode(), kept, "it is loaded, not compiled again");
+
+    let mut code = fs::read(&compiled).unwrap();
+    let middle = code.len() / 2;
+    code[middle] ^= 0xff;
+    fs::write(&compiled, &code).unwrap();
+    Engine::new(cache).unwrap().compile(digest, bytes).await.unwrap();
+    assert!(fs::read(&compiled).unwrap() != code, "what is damaged is compiled again");
+}
+
+#[tokio::test]
+async fn what_is_no_component_of_ours_is_not_compiled() {
+    let wrong = engine().compile(Digest::of(b"a"), b"b".to_vec()).await.unwrap_err();
+    assert!(matches!(wrong, CompileError::WrongDigest { .. }), "{wrong}");
+    let other = engine().compile(Digest::of(b"b"), b"b".to_vec()).await.unwrap_err();
+    assert!(other.to_string().contains("not WebAssembly"), "{other}");
+    let bytes = guest("nothing");
+    let nothing = engine().compile(Digest::of(&bytes), bytes).await.unwrap_err().to_string();
+    assert!(nothing.contains("exports nothing") && nothing.contains("`undeploy`"), "{nothing}");
+}
+
+#[tokio::test]
+async fn a_check_is_no_recipe() {
+    let check = component("tcp_check").await;
+    assert_eq!(check.kind(), ComponentKind::HealthCheck);
+    let error = engine().deploy(&check, Machine::new().call("{}")).await.unwrap_err();
+    assert!(matches!(error.failure, Failure::WrongKind { .. }), "{error}");
+}

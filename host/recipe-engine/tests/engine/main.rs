@@ -1,0 +1,9 @@
+//! The engine with real components: ours, and those that misbehave.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+mod checks;
+mod commands;
+mod compiling;
+mod hostile;
+mod recipes;
+mod support;

@@ -1,0 +1,125 @@
+//! A machine in a temporary directory, and calls on it.
+
+use async_trait::async_trait;
+use cerebro_model::{Digest, Grants, Options, PortName, Version};
+use cerebro_recipe_engine::{
+    ArtifactError, ArtifactSource, Call, Component, Context, Engine, Limits, LogLine,
+};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+/// The engine of this process.
+pub fn engine() -> &'static Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(|| {
+        Engine::new(Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled")).unwrap()
+    })
+}
+
+/// The bytes of a component of `recipes-wasm`.
+pub fn guest(name: &str) -> Vec<u8> {
+    let dir =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../recipes-wasm/target/wasm32-wasip2/release");
+    let path = Path::new(dir).join(format!("{name}.wasm"));
+    std::fs::read(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask build`", path.display()))
+}
+
+pub async fn component(name: &str) -> Component {
+    let bytes = guest(name);
+    engine().compile(Digest::of(&bytes), bytes).await.unwrap()
+}
+
+/// A machine's root, the cluster's store, and what was logged.
+pub struct Machine {
+    pub dir: tempfile::TempDir,
+    pub log: Arc<Mutex<Vec<LogLine>>>,
+    pub grants: Grants,
+    pub limits: Limits,
+    pub ports: Vec<(&'static str, u16)>,
+}
+
+impl Machine {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("root")).unwrap();
+        std::fs::create_dir(dir.path().join("store")).unwrap();
+        let limits = Limits { wall: Duration::from_secs(60), ..Limits::default() };
+        let (log, grants) = (Arc::default(), Grants::default());
+        Self { dir, log, grants, limits, ports: vec![("http", 8080)] }
+    }
+
+    pub fn granting(grants: &str) -> Self {
+        Self { grants: serde_json::from_str(grants).unwrap(), ..Self::new() }
+    }
+
+    /// A path of the machine, as the test sees it.
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.dir.path().join("root").join(path.trim_start_matches('/'))
+    }
+
+    pub fn text(&self, path: &str) -> String {
+        std::fs::read_to_string(self.path(path)).unwrap()
+    }
+
+    pub fn names(&self, path: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path(path)).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// Puts an artifact into the cluster's store.
+    pub fn upload(&self, bytes: &[u8]) -> Digest {
+        let digest = Digest::of(bytes);
+        std::fs::write(self.dir.path().join("store").join(digest.to_string()), bytes).unwrap();
+        digest
+    }
+
+    pub fn call(&self, options: &str) -> Call {
+        self.call_for("1.0", None, options)
+    }
+
+    pub fn call_for(&self, version: &str, previous: Option<&str>, options: &str) -> Call {
+        let options: Options = serde_json::from_str(options).unwrap();
+        let log = self.log.clone();
+        let port = |(name, number): &(&str, u16)| (name.parse::<PortName>().unwrap(), *number);
+        Call {
+            context: Context {
+                job: "portal.startup.com".parse().unwrap(),
+                instance: "0.aws-us-west-2a.portal.startup.com".parse().unwrap(),
+                number: 0,
+                zone: "aws-us-west-2a".parse().unwrap(),
+                machine: "m-1".parse().unwrap(),
+                version: version.parse().unwrap(),
+                previous_version: previous.map(|v| v.parse::<Version>().unwrap()),
+                address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                ports: self.ports.iter().map(port).collect(),
+                options,
+            },
+            grants: self.grants.clone(),
+            root: self.path("/"),
+            limits: self.limits.clone(),
+            artifacts: Arc::new(Store(self.dir.path().join("store"))),
+            log: Arc::new(move |line: LogLine| log.lock().unwrap().push(line)),
+        }
+    }
+
+    /// Whether a line that holds `part` was logged.
+    pub fn logged(&self, part: &str) -> bool {
+        self.log.lock().unwrap().iter().any(|line| line.message.contains(part))
+    }
+}
+
+struct Store(PathBuf);
+
+#[async_trait]
+impl ArtifactSource for Store {
+    async fn fetch(&self, digest: Digest) -> Result<PathBuf, ArtifactError> {
+        let path = self.0.join(digest.to_string());
+        if path.exists() { Ok(path) } else { Err(ArtifactError::NotFound(digest)) }
+    }
+}

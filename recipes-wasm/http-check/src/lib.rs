@@ -1,0 +1,55 @@
+//! Asks the instance for a page, and looks at its status and body.
+
+mod expect;
+
+use cerebro_guest_kit::error;
+use cerebro_guest_kit::host::health::{Metric, Report, Status};
+use cerebro_guest_kit::host::net::{self, HttpProbe};
+use cerebro_guest_kit::host::{context, types::Error};
+use cerebro_guest_kit::{options, template, values};
+use expect::Options;
+
+struct HttpCheck;
+
+cerebro_guest_kit::health_check!(HttpCheck);
+
+impl Guest for HttpCheck {
+    fn check() -> Result<Report, String> {
+        let (instance, options) = (context::get(), options::get::<Options>()?);
+        let known = values::of(&instance);
+        let port = values::port(&instance, options.port.as_ref())?;
+        let host = options.host.unwrap_or_else(|| instance.address.clone());
+        let path = template::render(&options.path, &known)?;
+        let body = options.expected_body.map(|body| template::render(&body, &known)).transpose()?;
+        let probe = HttpProbe {
+            host,
+            port,
+            path,
+            headers: options.headers.into_iter().collect(),
+            timeout: (options.timeout * 1000.0) as u32,
+            limit: 256 * 1024,
+        };
+        let asked = format!("http://{}:{}{}", probe.host, probe.port, probe.path);
+        let answer = match net::http(&probe) {
+            Ok(answer) => answer,
+            // The check itself is at fault, not the instance.
+            Err(Error::Denied(text) | Error::Invalid(text)) => return Err(text),
+            Err(error) => return Ok(report(Status::Critical, error::text(&error), vec![])),
+        };
+        let time = Metric {
+            name: "time".to_owned(),
+            value: answer.took as f64 / 1e6,
+            unit: "s".to_owned(),
+        };
+        let verdict =
+            expect::judge(&options.expected_status, body.as_deref(), answer.status, &answer.body);
+        Ok(match verdict {
+            Ok(()) => report(Status::Passing, &format!("{asked}: {}", answer.status), vec![time]),
+            Err(why) => report(Status::Critical, &format!("{asked}: {why}"), vec![time]),
+        })
+    }
+}
+
+fn report(status: Status, message: &str, metrics: Vec<Metric>) -> Report {
+    Report { status, message: message.to_owned(), metrics }
+}

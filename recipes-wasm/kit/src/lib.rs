@@ -1,0 +1,68 @@
+//! What recipes and health checks in Rust share: the host's interfaces, options and templates.
+//!
+//! A recipe is a type that implements `Guest`, named to [`recipe!`]; a health check likewise, named
+//! to [`health_check!`].
+
+mod bindings;
+pub mod error;
+pub mod options;
+pub mod template;
+pub mod values;
+
+/// The host's interfaces, as `wit/` describes them.
+pub mod host {
+    pub use crate::bindings::cerebro::recipe::{
+        archive, artifact, command, context, files, health, log, net, types,
+    };
+}
+
+#[doc(hidden)]
+pub use wit_bindgen;
+
+/// Makes a type that implements `Guest` the recipe that this component is.
+#[macro_export]
+macro_rules! recipe {
+    ($guest:ident) => {
+        $crate::component!("recipe", $guest, {
+            "cerebro:recipe/artifact@0.1.0": ::cerebro_guest_kit::host::artifact,
+            "cerebro:recipe/archive@0.1.0": ::cerebro_guest_kit::host::archive,
+        });
+    };
+}
+
+/// Makes a type that implements `Guest` the health check that this component is.
+#[macro_export]
+macro_rules! health_check {
+    ($guest:ident) => {
+        $crate::component!("health-check", $guest, {
+            "cerebro:recipe/health@0.1.0": ::cerebro_guest_kit::host::health,
+        });
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! component {
+    ($world:literal, $guest:ident, { $($own:tt)* }) => {
+        #[allow(missing_docs, clippy::all, reason = "generated")]
+        mod bindings {
+            $crate::wit_bindgen::generate!({
+                path: "../../wit",
+                world: $world,
+                runtime_path: "cerebro_guest_kit::wit_bindgen::rt",
+                with: {
+                    "cerebro:recipe/types@0.1.0": ::cerebro_guest_kit::host::types,
+                    "cerebro:recipe/context@0.1.0": ::cerebro_guest_kit::host::context,
+                    "cerebro:recipe/log@0.1.0": ::cerebro_guest_kit::host::log,
+                    "cerebro:recipe/files@0.1.0": ::cerebro_guest_kit::host::files,
+                    "cerebro:recipe/command@0.1.0": ::cerebro_guest_kit::host::command,
+                    "cerebro:recipe/net@0.1.0": ::cerebro_guest_kit::host::net,
+                    $($own)*
+                },
+            });
+            use super::$guest;
+            export!($guest);
+        }
+        use bindings::Guest;
+    };
+}

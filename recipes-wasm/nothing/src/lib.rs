@@ -1,0 +1,1 @@
+//! Exports nothing: neither a recipe nor a health check.
