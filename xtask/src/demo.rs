@@ -38,11 +38,28 @@ pub async fn run(options: Options) -> Result<bool> {
     let story = story(&options, &data);
     tokio::select! {
         healed = story => healed,
-        _ = tokio::signal::ctrl_c() => {
+        () = asked_to_end() => {
             // Dropping the story has ended the cluster.
             println!("\nended; its files are in {}", data.display());
             Ok(true)
         }
+    }
+}
+
+/// Ctrl-C, or any other polite way to end us: none may leave the cluster behind.
+async fn asked_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
+    ) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
     }
 }
 

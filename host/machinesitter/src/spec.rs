@@ -20,12 +20,8 @@ pub fn of(
     as_root: bool,
 ) -> TaskSpec {
     let task = &assignment.deployment.job.task_configuration;
-    let command = match settings.foreign_root() {
-        Some(root) => below(root, &task.command),
-        None => task.command.clone(),
-    };
     TaskSpec {
-        argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), command],
+        argv: argv(settings.foreign_root(), &task.command),
         env: environment(settings, assignment),
         cwd: settings.foreign_root().map_or_else(|| PathBuf::from("/"), Path::to_owned),
         user: as_root.then(|| task.uid.to_string()),
@@ -72,17 +68,44 @@ fn environment(settings: &Settings, assignment: &Assignment) -> BTreeMap<String,
     env
 }
 
-/// Takes the command's first word from below `root`, if it is a path that exists there.
-fn below(root: &Path, command: &str) -> String {
-    let trimmed = command.trim_start();
-    let end = trimmed.find(char::is_whitespace).unwrap_or(trimmed.len());
-    let (word, rest) = trimmed.split_at(end);
-    match word.strip_prefix('/').map(|relative| root.join(relative)) {
-        Some(path) if path.exists() => {
-            format!("'{}'{rest}", path.display().to_string().replace('\'', r"'\''"))
-        }
-        _ => command.to_owned(),
+/// A command that asks nothing of a shell is run without one, as `make` does, so that the task is
+/// the program itself. Its first word is taken from below `root`, if it is a path that exists there.
+fn argv(root: Option<&Path>, command: &str) -> Vec<String> {
+    let command = command.trim();
+    let plain = |c: char| {
+        c.is_alphanumeric()
+            || matches!(c, ' ' | '\t' | '/' | '.' | '-' | '_' | ':' | ',' | '+' | '@')
+    };
+    let words: Vec<&str> = command.split_ascii_whitespace().collect();
+    if let Some((program, arguments)) = words.split_first()
+        && command.chars().all(plain)
+        && (program.contains('/') || !BUILT_IN.contains(program))
+    {
+        let program =
+            below(root, program).map_or((*program).to_owned(), |path| path.display().to_string());
+        return std::iter::once(program)
+            .chain(arguments.iter().map(|word| (*word).to_owned()))
+            .collect();
     }
+    let end = command.find(char::is_whitespace).unwrap_or(command.len());
+    let (word, rest) = command.split_at(end);
+    let command = match below(root, word) {
+        Some(path) => format!("'{}'{rest}", path.display().to_string().replace('\'', r"'\''")),
+        None => command.to_owned(),
+    };
+    vec!["/bin/sh".to_owned(), "-c".to_owned(), command]
+}
+
+/// Words that only a shell understands: POSIX, sections 2.4 and 2.15, and what every shell has.
+const BUILT_IN: [&str; 27] = [
+    ".", ":", "alias", "break", "case", "cd", "command", "continue", "eval", "exec", "exit",
+    "export", "for", "if", "read", "readonly", "return", "set", "shift", "times", "trap", "type",
+    "ulimit", "umask", "unset", "until", "while",
+];
+
+fn below(root: Option<&Path>, word: &str) -> Option<PathBuf> {
+    let path = root?.join(word.strip_prefix('/')?);
+    path.exists().then_some(path)
 }
 
 fn signal(signal: StopSignal) -> Signal {
@@ -104,10 +127,23 @@ mod tests {
     fn a_path_of_the_machine_is_taken_from_below_its_root() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("it's")).unwrap();
+        std::fs::write(root.path().join("server"), "").unwrap();
+        let of = |command| argv(Some(root.path()), command);
         let quoted = root.path().join("it'\\''s");
-        assert_eq!(below(root.path(), " /it's -x /a"), format!("'{}' -x /a", quoted.display()));
-        for command in ["/bin/missing -x", "sleep 1", "cd /it's && ls"] {
-            assert_eq!(below(root.path(), command), command);
+        let server = root.path().join("server").display().to_string();
+        assert_eq!(of(" /it's -x /a")[2], format!("'{}' -x /a", quoted.display()));
+        assert_eq!(of("/server -x /a"), [server.as_str(), "-x", "/a"]);
+        assert_eq!(of("/server $PORT")[2], format!("'{server}' $PORT"));
+        assert_eq!(of("/bin/missing -x"), ["/bin/missing", "-x"]);
+    }
+
+    #[test]
+    fn a_shell_runs_only_what_needs_one() {
+        for command in
+            ["sleep 1 | cat", "cd /tmp", "exec sleep 1", "A=1 sleep 1", "echo $A", "echo 'a b'"]
+        {
+            assert_eq!(argv(None, command), ["/bin/sh", "-c", command]);
         }
+        assert_eq!(argv(None, "sleep  1"), ["sleep", "1"]);
     }
 }

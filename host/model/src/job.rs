@@ -126,7 +126,7 @@ fn layout<'de, D: Deserializer<'de>>(
 pub struct TaskConfiguration {
     /// What people call it.
     pub name: String,
-    /// The command, run by `/bin/sh -c`.
+    /// The command; run by `/bin/sh -c`, but for one that needs no shell.
     #[serde(deserialize_with = "command")]
     pub command: String,
     /// Whether the process may end by itself with code 0.

@@ -38,6 +38,7 @@ async fn serve(program: &Path, data: &Path, options: &Dev) -> Result<(), Fault> 
     let no_signals = |error| Fault::new(ERROR, format!("cannot listen for signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
     loop {
         let (mut controller, begun) = (start(program, data, options)?, Instant::now());
         tokio::select! {
@@ -49,6 +50,7 @@ async fn serve(program: &Path, data: &Path, options: &Dev) -> Result<(), Fault> 
             }
             _ = interrupt.recv() => return stop(controller, &mut interrupt).await,
             _ = terminate.recv() => return stop(controller, &mut interrupt).await,
+            _ = hangup.recv() => return stop(controller, &mut interrupt).await,
         }
     }
 }
