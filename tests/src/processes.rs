@@ -56,6 +56,13 @@ pub fn inner_pid(pid: i32) -> Option<u32> {
     line.split_whitespace().last()?.parse().ok()
 }
 
+/// The signals that a process blocks, as a mask.
+pub fn blocked_signals(pid: i32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("SigBlk:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
 /// Kills one process at once. That it is gone already is no error.
 pub fn kill_9(pid: i32) {
     let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);

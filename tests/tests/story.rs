@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use cerebro_api::ClientError;
 use cerebro_api::body::DeployRequest;
 use cerebro_model::{Cores, Deployment, DeploymentState, EventKind, Job, Megabytes, ZoneLayout};
-use cerebro_tests::processes::{is_running, kill_9, touching};
+use cerebro_tests::processes::{blocked_signals, is_running, kill_9, touching};
 use cerebro_tests::{Cluster, Options, component, portal, root, until};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -86,6 +86,8 @@ async fn a_job_runs_in_its_zones_rolls_to_a_new_version_and_leaves_nothing_behin
             );
             let machine = cluster.machine(&task.instance.machine).await?;
             assert_eq!(machine.machine.zone, task.instance.zone);
+            // Else it would not hear that it should stop.
+            assert_eq!(blocked_signals(cluster.task_pid(&task)?), Some(0));
         }
     }
     let id = cluster.tasks(&job).await?[0].instance.id.clone();

@@ -1,5 +1,7 @@
 //! The API over a real socket with a real store: what it takes, and what it refuses in which words.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
 use async_trait::async_trait;
 use cerebro_api::body::{DeployRequest, JoinRequest};
 use cerebro_api::{Client, ClientError, Problem, paths};

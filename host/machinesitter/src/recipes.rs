@@ -102,7 +102,7 @@ pub async fn check(
     // What a check has to say is its report; its log is for whoever runs it by hand.
     let log = Arc::new(|line: LogLine| tracing::trace!("{}", line.message));
     let call = call(agent, assignment, options.clone(), limits, log);
-    Ok(agent.engine.check(&component, call).await.map_err(CallError::Run)?)
+    agent.engine.check(&component, call).await.map_err(CallError::Run)
 }
 
 /// The component with this digest, compiled.

@@ -1,5 +1,7 @@
 //! The store on a real disk: what it promises about crashes, rivals and limits.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
 use cerebro_store::{Batch, BlobError, Blobs, CommitError, SqliteStore, Store, StoreError};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};

@@ -80,6 +80,8 @@ fn prepare(line: RawFd, door: Option<&Door>, user: Option<&User>) -> io::Result<
         // empty mask of 8 bytes; the two signals that refuse it don't matter.
         unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action, old, 8) };
     }
+    // What the sitter reads from a descriptor, the task must get as a signal.
+    nix::sys::signal::SigSet::empty().thread_set_mask()?;
     // SAFETY: closes at exec whatever was inherited; takes no pointers.
     unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     if let Some(user) = user {

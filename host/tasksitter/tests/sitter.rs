@@ -1,5 +1,7 @@
 //! The built task sitter with real processes: what it promises about crashes, stops and logs.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
 use cerebro_linux::process::{Identity, kill_tree};
 use cerebro_tasksitter::protocol::{
     Exit, MARKER, Phase, Policy, Request, TaskSpec, TaskState, socket_path,

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use cerebro_api::body::Artifact;
 use cerebro_api::{MAX_UPLOAD, Problem, paths};
 use cerebro_model::Digest;
-use cerebro_store::{BlobError, Blobs};
+use cerebro_store::Blobs;
 use futures::StreamExt;
 use tokio_util::io::ReaderStream;
 
@@ -48,5 +48,5 @@ pub async fn keep(blobs: &Blobs, body: Body, limit: u64) -> Answer<(Digest, u64)
         let piece = piece.map_err(broken)?;
         tokio::task::block_in_place(|| writer.write(&piece))?;
     }
-    Ok(tokio::task::block_in_place(|| writer.finish()).map_err(BlobError::from)?)
+    Ok(tokio::task::block_in_place(|| writer.finish())?)
 }

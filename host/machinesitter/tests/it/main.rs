@@ -1,6 +1,8 @@
 //! The agent as a process of its own, with real task sitters, real tasks and real components; the
 //! controller is played over real HTTP.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
 mod controller;
 mod machine;
 

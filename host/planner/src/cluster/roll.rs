@@ -56,9 +56,10 @@ fn roll(
     if away == 0 && reached.len() == wanted.len() {
         return finish(deployment, DeploymentState::Succeeded { at: now }, plan);
     }
-    // Those that don't serve anyway go first, and cost nothing.
-    let (mut first, serving): (Vec<_>, Vec<_>) =
-        waiting.into_iter().partition(|seen| !seen.is_healthy());
+    // One that was not heard of, as after a restart of ours, may well serve: it is left alone.
+    let heard = waiting.into_iter().filter(|seen| seen.status.is_some());
+    // Those that are known not to serve go first, and cost nothing.
+    let (mut first, serving): (Vec<_>, Vec<_>) = heard.partition(|seen| !seen.is_healthy());
     let room = (deployment.job.rollout.batch.max(1) as usize).saturating_sub(away + first.len());
     first.extend(serving.into_iter().take(room));
     for seen in first {

@@ -1,5 +1,7 @@
 //! Small fleets for tests.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
 use super::{Fleet, ObservedMachine, Policy, SeenInstance, ZonePolicy};
 use cerebro_model::{
     Assignment, Capacity, Cores, Deployment, DeploymentId, DeploymentState, Digest, Instance,

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
 use super::testing::{at, capacity, deployment, fleet, healthy, job, machine, policy, zone};
 use super::*;
 use cerebro_model::{Cores, MachineState, Megabytes, Phase};
@@ -205,6 +207,20 @@ fn a_new_version_goes_out_a_batch_at_a_time_and_stops_at_a_failure() {
     assert!(reason.contains(id.as_str()) && reason.contains("port in use"), "{reason}");
     carry_out(&mut fleet, &plan_now, at(2));
     assert_eq!(plan(&fleet, &policy(3, 3), at(2)).decisions, [], "the rest keep what they have");
+}
+
+#[test]
+fn a_controller_that_has_heard_of_nothing_takes_nothing_away() {
+    let job = job("a.b", 3, 0.5, 100);
+    let mut fleet = fleet(std::slice::from_ref(&job), 3, at(1));
+    settle(&mut fleet, &policy(3, 3), at(1));
+    let second = deployment(2, &job);
+    fleet.deployments.insert(second.id.clone(), second);
+    let healthy = fleet.instances.clone();
+    fleet.instances.values_mut().for_each(|seen| seen.status = None);
+    assert_eq!(plan(&fleet, &policy(3, 3), at(2)).decisions, []);
+    fleet.instances = healthy;
+    assert_eq!(plan(&fleet, &policy(3, 3), at(2)).decisions.len(), 1, "heard of, they roll on");
 }
 
 #[test]
