@@ -247,27 +247,36 @@ impl Cluster {
 
     /// The task's own process, as this host sees it.
     pub fn task_pid(&self, task: &TaskView) -> Result<i32> {
-        let inner = self
-            .task_state(task)
-            .and_then(|state| state["pid"].as_u64())
-            .context("the task does not run")?;
-        let found = self.instance_processes(&task.instance.id);
-        let own = |pid: &i32| processes::inner_pid(*pid).is_some_and(|own| u64::from(own) == inner);
-        found
-            .into_iter()
-            .find(own)
-            .with_context(|| format!("no process of {} has pid {inner}", task.instance.id))
+        self.process_of(task, "pid")
+    }
+
+    /// The task's sitter.
+    pub fn sitter_pid(&self, task: &TaskView) -> Result<i32> {
+        self.process_of(task, "sitter")
+    }
+
+    /// The process that the task's state names under `key`, as its machine sees it.
+    fn process_of(&self, task: &TaskView, key: &str) -> Result<i32> {
+        let (id, machine) = (&task.instance.id, &task.instance.machine);
+        let state = self.task_state(task).with_context(|| format!("{id} has no state"))?;
+        let inner = state[key].as_u64().with_context(|| format!("{id} has no {key}"))?;
+        let own = |pid: &i32| {
+            processes::is_running(*pid)
+                && processes::inner_pid(*pid).is_some_and(|own| u64::from(own) == inner)
+        };
+        let found = self.machine_processes(machine).into_iter().find(own);
+        found.with_context(|| format!("the {key} of {id}, {inner}, does not run on {machine}"))
+    }
+
+    /// Every process below the init of a machine.
+    pub fn machine_processes(&self, id: &MachineId) -> Vec<i32> {
+        init_of(&self.data.join("machines").join(id.as_str())).map(descendants).unwrap_or_default()
     }
 
     /// Every process below the init of any machine of this cluster.
     pub fn processes(&self) -> Vec<i32> {
         let machines = fs::read_dir(self.data.join("machines")).into_iter().flatten().flatten();
-        let init = |machine: fs::DirEntry| -> Option<i32> {
-            let text = fs::read(machine.path().join("init.json")).ok()?;
-            let init: serde_json::Value = serde_json::from_slice(&text).ok()?;
-            init["pid"].as_i64()?.try_into().ok()
-        };
-        machines.filter_map(init).flat_map(descendants).collect()
+        machines.filter_map(|machine| init_of(&machine.path())).flat_map(descendants).collect()
     }
 
     /// Every process of an instance, on whichever machine of this cluster.
@@ -277,22 +286,6 @@ impl Cluster {
             .into_iter()
             .filter(|pid| processes::has_environment(*pid, &entry))
             .collect()
-    }
-
-    /// The task's sitter.
-    pub fn sitter_pid(&self, task: &TaskView) -> Result<i32> {
-        let inner = self
-            .task_state(task)
-            .and_then(|state| state["sitter"].as_u64())
-            .context("no sitter")?;
-        let own = |pid: &i32| {
-            processes::inner_pid(*pid).is_some_and(|own| u64::from(own) == inner)
-                && processes::has_arguments(*pid, &["tasksitter", task.instance.id.as_str()])
-        };
-        self.processes()
-            .into_iter()
-            .find(own)
-            .with_context(|| format!("{} has no sitter", task.instance.id))
     }
 
     /// A machine's agent.
@@ -315,6 +308,13 @@ impl Cluster {
             let _ = self.child.wait();
         }
     }
+}
+
+/// The init of a machine, as this host sees it.
+fn init_of(machine: &Path) -> Option<i32> {
+    let init: serde_json::Value =
+        serde_json::from_slice(&fs::read(machine.join("init.json")).ok()?).ok()?;
+    init["pid"].as_i64()?.try_into().ok()
 }
 
 fn min_of(zone: &str) -> Option<usize> {

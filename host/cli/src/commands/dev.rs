@@ -4,13 +4,14 @@ use crate::arguments::Dev;
 use crate::fault::{ERROR, Fault};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// A controller that ends sooner than this after its start will not do better the next time.
+/// A controller that ends by itself sooner than this after its start will do so again.
 const TOO_SOON: Duration = Duration::from_secs(2);
 
 pub async fn run(options: Dev) -> Result<(), Fault> {
@@ -43,8 +44,11 @@ async fn serve(program: &Path, data: &Path, options: &Dev) -> Result<(), Fault> 
         let (mut controller, begun) = (start(program, data, options)?, Instant::now());
         tokio::select! {
             ended = controller.wait() => {
-                if begun.elapsed() < TOO_SOON {
-                    return Err(Fault::new(ERROR, "the cluster sitter does not stay up; its words are above"));
+                // One that was killed did nothing wrong; one that gives up at once will again.
+                let gave_up = ended.as_ref().is_ok_and(|status| status.signal().is_none());
+                if gave_up && begun.elapsed() < TOO_SOON {
+                    let message = "the cluster sitter does not stay up; its words are above";
+                    return Err(Fault::new(ERROR, message));
                 }
                 anstream::eprintln!("the cluster sitter ended ({}); it is started again", how(ended));
             }
