@@ -139,6 +139,20 @@ impl Cluster {
         &self.data
     }
 
+    /// Runs `cerebro` against this cluster; what it prints, if it ends well.
+    pub fn cerebro(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(built()?.join("bin/cerebro"));
+        let output = command.args(["--server", &self.base]).args(arguments).output()?;
+        let words = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "`cerebro {}`: {}: {words}",
+            arguments.join(" "),
+            output.status
+        );
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
     /// Uploads the components that the examples name.
     pub async fn upload_components(&self) -> Result<()> {
         let names = [

@@ -76,8 +76,23 @@ async fn a_job_runs_in_its_zones_rolls_to_a_new_version_and_leaves_nothing_behin
     let data = tempfile::tempdir()?;
     let mut cluster = portal_cluster(data.path(), &Options::default()).await?;
     let job = portal::job()?.dns_basename;
+    let file = data.path().join("portal.tar.gz");
+    std::fs::write(&file, portal::artifact()?)?;
+    let file = file.to_str().context("the path is no text")?;
     for version in ["1.0", "1.1"] {
-        deploy(&cluster, version).await?;
+        let name = job.as_str();
+        let told = cluster.cerebro(&[
+            "deploy",
+            name,
+            "--version",
+            version,
+            "--artifact",
+            file,
+            "--follow",
+        ])?;
+        for words in ["deployment-started", "recipe-log", "is healthy on", "deployment-succeeded"] {
+            ensure!(told.contains(words), "`{words}` is missing: {told}");
+        }
         for task in cluster.healthy(&job, 3).await? {
             let answer = cluster.ask(&task)?;
             assert_eq!(
@@ -96,7 +111,11 @@ async fn a_job_runs_in_its_zones_rolls_to_a_new_version_and_leaves_nothing_behin
     let said = |words: &str| lines.iter().flatten().any(|line: &String| line.contains(words));
     ensure!(said("portal 1.1 listens") && said("GET /healthz"), "{lines:?}");
 
-    cluster.client.delete_job(&job).await?;
+    let listed: serde_json::Value =
+        serde_json::from_str(&cluster.cerebro(&["-o", "json", "task", "list"])?)?;
+    assert_eq!(listed.as_array().map(Vec::len), Some(3));
+
+    cluster.cerebro(&["job", "delete", job.as_str(), "--yes"])?;
     until("the tasks are gone", || async { cluster.tasks(&job).await.ok().filter(Vec::is_empty) })
         .await?;
     let was_running = cluster.processes();

@@ -91,7 +91,7 @@ async fn story(options: &Options, data: &std::path::Path) -> Result<bool> {
     if options.drill {
         return Ok(healed);
     }
-    goodbye(&cluster);
+    goodbye(&cluster)?;
     // Until Ctrl-C, which ends the story from outside.
     std::future::pending().await
 }
@@ -128,7 +128,10 @@ async fn ask_all(cluster: &Cluster, job: &JobName) -> Result<()> {
     Ok(())
 }
 
-fn goodbye(cluster: &Cluster) {
+fn goodbye(cluster: &Cluster) -> Result<()> {
+    let artifact = cluster.data().join("portal-1.1.tar.gz");
+    std::fs::write(&artifact, portal::artifact()?)?;
+    let artifact = artifact.display();
     let (base, bin) = (cluster.base(), root().join("target/cerebro/bin/cerebro"));
     let cerebro = format!("{} --server {base}", bin.display());
     println!(
@@ -140,8 +143,9 @@ Five things to try, in another terminal:
   {cerebro} events -f
   {cerebro} machine kill m-1
   {cerebro} task logs -f 0.aws-us-east-1b.portal.startup.com
-  {cerebro} deploy portal.startup.com --version 1.1 --follow
+  {cerebro} deploy portal.startup.com --version 1.1 --artifact {artifact} --follow
 
 Ctrl-C ends it. `cargo xtask demo --drill` plays a bad night."
     );
+    Ok(())
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// Keeps jobs running on a fleet of machines.
 #[derive(Debug, Parser)]
-#[command(name = "cerebro", version, propagate_version = true)]
+#[command(name = "cerebro", version)]
 pub struct Arguments {
     /// Where the cluster sitter is.
     #[arg(long, env = "CEREBRO_SERVER", default_value = "http://127.0.0.1:30000", global = true)]
@@ -174,4 +174,22 @@ pub enum Task {
         #[arg(long, default_value_t = 100)]
         tail: usize,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn an_option_is_json_or_else_text() {
+        assert_eq!(key_value("keep=3"), Ok(("keep".to_owned(), 3.into())));
+        assert_eq!(key_value("a=b=c"), Ok(("a".to_owned(), "b=c".into())));
+        assert!(key_value("a").is_err());
+    }
 }

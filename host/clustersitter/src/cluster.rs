@@ -378,8 +378,10 @@ impl Cluster {
             Self::authenticate(&state, id, &report.token)?;
             for seen in &report.events {
                 let subject = Subject { machine: Some(id.clone()), ..seen.subject.clone() };
-                events
-                    .push(Event { at: seen.at, ..event(seen.kind, subject, seen.message.clone()) });
+                let about =
+                    subject.instance.as_ref().map_or_else(|| id.to_string(), ToString::to_string);
+                let message = format!("{about}: {}", seen.message);
+                events.push(Event { at: seen.at, ..event(seen.kind, subject, message) });
             }
             for status in &report.instances {
                 let State { records, observed } = &mut *state;

@@ -5,9 +5,9 @@ use cerebro_machines::{
 };
 use cerebro_model::{Capacity, Cores, MachineId, Megabytes};
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -70,7 +70,7 @@ impl Fixture {
         let (bin, data) = (directory.path().join("bin"), directory.path().join("data"));
         fs::create_dir_all(&bin).unwrap();
         fs::create_dir_all(&data).unwrap();
-        fs::copy(localmachine(), bin.join("localmachine")).unwrap();
+        install(&localmachine(), &bin.join("localmachine"));
         let mut fixture = Self { provider: None, data, isolation, directory };
         fixture.install_agent();
         fixture.open(network);
@@ -94,9 +94,9 @@ impl Fixture {
     }
 
     pub fn install_agent(&self) {
-        let agent = self.bin().join("machinesitter");
-        fs::write(&agent, AGENT).unwrap();
-        fs::set_permissions(&agent, Permissions::from_mode(0o755)).unwrap();
+        let script = self.directory.path().join("agent");
+        fs::write(&script, AGENT).unwrap();
+        install(&script, &self.bin().join("machinesitter"));
     }
 
     pub fn provider(&self) -> &LocalProvider {
@@ -207,6 +207,14 @@ impl Drop for Fixture {
 pub fn localmachine() -> PathBuf {
     let beside = std::env::current_exe().unwrap().with_file_name("localmachine");
     if beside.exists() { beside } else { PathBuf::from(env!("CARGO_BIN_EXE_localmachine")) }
+}
+
+/// Copies a program by another process: were it open for writing in this one, a child that another
+/// test forks meanwhile would hold it open too, and the kernel would not run it.
+pub fn install(program: &Path, to: &Path) {
+    let mut command = Command::new("install");
+    let status = command.args(["-m", "755"]).arg(program).arg(to).status().unwrap();
+    assert!(status.success(), "cannot copy {} to {}", program.display(), to.display());
 }
 
 pub fn wait(what: &str, condition: impl Fn() -> bool) {

@@ -1,6 +1,6 @@
 //! Machines of an ordinary user.
 
-use crate::fixture::{Fixture, localmachine};
+use crate::fixture::{Fixture, install, localmachine};
 use cerebro_machines::{Isolation, MachineProvider, Network, Presence};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -45,8 +45,8 @@ fn as_nobody() {
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
     let test = directory.path().join("test");
-    fs::copy(std::env::current_exe().unwrap(), &test).unwrap();
-    fs::copy(localmachine(), directory.path().join("localmachine")).unwrap();
+    install(&std::env::current_exe().unwrap(), &test);
+    install(&localmachine(), &directory.path().join("localmachine"));
     let output = Command::new("setpriv")
         .args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"])
         .arg(&test)
