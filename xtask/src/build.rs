@@ -1,4 +1,5 @@
-//! Builds everything, and puts it where the tests, the demo and users find it: `target/cerebro`.
+//! Builds everything, and puts it where the tests, the demo and users find it: `target/cerebro`,
+//! with the example's release as an artifact.
 
 use crate::shell::{output, run, run_in};
 use anyhow::{Context, Result};
@@ -50,6 +51,9 @@ pub fn everything() -> Result<()> {
             place(&path, &components.join(name))?;
         }
     }
+    let artifacts = root.join("target/cerebro/artifacts");
+    fs::create_dir_all(&artifacts)?;
+    fs::write(artifacts.join("portal.tar.gz"), cerebro_tests::portal::artifact()?)?;
     Ok(())
 }
 

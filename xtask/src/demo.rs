@@ -91,7 +91,7 @@ async fn story(options: &Options, data: &std::path::Path) -> Result<bool> {
     if options.drill {
         return Ok(healed);
     }
-    goodbye(&cluster)?;
+    goodbye(&cluster);
     // Until Ctrl-C, which ends the story from outside.
     std::future::pending().await
 }
@@ -128,9 +128,8 @@ async fn ask_all(cluster: &Cluster, job: &JobName) -> Result<()> {
     Ok(())
 }
 
-fn goodbye(cluster: &Cluster) -> Result<()> {
-    let artifact = cluster.data().join("portal-1.1.tar.gz");
-    std::fs::write(&artifact, portal::artifact()?)?;
+fn goodbye(cluster: &Cluster) {
+    let artifact = root().join("target/cerebro/artifacts/portal.tar.gz");
     let artifact = artifact.display();
     let (base, bin) = (cluster.base(), root().join("target/cerebro/bin/cerebro"));
     let cerebro = format!("{} --server {base}", bin.display());
@@ -147,5 +146,4 @@ Five things to try, in another terminal:
 
 Ctrl-C ends it. `cargo xtask demo --drill` plays a bad night."
     );
-    Ok(())
 }
