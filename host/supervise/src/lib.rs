@@ -7,7 +7,8 @@
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The first wait, after the second restart in a row; the first restart comes at once.
+/// The least time from one start to the next, from the second restart in a row on; it doubles with
+/// each. The first restart comes at once.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -170,13 +171,13 @@ impl Watch {
                 self.phase = Phase::Running { since: now };
                 Vec::new()
             }
-            (Event::Ended(exit), Phase::Running { since }) => {
-                if now.saturating_sub(*since) >= LIVED {
+            (Event::Ended(exit), &Phase::Running { since }) => {
+                if now.saturating_sub(since) >= LIVED {
                     self.streak = 0;
                 }
                 let may_rest = self.policy.allow_exit && exit == Exit::Code(0);
                 let again = self.policy.ensure_alive && !may_rest;
-                self.ended(again, matches!(exit, Exit::Code(0)), now, jitter)
+                self.ended(again, matches!(exit, Exit::Code(0)), since, now, jitter)
             }
             (Event::Ended(_), Phase::Stopping { then, .. }) => match then {
                 Then::Rest => self.rest(Phase::Stopped),
@@ -184,7 +185,7 @@ impl Watch {
                     self.restarts += 1;
                     self.and_start(now)
                 }
-                Then::Violation => self.ended(self.policy.restart, false, now, jitter),
+                Then::Violation => self.ended(self.policy.restart, false, now, now, jitter),
             },
             (Event::Tick, Phase::Running { since }) => match self.policy.time_limit {
                 Some(limit) if now >= *since + limit => self.ask_to_stop(Then::Violation, now),
@@ -231,7 +232,15 @@ impl Watch {
         vec![Effect::AskToStop]
     }
 
-    fn ended(&mut self, again: bool, well: bool, now: Duration, jitter: f64) -> Vec<Effect> {
+    /// `since` is when it was started, or when it broke its limit.
+    fn ended(
+        &mut self,
+        again: bool,
+        well: bool,
+        since: Duration,
+        now: Duration,
+        jitter: f64,
+    ) -> Vec<Effect> {
         if !again {
             return self.rest(if well { Phase::Stopped } else { Phase::Failed });
         }
@@ -245,9 +254,11 @@ impl Watch {
         }
         let doubled = FIRST_WAIT.saturating_mul(1 << (self.streak - 2).min(16)).min(LONGEST_WAIT);
         // From three quarters of it to all of it.
-        self.phase = Phase::BackingOff {
-            until: now + doubled.mul_f64(0.75 + 0.25 * jitter.clamp(0.0, 1.0)),
-        };
+        let until = since + doubled.mul_f64(0.75 + 0.25 * jitter.clamp(0.0, 1.0));
+        if until <= now {
+            return self.and_start(now);
+        }
+        self.phase = Phase::BackingOff { until };
         vec![Effect::KillTree]
     }
 }

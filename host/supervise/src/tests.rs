@@ -27,19 +27,23 @@ fn crash() -> Event {
 }
 
 #[test]
-fn the_first_restart_comes_at_once_and_later_ones_wait() {
+fn the_first_restart_comes_at_once_and_later_ones_keep_their_distance() {
     let mut watch = started(policy());
-    assert_eq!(watch.step(crash(), s(1), 1.0), [Effect::KillTree, Effect::Start]);
-    assert_eq!(watch.step(crash(), s(2), 1.0), [Effect::KillTree]);
-    assert_eq!(watch.deadline(), Some(s(2) + FIRST_WAIT));
-    assert_eq!(watch.step(Event::Tick, s(2), 1.0), []);
-    assert_eq!(watch.step(Event::Tick, s(3), 1.0), [Effect::Start]);
-    assert_eq!(watch.step(crash(), s(4), 1.0), [Effect::KillTree]);
-    assert_eq!(watch.deadline(), Some(s(4) + 2 * FIRST_WAIT));
-    watch.step(Event::Tick, s(5), 1.0);
+    assert_eq!(watch.step(crash(), s(0), 1.0), [Effect::KillTree, Effect::Start]);
+    assert_eq!(watch.step(crash(), s(0), 1.0), [Effect::KillTree]);
+    assert_eq!(watch.deadline(), Some(FIRST_WAIT));
+    assert_eq!(watch.step(Event::Tick, s(0), 1.0), []);
+    assert_eq!(watch.step(Event::Tick, s(1), 1.0), [Effect::Start]);
+    assert_eq!(watch.step(crash(), s(1), 1.0), [Effect::KillTree]);
+    assert_eq!(watch.deadline(), Some(s(1) + 2 * FIRST_WAIT));
+    assert_eq!(watch.step(Event::Tick, s(2), 1.0), [Effect::Start]);
+    // It lived longer than the next distance is.
+    assert_eq!(watch.step(crash(), s(3), 1.0), [Effect::KillTree, Effect::Start]);
     // It lived long enough: as if nothing had been.
-    assert_eq!(watch.step(crash(), s(15), 1.0), [Effect::KillTree, Effect::Start]);
-    assert_eq!(watch.restarts(), 4);
+    assert_eq!(watch.step(crash(), s(13), 1.0), [Effect::KillTree, Effect::Start]);
+    assert_eq!(watch.step(crash(), s(13), 1.0), [Effect::KillTree]);
+    assert_eq!(watch.deadline(), Some(s(13) + FIRST_WAIT));
+    assert_eq!(watch.restarts(), 6);
 }
 
 #[test]
