@@ -5,7 +5,9 @@
 use anyhow::{Context, Result, ensure};
 use cerebro_api::ClientError;
 use cerebro_api::body::DeployRequest;
-use cerebro_model::{Cores, Deployment, DeploymentState, EventKind, Job, Megabytes, ZoneLayout};
+use cerebro_model::{
+    Cores, Deployment, DeploymentState, EventKind, Job, JobName, MachineId, Megabytes, ZoneLayout,
+};
 use cerebro_tests::processes::{blocked_signals, is_running, kill_9, touching};
 use cerebro_tests::{Cluster, Options, component, portal, root, until};
 use std::io::{Read, Write};
@@ -32,6 +34,17 @@ async fn deploy(cluster: &Cluster, version: &str) -> Result<()> {
     let job = portal::job()?.dns_basename;
     let deployment = cluster.deploy(&job, version, portal::artifact()?).await?;
     succeeded(&cluster.ended(&deployment).await?)
+}
+
+/// Waits until all three instances answer, none of them from the dead machine.
+async fn serves_without(cluster: &Cluster, job: &JobName, dead: &MachineId) -> Result<()> {
+    until("it serves elsewhere", || async {
+        let tasks = cluster.tasks(job).await.ok()?;
+        let serves =
+            tasks.iter().all(|task| task.instance.machine != *dead && cluster.ask(task).is_ok());
+        (tasks.len() == 3 && serves).then_some(())
+    })
+    .await
 }
 
 fn succeeded(deployment: &Deployment) -> Result<()> {
@@ -205,13 +218,7 @@ async fn without_privileges_it_runs_all_the_same() -> Result<()> {
     ensure!(!Path::new("/opt/startup").exists(), "the host's own files were touched");
     let dead = task.instance.machine.clone();
     cluster.client.kill_machine(&dead).await?;
-    until("it serves elsewhere", || async {
-        let tasks = cluster.tasks(&job).await.ok()?;
-        let serves =
-            tasks.iter().all(|task| task.instance.machine != dead && cluster.ask(task).is_ok());
-        (tasks.len() == 3 && serves).then_some(())
-    })
-    .await?;
+    serves_without(&cluster, &job, &dead).await?;
     let was_running = cluster.processes();
     cluster.stop();
     assert_eq!(
@@ -264,13 +271,7 @@ async fn a_dead_machine_is_replaced_with_evidence() -> Result<()> {
     let (seen, task) = (cluster.last_event().await?, cluster.healthy(&job, 3).await?.remove(0));
     let dead = task.instance.machine.clone();
     cluster.client.kill_machine(&dead).await?;
-    until("it serves elsewhere", || async {
-        let tasks = cluster.tasks(&job).await.ok()?;
-        let serves =
-            tasks.iter().all(|task| task.instance.machine != dead && cluster.ask(task).is_ok());
-        (tasks.len() == 3 && serves).then_some(())
-    })
-    .await?;
+    serves_without(&cluster, &job, &dead).await?;
     let events = cluster.events_after(seen).await?;
     let lost = events
         .iter()
