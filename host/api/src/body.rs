@@ -39,7 +39,7 @@ pub struct JobView {
     pub deployment: Option<Deployment>,
     /// Instances that it should have.
     pub wanted: u32,
-    /// Instances that are healthy.
+    /// Instances that are healthy, or have done their work.
     pub healthy: u32,
     /// Why instances are missing, if any cannot be placed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

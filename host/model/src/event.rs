@@ -63,6 +63,12 @@ pub enum EventKind {
     TaskExited,
     TaskAdopted,
     SitterDied,
+    SitterUpgraded,
+    /// A definition of a task on a machine cannot be read, and was set aside.
+    DefinitionSetAside,
+    /// The machine itself is not well: its disk, its clock, its memory, its descriptors.
+    MachineProblem,
+    MachineProblemOver,
     MachineProvisioning,
     MachineJoined,
     MachineSilent,

@@ -68,10 +68,19 @@ pub enum Phase {
     Unhealthy,
     /// The task is being ended.
     Stopping,
-    /// The task ended as it may.
+    /// The task ended with code 0, as it may: its work is done.
+    Completed,
+    /// The task does not run, and is not to be.
     Stopped,
     /// The recipe failed, or the task was given up.
     Failed,
+}
+
+impl Phase {
+    /// Whether nothing more is to come of its deployment: the task serves, or has done its work.
+    pub const fn is_well(self) -> bool {
+        matches!(self, Self::Healthy | Self::Completed)
+    }
 }
 
 impl fmt::Display for Phase {
@@ -83,6 +92,7 @@ impl fmt::Display for Phase {
             Self::Healthy => "healthy",
             Self::Unhealthy => "unhealthy",
             Self::Stopping => "stopping",
+            Self::Completed => "completed",
             Self::Stopped => "stopped",
             Self::Failed => "failed",
         })

@@ -1,11 +1,11 @@
 //! Jobs: what a user wants to run, where, and how it is kept alive.
 
 use crate::{
-    Cores, Grants, JobName, Megabytes, PortName, RecipeName, Seconds, Timestamp, ZoneName,
+    Cores, Grants, HealthCheck, JobName, Megabytes, PortName, PortRef, RecipeName, Seconds,
+    TaskConfiguration, Timestamp, ZoneName,
 };
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// A dictionary that Cerebro hands on to a recipe or check as it is.
 pub type Options = serde_json::Map<String, serde_json::Value>;
@@ -16,7 +16,7 @@ pub type Ports = BTreeMap<PortName, u16>;
 /// A job, as its file describes it. The keys are the original's; those after
 /// `task_configuration` are Cerebro's own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct Job {
     /// The job's name, and the DNS name below which its instances are published.
     pub dns_basename: JobName,
@@ -56,6 +56,28 @@ impl Job {
         let task = &self.task_configuration;
         let layout = self.deployment_layout.get(zone).map_or(Megabytes::ZERO, |zone| zone.mem);
         (task.cpu.unwrap_or(Cores::from_millis(1000)), task.mem.unwrap_or(layout))
+    }
+}
+
+impl Serialize for Job {
+    fn serialize<S: Serializer>(&self, target: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, target)
+    }
+}
+
+impl<'de> Deserialize<'de> for Job {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let job = Self::deserialize(source)?;
+        for (key, port) in job.task_configuration.port_refs() {
+            if let PortRef::Name(name) = port
+                && !job.ports.contains_key(name)
+            {
+                let message =
+                    format!("`{key}` names port `{name}`: expected a number or a key of `ports`");
+                return Err(serde::de::Error::custom(message));
+            }
+        }
+        Ok(job)
     }
 }
 
@@ -120,193 +142,6 @@ fn layout<'de, D: Deserializer<'de>>(
     Ok(zones)
 }
 
-/// The process that an instance is, as the task sitter is told.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TaskConfiguration {
-    /// What people call it.
-    pub name: String,
-    /// The command; run by `/bin/sh -c`, but for one that needs no shell.
-    #[serde(deserialize_with = "command")]
-    pub command: String,
-    /// Whether the process may end by itself with code 0.
-    #[serde(default)]
-    pub allow_exit: bool,
-    /// Whether a machine that boots starts it before it has heard from the controller.
-    #[serde(default)]
-    pub auto_start: bool,
-    /// Whether it is started again when it ends.
-    #[serde(default = "yes")]
-    pub ensure_alive: bool,
-    /// How often it may be started again before it counts as failed.
-    #[serde(default)]
-    pub max_restarts: MaxRestarts,
-    /// Whether it is started again after it was ended for breaking a limit.
-    #[serde(default = "yes")]
-    pub restart: bool,
-    /// The user it runs as.
-    #[serde(default)]
-    pub uid: User,
-    /// Cores that the process tree may use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cpu: Option<Cores>,
-    /// Megabytes that the process tree may use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mem: Option<Megabytes>,
-    /// Seconds after which it is ended, and started again if `restart` says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time_limit: Option<Seconds>,
-    /// Variables added to its environment.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub environment: BTreeMap<String, String>,
-    /// The signal that asks it to stop.
-    #[serde(default)]
-    pub stop_signal: StopSignal,
-    /// Seconds it has to stop before its whole tree is killed.
-    #[serde(default = "ten_seconds")]
-    pub stop_grace: Seconds,
-}
-
-fn command<'de, D: Deserializer<'de>>(source: D) -> Result<String, D::Error> {
-    use serde::de::Error;
-    let command = String::deserialize(source)?;
-    if command.trim().is_empty() || command.contains('\0') {
-        return Err(D::Error::custom(
-            "`command` is empty or holds a NUL: expected a shell command",
-        ));
-    }
-    Ok(command)
-}
-
-/// The signal that asks a process to stop.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "UPPERCASE")]
-#[allow(missing_docs, reason = "the names are the signals' own")]
-pub enum StopSignal {
-    #[default]
-    Term,
-    Int,
-    Quit,
-    Hup,
-    Usr1,
-    Usr2,
-}
-
-/// How often a task may be started again: a number, or -1 for ever.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(try_from = "i64", into = "i64")]
-#[schema(value_type = i64)]
-pub struct MaxRestarts(Option<u32>);
-
-impl MaxRestarts {
-    /// The number of restarts, or none if it never gives up.
-    pub const fn limit(self) -> Option<u32> {
-        self.0
-    }
-}
-
-impl TryFrom<i64> for MaxRestarts {
-    type Error = String;
-    fn try_from(number: i64) -> Result<Self, String> {
-        if number == -1 {
-            return Ok(Self(None));
-        }
-        let limit = u32::try_from(number).map_err(|_| {
-            format!("{number} restarts: expected -1 (never give up) or a number from 0")
-        })?;
-        Ok(Self(Some(limit)))
-    }
-}
-
-impl From<MaxRestarts> for i64 {
-    fn from(max: MaxRestarts) -> i64 {
-        max.0.map_or(-1, i64::from)
-    }
-}
-
-/// A user of the machine, by number or by name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-#[serde(untagged)]
-pub enum User {
-    /// By number.
-    Id(u32),
-    /// By name, looked up on the machine when the task starts.
-    Name(String),
-}
-
-impl Default for User {
-    fn default() -> Self {
-        Self::Id(0)
-    }
-}
-
-impl fmt::Display for User {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Id(id) => id.fmt(f),
-            Self::Name(name) => name.fmt(f),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for User {
-    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = User;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a user's number or name")
-            }
-            fn visit_u64<E: serde::de::Error>(self, id: u64) -> Result<User, E> {
-                u32::try_from(id)
-                    .map(User::Id)
-                    .map_err(|_| E::custom(format!("{id} is not a user's number")))
-            }
-            fn visit_i64<E: serde::de::Error>(self, id: i64) -> Result<User, E> {
-                u32::try_from(id)
-                    .map(User::Id)
-                    .map_err(|_| E::custom(format!("{id} is not a user's number")))
-            }
-            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<User, E> {
-                let valid = |c: char| c.is_ascii_graphic() && c != ':' && c != '/';
-                if !name.is_empty() && name.chars().all(valid) {
-                    Ok(User::Name(name.to_owned()))
-                } else {
-                    Err(E::custom(format!("`{name}` is not a user's name")))
-                }
-            }
-        }
-        source.deserialize_any(Visitor)
-    }
-}
-
-/// A health check: a component, what it is told, and how its answers are weighed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HealthCheck {
-    /// The check, by the name under which its component was uploaded.
-    pub check: RecipeName,
-    /// Handed to the check as they are.
-    #[serde(default, skip_serializing_if = "Options::is_empty")]
-    #[schema(value_type = Object)]
-    pub options: Options,
-    /// Seconds from one run to the next.
-    #[serde(default = "two_seconds")]
-    pub interval: Seconds,
-    /// Seconds that one run may take.
-    #[serde(default = "two_seconds")]
-    pub timeout: Seconds,
-    /// Seconds after a start during which failures don't count.
-    #[serde(default = "ten_seconds")]
-    pub start_grace: Seconds,
-    /// Passes in a row that make an instance healthy.
-    #[serde(default = "one")]
-    pub rise: u32,
-    /// Failures in a row that make it unhealthy; its task is then started again.
-    #[serde(default = "three")]
-    pub fall: u32,
-}
-
 /// How a new version replaces the one that runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -342,18 +177,6 @@ const fn yes() -> bool {
 
 const fn one() -> u32 {
     1
-}
-
-const fn three() -> u32 {
-    3
-}
-
-const fn two_seconds() -> Seconds {
-    Seconds::new(2)
-}
-
-const fn ten_seconds() -> Seconds {
-    Seconds::new(10)
 }
 
 const fn two_minutes() -> Seconds {

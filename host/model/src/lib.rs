@@ -5,6 +5,7 @@
 //! the place. The same types travel over the wire and into the store
 //! (see `docs/decisions/0002-one-set-of-types.md`).
 
+mod check;
 mod deployment;
 mod desired;
 mod digest;
@@ -16,18 +17,17 @@ mod machine;
 mod names;
 mod quantity;
 mod recipe;
+mod task;
 mod time;
 
+pub use check::{CheckAction, CheckKind, HealthCheck};
 pub use deployment::{Deployment, DeploymentState};
 pub use desired::{Assignment, MachineDesired};
 pub use digest::{Digest, DigestError};
 pub use event::{Event, EventKind, Subject};
 pub use grants::{Denied, Grants, HostPattern, PathPattern};
 pub use instance::{Instance, InstanceStatus, Phase};
-pub use job::{
-    HealthCheck, Job, JobRecord, MaxRestarts, Options, Ports, Rollout, StopSignal,
-    TaskConfiguration, User, ZoneLayout,
-};
+pub use job::{Job, JobRecord, Options, Ports, Rollout, ZoneLayout};
 pub use machine::{Capacity, DeathCertificate, Machine, MachineState, MachineStats};
 pub use names::{
     DeploymentId, InstanceId, JobName, MachineId, NameError, PortName, RecipeName, Version,
@@ -35,4 +35,8 @@ pub use names::{
 };
 pub use quantity::{Cores, Megabytes, QuantityError, Seconds};
 pub use recipe::{ComponentKind, Recipe};
+pub use task::{
+    Flap, Holds, MaxRestarts, OnViolation, OomKill, PerConstraint, Percent, PortRef, Readiness,
+    Resource, Rlimit, StopSignal, TaskConfiguration, Umask, User, Violations, Warnings, WhenSlow,
+};
 pub use time::Timestamp;

@@ -16,6 +16,11 @@ impl Timestamp {
         Self(jiff::Timestamp::from_millisecond(millis).unwrap_or(nearest))
     }
 
+    /// From an HTTP date such as `Sun, 06 Nov 1994 08:49:37 GMT`: RFC 9110, section 5.6.7.
+    pub fn from_http_date(text: &str) -> Option<Self> {
+        Some(Self(jiff::fmt::rfc2822::parse(text).ok()?.timestamp()))
+    }
+
     /// Milliseconds since 1970.
     pub fn millis(self) -> i64 {
         self.0.as_millisecond()
@@ -70,5 +75,12 @@ mod tests {
         assert_eq!(early.since(late), Duration::ZERO);
         assert_eq!(early.after(Duration::from_secs(4)), late);
         assert_eq!(early.to_string(), "1970-01-01T00:00:01.000Z");
+    }
+
+    #[test]
+    fn an_http_date_is_read() {
+        let date = Timestamp::from_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        assert_eq!(date.millis(), 784_111_777_000);
+        assert_eq!(Timestamp::from_http_date("yesterday"), None);
     }
 }

@@ -49,7 +49,7 @@ fn job(state: &State, record: &JobRecord) -> JobView {
     let instances = state.records.instances.values().filter(|instance| instance.job == *name);
     let healthy = instances.filter(|instance| {
         state.observed.statuses.get(&instance.id).is_some_and(|status| {
-            status.placement == instance.placement && status.phase == Phase::Healthy
+            status.placement == instance.placement && status.phase.is_well()
         })
     });
     let problems = state.observed.notes.iter().filter_map(|note| match note {

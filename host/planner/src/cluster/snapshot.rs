@@ -45,9 +45,9 @@ pub struct SeenInstance {
 }
 
 impl SeenInstance {
-    /// Whether it runs what it should, and well.
+    /// Whether it runs what it should, and well, or has done its work.
     pub fn is_healthy(&self) -> bool {
-        self.phase_of_target() == Some(Phase::Healthy)
+        self.phase_of_target().is_some_and(Phase::is_well)
     }
 
     /// Where it stands with the deployment that it should run; none if its machine has not said.

@@ -210,6 +210,28 @@ fn a_new_version_goes_out_a_batch_at_a_time_and_stops_at_a_failure() {
 }
 
 #[test]
+fn work_that_is_done_holds_up_no_deployment() {
+    let job = job("a.b", 2, 0.5, 100);
+    let mut fleet = fleet(std::slice::from_ref(&job), 1, at(1));
+    settle(&mut fleet, &policy(1, 1), at(1));
+    let second = deployment(2, &job);
+    fleet.deployments.insert(second.id.clone(), second);
+    for number in 1..=2 {
+        let plan_now = plan(&fleet, &policy(1, 1), at(2));
+        let [Step::Retarget(id, _)] = steps(&plan_now)[..] else {
+            panic!("{number}: {plan_now:?}")
+        };
+        carry_out(&mut fleet, &plan_now, at(2));
+        fleet.instances.get_mut(id).unwrap().status.as_mut().unwrap().phase = Phase::Completed;
+    }
+    let plan_now = plan(&fleet, &policy(1, 1), at(2));
+    assert!(
+        matches!(steps(&plan_now)[..], [Step::Finish(_, DeploymentState::Succeeded { .. })]),
+        "{plan_now:?}"
+    );
+}
+
+#[test]
 fn a_controller_that_has_heard_of_nothing_takes_nothing_away() {
     let job = job("a.b", 3, 0.5, 100);
     let mut fleet = fleet(std::slice::from_ref(&job), 3, at(1));
