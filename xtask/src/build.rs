@@ -58,13 +58,14 @@ pub fn everything() -> Result<()> {
 }
 
 /// By rename, so that a program which runs from there goes on with what it has.
-fn place(from: &Path, to: &Path) -> Result<()> {
+pub fn place(from: &Path, to: &Path) -> Result<()> {
     let new = to.with_extension("new");
     fs::copy(from, &new).with_context(|| format!("cannot copy {}", from.display()))?;
     fs::rename(&new, to).with_context(|| format!("cannot write {}", to.display()))
 }
 
-fn install_targets(targets: &[&str]) -> Result<()> {
+/// Toolchain targets, where they are missing.
+pub fn install_targets(targets: &[&str]) -> Result<()> {
     let installed = output("rustup", &["target", "list", "--installed"])?;
     for target in targets.iter().filter(|target| !installed.lines().any(|line| line == **target)) {
         run("rustup", &["target", "add", target])?;

@@ -1,9 +1,11 @@
 //! Automation of this repository. `cargo xtask demo` and `cargo xtask test` are all that a
 //! newcomer needs.
 
+mod bench;
 mod build;
 mod demo;
 mod drill;
+mod packages;
 mod rules;
 mod shell;
 mod suites;
@@ -21,6 +23,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure, and compare.
+    Bench {
+        /// What.
+        #[command(subcommand)]
+        what: bench::Bench,
+    },
     /// Build everything into target/cerebro: binaries in bin/, components in components/.
     Build,
     /// Start a cluster on this machine, deploy the example to it, and show what happens.
@@ -47,6 +55,7 @@ fn main() -> ExitCode {
 /// Whether all went well.
 fn run(command: Command) -> Result<bool> {
     match command {
+        Command::Bench { what } => bench::run_bench(what).map(|()| true),
         Command::Build => build::everything().map(|()| true),
         Command::Demo(options) => {
             build::everything()?;

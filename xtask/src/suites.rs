@@ -1,9 +1,8 @@
 //! The test suites.
 
 use crate::shell::run_in;
-use crate::{build, rules, shell};
+use crate::{build, packages, rules, shell};
 use anyhow::Result;
-use std::path::Path;
 
 /// A suite of tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -31,7 +30,8 @@ const PACKAGES: [(&str, &str); 2] =
 
 /// Runs the suites that are named, or all of them.
 pub fn run(named: &[Suite]) -> Result<()> {
-    install_packages()?;
+    // Tests that need what cannot be installed fail, and say so.
+    packages::install(&PACKAGES, "some tests")?;
     build::everything()?;
     for suite in if named.is_empty() { &ALL } else { named } {
         match suite {
@@ -60,28 +60,4 @@ pub fn run(named: &[Suite]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Installs what is missing where that is possible; tests that need it fail otherwise, and say so.
-fn install_packages() -> Result<()> {
-    let missing: Vec<&str> = PACKAGES
-        .iter()
-        .filter(|(_, file)| !Path::new(file).exists())
-        .map(|(package, _)| *package)
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let can = nix::unistd::geteuid().is_root() && Path::new("/usr/bin/apt-get").exists();
-    if !can {
-        eprintln!(
-            "missing for some tests: {}; install them with your package manager",
-            missing.join(" ")
-        );
-        return Ok(());
-    }
-    shell::run("apt-get", &["update", "-q"])?;
-    let mut arguments = vec!["install", "-q", "-y", "--no-install-recommends"];
-    arguments.extend(&missing);
-    shell::run("apt-get", &arguments)
 }

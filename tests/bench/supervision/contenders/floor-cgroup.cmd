@@ -1,0 +1,2 @@
+# scenarios: memory
+{bin}/floor cgroup {mem} -- {child}

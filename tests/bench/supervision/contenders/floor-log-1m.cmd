@@ -1,0 +1,2 @@
+# scenarios: log
+{bin}/floor log {logs}/{i} {rot} 1048576 -- {child}

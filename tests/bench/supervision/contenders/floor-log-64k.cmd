@@ -1,0 +1,2 @@
+# scenarios: rest-logs log
+{bin}/floor log {logs}/{i} {rot} 65536 -- {child}

@@ -1,0 +1,2 @@
+# scenarios: memory
+{bin}/floor poll {mem} 10 -- {child}

@@ -1,0 +1,2 @@
+# scenarios: restart rest rest-1000 behaviour
+{bin}/floor wait -- {child}

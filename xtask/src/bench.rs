@@ -1,0 +1,137 @@
+//! Measurements: builds and installs what they need, and runs them.
+
+use crate::shell::{output, run};
+use crate::{build, packages};
+use anyhow::{Context, Result};
+use cerebro_bench::{Defaults, Scenario};
+use clap::builder::PossibleValuesParser;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What is measured.
+#[derive(Debug, clap::Subcommand)]
+pub enum Bench {
+    /// Supervisors of processes side by side: ours, those that people use, and a floor in C.
+    Supervision(Supervision),
+}
+
+/// How supervisors are measured.
+#[derive(Debug, clap::Args)]
+pub struct Supervision {
+    /// Run this scenario only; may be given more than once.
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Scenario::ALL.map(Scenario::name)))]
+    scenario: Vec<String>,
+    /// Measure this contender only, and the floors; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Kills of each contender in `restart`.
+    #[arg(long, value_name = "N", default_value_t = Defaults::SAMPLES)]
+    samples: usize,
+    /// Rounds of `log`.
+    #[arg(long, value_name = "N", default_value_t = Defaults::ROUNDS)]
+    rounds: usize,
+    /// How long `rest` and `memory` look.
+    #[arg(long, value_name = "N", default_value_t = Defaults::SECONDS)]
+    seconds: u64,
+    /// What the task of `log` writes, in units of 10^6 bytes.
+    #[arg(long, value_name = "N", default_value_t = Defaults::LOG_MEGABYTES)]
+    log_megabytes: u64,
+    /// Replace the tables of this file, between `<!-- supervision -->` and `<!-- /supervision -->`.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Build the machine sitter as for a release: takes minutes, and is less to rest with.
+    #[arg(long)]
+    release: bool,
+}
+
+/// Debian's packages whose programs are compared with ours: (package, a file that it brings).
+const PEERS: [(&str, &str); 6] = [
+    ("runit", "/usr/bin/runsvdir"),
+    ("s6", "/usr/bin/s6-svscan"),
+    ("supervisor", "/usr/bin/supervisord"),
+    ("daemontools", "/usr/bin/svscan"),
+    ("monit", "/usr/bin/monit"),
+    ("musl-tools", "/usr/bin/musl-gcc"),
+];
+
+/// Where what is run lies together: below `target`.
+const BIN: &str = "target/bench/bin";
+const SOURCES: &str = "tests/bench/supervision";
+
+/// Runs a measurement.
+pub fn run_bench(bench: Bench) -> Result<()> {
+    match bench {
+        Bench::Supervision(options) => supervision(&options),
+    }
+}
+
+fn supervision(options: &Supervision) -> Result<()> {
+    if let Err(error) = packages::install(&PEERS, "the comparison") {
+        eprintln!("going on without what could not be installed: {error:#}");
+    }
+    build_all(options.release)?;
+    let profile = if options.release { "release" } else { "dev" };
+    let note = format!("machinesitter: profile {profile}");
+    let contenders = format!("{SOURCES}/contenders");
+    let (samples, rounds) = (options.samples.to_string(), options.rounds.to_string());
+    let (seconds, megabytes) = (options.seconds.to_string(), options.log_megabytes.to_string());
+    // The bench runs in the root of the repository; the file is as seen from here.
+    let markdown = options.markdown.as_ref().map(std::path::absolute).transpose()?;
+    let mut arguments = vec![
+        "--bin",
+        BIN,
+        "--contenders",
+        &contenders,
+        "--note",
+        &note,
+        "--samples",
+        &samples,
+        "--rounds",
+        &rounds,
+        "--seconds",
+        &seconds,
+        "--log-megabytes",
+        &megabytes,
+    ];
+    options.scenario.iter().for_each(|name| arguments.extend(["--scenario", name]));
+    options.only.iter().for_each(|name| arguments.extend(["--only", name]));
+    if let Some(file) = &markdown {
+        let file = file.to_str().context("the Markdown file's name is not UTF-8")?;
+        arguments.extend(["--markdown", file]);
+    }
+    let harness = cerebro_tests::root().join("target/release/supervision");
+    run(&harness.to_string_lossy(), &arguments)
+}
+
+/// What is measured, and what measures; the task sitter as it ships.
+fn build_all(release: bool) -> Result<()> {
+    let root = cerebro_tests::root();
+    let musl = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    build::install_targets(&[&musl])?;
+    run("cargo", &["build", "--profile", "sitter", "--target", &musl, "-p", "cerebro-tasksitter"])?;
+    let profile: &[&str] = if release { &["--release"] } else { &[] };
+    run("cargo", &[&["build", "-p", "cerebro-machinesitter"], profile].concat())?;
+    run("cargo", &["build", "--release", "-p", "cerebro-bench"])?;
+
+    let bin = root.join(BIN);
+    fs::create_dir_all(&bin)?;
+    let target = root.join("target");
+    build::place(&target.join(&musl).join("sitter/tasksitter"), &bin.join("tasksitter"))?;
+    let agent = target.join(if release { "release" } else { "debug" }).join("machinesitter");
+    build::place(&agent, &bin.join("machinesitter"))?;
+    for program in ["floor", "kid"] {
+        compile(program)?;
+    }
+    Ok(())
+}
+
+/// Static, so that a figure is the program's and not the dynamic linker's.
+fn compile(program: &str) -> Result<()> {
+    let has_musl = Path::new("/usr/bin/musl-gcc").exists();
+    let compiler = if has_musl { "musl-gcc" } else { "cc" };
+    let (source, binary) = (format!("{SOURCES}/{program}.c"), format!("{BIN}/{program}"));
+    if !has_musl {
+        output("cc", &["--version"]).context("a C compiler is needed: musl-gcc, or cc")?;
+    }
+    run(compiler, &["-O2", "-Wall", "-static", "-o", &binary, &source])
+}
