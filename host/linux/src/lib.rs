@@ -6,3 +6,5 @@ pub mod namespace;
 pub mod net;
 pub mod pidfd;
 pub mod process;
+pub mod spawn;
+pub mod usage;

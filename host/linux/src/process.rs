@@ -55,6 +55,11 @@ impl Identity {
         parse(line).map(|stat| stat.identity)
     }
 
+    /// When it started, since boot.
+    pub fn started_after_boot(self) -> Duration {
+        Duration::from_secs_f64(self.started as f64 / crate::usage::ticks_per_second())
+    }
+
     /// Whether the process is still there, and not only its remains.
     pub fn is_alive(self) -> bool {
         Self::of(self.pid) == Some(self)
@@ -90,34 +95,77 @@ pub fn descendants(root: i32) -> Vec<i32> {
     }
 }
 
-/// Ends every process that belongs to a tree, however far it has run from it: whoever descends
-/// from `root`, is of its session, or has `marker` (`NAME=value`) in the environment that it
-/// started with. For use where there is no cgroup. Answers whether all were gone in time.
-pub fn kill_tree(root: Option<i32>, marker: &str, within: Duration) -> bool {
-    let end = Instant::now() + within;
-    let own = std::process::id() as i32;
-    loop {
+/// A tree of processes, for use where there is no cgroup.
+#[derive(Debug, Clone, Copy)]
+pub struct Tree<'a> {
+    /// The process at its top, while that lives.
+    pub root: Option<i32>,
+    /// The process to which those fall that lose their parent, if it has nobody else below it but
+    /// those of its own session.
+    pub reaper: Option<i32>,
+    /// The variable (`NAME=value`) that is in the environment with which each of them started.
+    pub marker: &'a str,
+}
+
+impl Tree<'_> {
+    /// Every process that belongs to it, however far it has run: whoever descends from the root, is
+    /// of its session, fell to the reaper, or carries the marker.
+    pub fn processes(&self) -> BTreeSet<i32> {
+        let own = std::process::id().cast_signed();
         let mut members: BTreeSet<i32> =
-            root.map(descendants).unwrap_or_default().into_iter().collect();
-        for process in all().iter().filter(|p| p.state != b'Z') {
+            self.root.map(descendants).unwrap_or_default().into_iter().collect();
+        let reaper = self.reaper.and_then(stat_of);
+        let fallen: BTreeSet<i32> =
+            self.reaper.map(descendants).unwrap_or_default().into_iter().collect();
+        for process in all() {
             let pid = process.identity.pid;
-            if Some(pid) == root || Some(process.session) == root || is_marked(pid, marker) {
+            let is_fallen = fallen.contains(&pid)
+                && reaper.is_some_and(|reaper| reaper.session != process.session);
+            let is_root = Some(pid) == self.root || Some(process.session) == self.root;
+            if is_root || is_fallen || is_marked(pid, self.marker) {
                 members.insert(pid);
             }
         }
         members.retain(|pid| *pid != own && stat_of(*pid).is_some_and(|stat| stat.state != b'Z'));
-        if members.is_empty() {
-            return true;
-        }
-        for pid in members {
-            // Gone meanwhile is as good.
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
-        if Instant::now() > end {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(1));
+        members
     }
+
+    /// Ends every process of it. Answers whether all were gone in time.
+    pub fn kill(&self, within: Duration) -> bool {
+        let end = Instant::now() + within;
+        loop {
+            let members = self.processes();
+            if members.is_empty() {
+                return true;
+            }
+            for pid in members {
+                // Gone meanwhile is as good.
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+            if Instant::now() > end {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Ends every process of a tree without a reaper; see [`Tree`].
+pub fn kill_tree(root: Option<i32>, marker: &str, within: Duration) -> bool {
+    Tree { root, reaper: None, marker }.kill(within)
+}
+
+/// A child that has ended, with its raw wait status; none if no other has.
+pub fn reap() -> Option<(i32, i32)> {
+    let mut status = 0;
+    // SAFETY: the status is valid for writing.
+    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+    (pid > 0).then_some((pid, status))
+}
+
+/// Has processes whose parent ends fall to this one rather than to init.
+pub fn become_reaper() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_child_subreaper(true)?)
 }
 
 fn is_marked(pid: i32, marker: &str) -> bool {
@@ -128,6 +176,8 @@ fn is_marked(pid: i32, marker: &str) -> bool {
 
 /// Starts a command in a session of its own, as a child of init rather than of us, so that it
 /// lives on when we end. Its standard input is empty; its outputs are those of `command`.
+///
+/// It forks the caller, which takes long where that is large.
 pub fn spawn_detached(command: &mut Command) -> io::Result<()> {
     command.stdin(Stdio::null());
     // SAFETY: between fork and exec only setsid, fork and _exit are called, all of which are

@@ -4,34 +4,17 @@
 //! sitter) tells what came of it by further events. `now` is a monotonic time, so that a wall
 //! clock that jumps changes nothing.
 
+mod constraint;
+mod policy;
+mod watch;
+
+pub use constraint::{Action, Constraint, Finding, Rule, Rules};
+pub use policy::{BackOff, Flap, Policy};
+pub use watch::{Past, Watch};
+
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::time::Duration;
-
-/// The least time from one start to the next, from the second restart in a row on; it doubles with
-/// each. The first restart comes at once.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-/// The longest wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// A process that lived this long was fine: what follows is a first restart again.
-const LIVED: Duration = Duration::from_secs(10);
-
-/// What the user wants to happen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Policy {
-    /// Start it again when it ends.
-    pub ensure_alive: bool,
-    /// An end with code 0 may stand.
-    pub allow_exit: bool,
-    /// Start it again after it was ended for breaking a limit.
-    pub restart: bool,
-    /// Restarts after which it is given up; none for never.
-    pub max_restarts: Option<u32>,
-    /// How long it may live.
-    pub time_limit: Option<Duration>,
-    /// How long it has to stop when asked, before its tree is killed.
-    pub stop_grace: Duration,
-}
 
 /// How a process ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,17 +24,20 @@ pub enum Exit {
     Code(i32),
     /// By a signal.
     Signal(i32),
+    /// By the kernel, for want of memory.
+    OutOfMemory,
     /// Unseen: nobody who could have known was there.
     Unknown,
     /// It could not be started at all.
     NotStarted(String),
 }
 
-impl std::fmt::Display for Exit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Code(code) => write!(f, "exited with code {code}"),
             Self::Signal(signal) => write!(f, "was ended by signal {signal}"),
+            Self::OutOfMemory => f.write_str("was killed by the kernel at its memory limit"),
             Self::Unknown => f.write_str("ended while nobody watched"),
             Self::NotStarted(why) => write!(f, "could not be started: {why}"),
         }
@@ -59,16 +45,29 @@ impl std::fmt::Display for Exit {
 }
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// Watching begins; nothing runs.
     Begin,
     /// A process of an earlier watcher was found running.
-    Adopted,
+    Adopted {
+        /// When it was started.
+        since: Duration,
+        /// Whether it had said that it is ready.
+        ready: bool,
+    },
     /// The process that was started, or found, has ended.
     Ended(Exit),
     /// Time has passed.
     Tick,
+    /// The process says that it is ready.
+    Ready,
+    /// The process says that it is well.
+    Alive,
+    /// This share of the limit is used, 1 being all of it.
+    Measured(Constraint, f64),
+    /// It should start, if it does not run.
+    Start,
     /// It should stop.
     Stop,
     /// It should stop and start again.
@@ -76,19 +75,22 @@ pub enum Event {
 }
 
 /// Something to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Start the process.
     Start,
     /// Ask the process to stop.
     AskToStop,
+    /// End a process that no longer says that it is well, so that it leaves a trace of why.
+    Abort,
     /// Kill whatever is left of the tree.
     KillTree,
+    /// Tell of this.
+    Tell(Finding),
 }
 
 /// Where it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {
     /// Nothing has happened yet.
     Idle,
@@ -96,6 +98,8 @@ pub enum Phase {
     Running {
         /// Since when.
         since: Duration,
+        /// Whether it is ready.
+        ready: bool,
     },
     /// It ended, and waits before it is started again.
     BackingOff {
@@ -112,154 +116,52 @@ pub enum Phase {
     /// It ended as it may, or was stopped.
     Stopped,
     /// It was given up.
-    Failed,
+    Failed(Reason),
 }
 
 /// What follows a stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
     /// Nothing.
     Rest,
     /// It starts again, because that was asked for.
     Start,
-    /// It broke a limit: `restart` decides.
-    Violation,
+    /// It broke a limit, or its word: `restart` decides.
+    Violation(Reason),
+    /// It broke a limit, and stays down.
+    GiveUp(Reason),
 }
 
-/// The watch over one process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Watch {
-    policy: Policy,
-    phase: Phase,
-    restarts: u32,
-    /// Restarts since the process last lived long enough.
-    streak: u32,
+/// Why it was ended, or given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// It ended, and is not to be started again.
+    Ended,
+    /// It was started again as often as it may.
+    MaxRestarts,
+    /// It was started again too often in too short a time.
+    Flapping,
+    /// It broke a limit.
+    Violation(Constraint),
+    /// It was not ready in time.
+    NotReady,
+    /// It did not say in time that it is well.
+    Watchdog,
 }
 
-impl Watch {
-    /// A watch that has seen `restarts` so far.
-    pub fn new(policy: Policy, restarts: u32) -> Self {
-        Self { policy, phase: Phase::Idle, restarts, streak: 0 }
-    }
-
-    /// Where it stands.
-    pub fn phase(&self) -> &Phase {
-        &self.phase
-    }
-
-    /// How often it was started again.
-    pub fn restarts(&self) -> u32 {
-        self.restarts
-    }
-
-    /// When a [`Event::Tick`] is due, if nothing else happens.
-    pub fn deadline(&self) -> Option<Duration> {
-        match self.phase {
-            Phase::Running { since } => self.policy.time_limit.map(|limit| since + limit),
-            Phase::BackingOff { until } => Some(until),
-            Phase::Stopping { kill_at, .. } => Some(kill_at),
-            Phase::Idle | Phase::Stopped | Phase::Failed => None,
-        }
-    }
-
-    /// What follows from an event. `jitter`, from 0 to 1, spreads the waits of many.
-    pub fn step(&mut self, event: Event, now: Duration, jitter: f64) -> Vec<Effect> {
-        match (event, &self.phase) {
-            (Event::Begin, Phase::Idle) => self.start(now),
-            (Event::Adopted, Phase::Idle) => {
-                self.phase = Phase::Running { since: now };
-                Vec::new()
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended => f.write_str("it ended, and is not to be started again"),
+            Self::MaxRestarts => f.write_str("it was started again as often as it may"),
+            Self::Flapping => {
+                f.write_str("it was started again too often in too short a time (flapping)")
             }
-            (Event::Ended(exit), &Phase::Running { since }) => {
-                if now.saturating_sub(since) >= LIVED {
-                    self.streak = 0;
-                }
-                let may_rest = self.policy.allow_exit && exit == Exit::Code(0);
-                let again = self.policy.ensure_alive && !may_rest;
-                self.ended(again, matches!(exit, Exit::Code(0)), since, now, jitter)
-            }
-            (Event::Ended(_), Phase::Stopping { then, .. }) => match then {
-                Then::Rest => self.rest(Phase::Stopped),
-                Then::Start => {
-                    self.restarts += 1;
-                    self.and_start(now)
-                }
-                Then::Violation => self.ended(self.policy.restart, false, now, now, jitter),
-            },
-            (Event::Tick, Phase::Running { since }) => match self.policy.time_limit {
-                Some(limit) if now >= *since + limit => self.ask_to_stop(Then::Violation, now),
-                _ => Vec::new(),
-            },
-            (Event::Tick, Phase::BackingOff { until }) if now >= *until => self.start(now),
-            (Event::Tick, Phase::Stopping { kill_at, .. }) if now >= *kill_at => {
-                vec![Effect::KillTree]
-            }
-            (Event::Stop, Phase::Running { .. }) => self.ask_to_stop(Then::Rest, now),
-            (Event::Stop, Phase::Stopping { kill_at, .. }) => {
-                self.phase = Phase::Stopping { kill_at: *kill_at, then: Then::Rest };
-                Vec::new()
-            }
-            (Event::Stop, Phase::Idle | Phase::BackingOff { .. }) => self.rest(Phase::Stopped),
-            (Event::Restart, Phase::Running { .. }) => self.ask_to_stop(Then::Start, now),
-            (Event::Restart, Phase::BackingOff { .. } | Phase::Stopped | Phase::Failed) => {
-                self.streak = 0;
-                self.start(now)
-            }
-            // Whatever else comes, comes too late to matter.
-            _ => Vec::new(),
+            Self::Violation(constraint) => write!(f, "it broke its limit of `{constraint}`"),
+            Self::NotReady => f.write_str("it was not ready in time"),
+            Self::Watchdog => f.write_str("its watchdog heard nothing of it in time"),
         }
-    }
-
-    fn start(&mut self, now: Duration) -> Vec<Effect> {
-        self.phase = Phase::Running { since: now };
-        vec![Effect::Start]
-    }
-
-    /// Nothing of the old tree may be there when the new one starts.
-    fn and_start(&mut self, now: Duration) -> Vec<Effect> {
-        self.phase = Phase::Running { since: now };
-        vec![Effect::KillTree, Effect::Start]
-    }
-
-    fn rest(&mut self, phase: Phase) -> Vec<Effect> {
-        self.phase = phase;
-        vec![Effect::KillTree]
-    }
-
-    fn ask_to_stop(&mut self, then: Then, now: Duration) -> Vec<Effect> {
-        self.phase = Phase::Stopping { kill_at: now + self.policy.stop_grace, then };
-        vec![Effect::AskToStop]
-    }
-
-    /// `since` is when it was started, or when it broke its limit.
-    fn ended(
-        &mut self,
-        again: bool,
-        well: bool,
-        since: Duration,
-        now: Duration,
-        jitter: f64,
-    ) -> Vec<Effect> {
-        if !again {
-            return self.rest(if well { Phase::Stopped } else { Phase::Failed });
-        }
-        if self.policy.max_restarts.is_some_and(|max| self.restarts >= max) {
-            return self.rest(Phase::Failed);
-        }
-        self.restarts += 1;
-        self.streak += 1;
-        if self.streak == 1 {
-            return self.and_start(now);
-        }
-        let doubled = FIRST_WAIT.saturating_mul(1 << (self.streak - 2).min(16)).min(LONGEST_WAIT);
-        // From three quarters of it to all of it.
-        let until = since + doubled.mul_f64(0.75 + 0.25 * jitter.clamp(0.0, 1.0));
-        if until <= now {
-            return self.and_start(now);
-        }
-        self.phase = Phase::BackingOff { until };
-        vec![Effect::KillTree]
     }
 }
 

@@ -1,78 +1,144 @@
 //! Starting the task's process, and finding one that an earlier sitter started.
 //!
-//! The child writes its own `/proc/self/stat` into the file `child` before exec, and holds the
-//! sitter's lock until exec. So whoever gets the lock knows: either no child was made, or its line
-//! is there. There is no moment at which a second one could be started.
+//! The child writes its incarnation and its own `/proc/self/stat` into the file `child` before
+//! exec, and holds the sitter's lock until exec. So whoever gets the lock knows: either no child
+//! was made, or its lines are there. There is no moment at which a second one could be started.
 
+use crate::credentials;
 use crate::files::TaskDir;
-use cerebro_linux::cgroup::{Cgroups, Door};
 use cerebro_linux::process::Identity;
-use cerebro_tasksitter::protocol::{MARKER, TaskSpec};
+use cerebro_linux::spawn::{Program, Spawned, spawn, write_file};
+use cerebro_tasksitter::protocol::{Attributes, MARKER, Rlimit, TaskSpec};
 use nix::sys::resource::Resource;
-use nix::unistd::User;
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, File};
-use std::io;
-use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::process::CommandExt;
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
-/// Starts the task; once this answers, exec has succeeded.
-pub fn start(spec: &TaskSpec, dir: &TaskDir) -> io::Result<Child> {
-    let (program, arguments) =
-        spec.argv.split_first().ok_or_else(|| io::Error::other("the task has no command"))?;
-    let user = spec.user.as_deref().map(find_user).transpose()?;
-    let door = spec
-        .cgroup
-        .as_deref()
-        .map(|path| Cgroups::detect().map(|all| all.group(path).door()))
-        .transpose()?;
-    let line = File::create(dir.child_file())?;
-    let mut command = Command::new(program);
-    command.args(arguments).current_dir(&spec.cwd).env_clear();
-    command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-    if let Some(user) = &user {
-        command.env("HOME", &user.dir).env("USER", &user.name).env("LOGNAME", &user.name);
-    }
-    command.envs(&spec.env).env(MARKER, dir.path());
-    // Open for reading too: so the task's writes never meet a pipe without a reader, and nothing
-    // is lost while no sitter reads.
-    let fifo = |name: &str| File::options().read(true).write(true).open(dir.fifo(name));
-    command.stdin(Stdio::null()).stdout(fifo("stdout")?).stderr(fifo("stderr")?);
-    let line_fd = line.as_raw_fd();
-    // SAFETY: `prepare` makes only async-signal-safe calls; this process has one thread besides.
-    unsafe { command.pre_exec(move || prepare(line_fd, door.as_ref(), user.as_ref())) };
-    command.spawn()
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A start that is ready to be made: all that may fail or allocate has been done.
+pub struct Start {
+    program: Program,
+    identity: Option<credentials::Identity>,
+    no_new_privileges: bool,
+    attributes: Attributes,
+    rlimits: Vec<(Resource, Rlimit)>,
+    oom_score_adj: Option<String>,
+    cwd: CString,
+    stdio: [File; 3],
+    note: File,
 }
 
-/// A number is taken as it is, with or without an entry in the user database.
-fn find_user(user: &str) -> io::Result<User> {
-    let found = match user.parse::<u32>() {
-        Ok(id) => User::from_uid(id.into())?.or_else(|| {
-            Some(User {
-                name: id.to_string(),
-                uid: id.into(),
-                gid: id.into(),
-                dir: "/".into(),
-                shell: "/bin/sh".into(),
-                passwd: c"".into(),
-                gecos: c"".into(),
-            })
-        }),
-        Err(_) => User::from_name(user)?,
-    };
-    found.ok_or_else(|| io::Error::other(format!("this machine has no user `{user}`")))
+impl Start {
+    /// Gets everything ready to start the task as its `incarnation`; `variables` are added to its
+    /// environment.
+    pub fn prepare(
+        spec: &TaskSpec,
+        dir: &TaskDir,
+        incarnation: u64,
+        variables: &[(&str, String)],
+    ) -> io::Result<Self> {
+        let identity = credentials::find(&spec.credentials)?;
+        let environment = environment(spec, dir.path(), identity.as_ref(), variables);
+        let argv = spec.argv.iter().map(OsStr::new);
+        let program =
+            Program::new(argv, environment.iter().map(|(k, v)| (k.as_ref(), v.as_ref())))?;
+        let rlimits =
+            spec.attributes.rlimits.iter().map(|(name, limit)| Ok((resource(name)?, *limit)));
+        let rlimits = rlimits.collect::<io::Result<Vec<_>>>()?;
+        let stdio = [
+            File::open("/dev/null")?,
+            dir.open_for_task("stdout", identity.as_ref())?,
+            dir.open_for_task(
+                if spec.one_stream() { "stdout" } else { "stderr" },
+                identity.as_ref(),
+            )?,
+        ];
+        let mut note = File::create(dir.child_file())?;
+        writeln!(note, "{incarnation}")?;
+        Ok(Self {
+            program,
+            identity,
+            no_new_privileges: spec.credentials.no_new_privileges,
+            rlimits,
+            oom_score_adj: spec.attributes.oom_score_adj.map(|adjust| adjust.to_string()),
+            attributes: spec.attributes.clone(),
+            cwd: CString::new(spec.cwd.as_os_str().as_bytes())?,
+            stdio,
+            note,
+        })
+    }
+
+    /// Starts the task, in the version 2 control group of which `group` is a descriptor. Once this
+    /// answers, exec has succeeded.
+    pub fn go(&self, group: Option<BorrowedFd<'_>>) -> io::Result<Spawned> {
+        // SAFETY: `in_child` makes only async-signal-safe calls.
+        unsafe { spawn(&self.program, group, || self.in_child()) }
+    }
+
+    /// Between fork and exec: leaves what it inherited, becomes the user, and writes down who it is.
+    fn in_child(&self) -> io::Result<()> {
+        nix::unistd::setsid()?;
+        for (number, file) in self.stdio.iter().enumerate() {
+            // SAFETY: two descriptors; what stood at the second one is the sitter's, which has its
+            // own table.
+            let result = unsafe { libc::dup2(file.as_raw_fd(), number as RawFd) };
+            nix::errno::Errno::result(result)?;
+        }
+        let umask = self.attributes.umask;
+        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(umask));
+        reset_signals()?;
+        // SAFETY: closes at exec whatever was inherited; takes no pointers.
+        unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+        nix::sys::resource::setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+        for (resource, limit) in &self.rlimits {
+            let number = |limit: Option<u64>| limit.unwrap_or(nix::sys::resource::RLIM_INFINITY);
+            nix::sys::resource::setrlimit(*resource, number(limit.soft), number(limit.hard))?;
+        }
+        if let Some(nice) = self.attributes.nice {
+            // SAFETY: takes no pointers.
+            let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+            nix::errno::Errno::result(result)?;
+        }
+        if let Some(adjust) = &self.oom_score_adj {
+            write_file(c"/proc/self/oom_score_adj", adjust.as_bytes())?;
+        }
+        if let Some(identity) = &self.identity {
+            identity.assume()?;
+        }
+        if self.no_new_privileges {
+            nix::sys::prctl::set_no_new_privs()?;
+        }
+        nix::unistd::chdir(self.cwd.as_c_str())?;
+        // Last, so that a line means a child that is about to be the task.
+        write_identity(self.note.as_raw_fd())
+    }
 }
 
-/// Between fork and exec: joins the group, leaves what it inherited, becomes the user, and writes
-/// down who it is.
-fn prepare(line: RawFd, door: Option<&Door>, user: Option<&User>) -> io::Result<()> {
-    if let Some(door) = door {
-        door.enter()?;
+fn environment(
+    spec: &TaskSpec,
+    dir: &Path,
+    identity: Option<&credentials::Identity>,
+    variables: &[(&str, String)],
+) -> BTreeMap<OsString, OsString> {
+    let mut all: BTreeMap<OsString, OsString> = [("PATH".into(), PATH.into())].into();
+    if let Some(identity) = identity {
+        let (home, name) = (&identity.home, &identity.name);
+        let own = [("HOME", home), ("USER", name), ("LOGNAME", name)];
+        all.extend(own.map(|(name, value)| (name.into(), value.into())));
     }
-    nix::unistd::setsid()?;
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
-    // By the system call, since libc keeps some signals to itself; 64 is the kernel's last.
+    all.extend(spec.env.iter().map(|(name, value)| (name.into(), value.into())));
+    all.extend(variables.iter().map(|(name, value)| ((*name).into(), value.into())));
+    all.insert(MARKER.into(), dir.into());
+    all
+}
+
+/// By the system call, since libc keeps some signals to itself; 64 is the kernel's last.
+fn reset_signals() -> io::Result<()> {
     let default_action = [0u64; 4];
     for signal in 1..=64 {
         let (action, old) = (default_action.as_ptr(), std::ptr::null_mut::<u64>());
@@ -82,41 +148,53 @@ fn prepare(line: RawFd, door: Option<&Door>, user: Option<&User>) -> io::Result<
     }
     // What the sitter reads from a descriptor, the task must get as a signal.
     nix::sys::signal::SigSet::empty().thread_set_mask()?;
-    // SAFETY: closes at exec whatever was inherited; takes no pointers.
-    unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-    if let Some(user) = user {
-        become_user(user)?;
-    }
-    nix::sys::resource::setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-    // Last, so that a line means a child that is about to be the task.
-    write_identity(line)
-}
-
-fn become_user(user: &User) -> io::Result<()> {
-    if user.uid == nix::unistd::geteuid() {
-        return Ok(());
-    }
-    nix::unistd::setgroups(&[user.gid])?;
-    nix::unistd::setgid(user.gid)?;
-    nix::unistd::setuid(user.uid)?;
     Ok(())
 }
 
-fn write_identity(line: RawFd) -> io::Result<()> {
+fn write_identity(note: RawFd) -> io::Result<()> {
     let mut buffer = [0u8; 1024];
     // SAFETY: the path is a C string, the buffer is valid for its length, the descriptors are open.
     let written = unsafe {
         let stat = libc::open(c"/proc/self/stat".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
         let read = libc::read(stat, buffer.as_mut_ptr().cast(), buffer.len());
         libc::close(stat);
-        libc::write(line, buffer.as_ptr().cast(), usize::try_from(read).unwrap_or(0))
+        libc::write(note, buffer.as_ptr().cast(), usize::try_from(read).unwrap_or(0))
     };
     if written > 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The child that the last sitter started, dead or alive; none if it started none.
-pub fn last(dir: &TaskDir) -> Option<Identity> {
-    Identity::from_stat(&fs::read_to_string(dir.child_file()).ok()?)
+/// The resource of that name, as `setrlimit` has it, in lower case and without its prefix.
+pub fn resource(name: &str) -> io::Result<Resource> {
+    Ok(match name {
+        "as" => Resource::RLIMIT_AS,
+        "core" => Resource::RLIMIT_CORE,
+        "cpu" => Resource::RLIMIT_CPU,
+        "data" => Resource::RLIMIT_DATA,
+        "fsize" => Resource::RLIMIT_FSIZE,
+        "locks" => Resource::RLIMIT_LOCKS,
+        "memlock" => Resource::RLIMIT_MEMLOCK,
+        "msgqueue" => Resource::RLIMIT_MSGQUEUE,
+        "nice" => Resource::RLIMIT_NICE,
+        "nofile" => Resource::RLIMIT_NOFILE,
+        "nproc" => Resource::RLIMIT_NPROC,
+        "rss" => Resource::RLIMIT_RSS,
+        "rtprio" => Resource::RLIMIT_RTPRIO,
+        "rttime" => Resource::RLIMIT_RTTIME,
+        "sigpending" => Resource::RLIMIT_SIGPENDING,
+        "stack" => Resource::RLIMIT_STACK,
+        _ => {
+            let message = format!("there is no resource limit `{name}`; see setrlimit(2)");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+    })
+}
+
+/// The child that the last sitter started, dead or alive, with its incarnation; none if it started
+/// none.
+pub fn last(dir: &TaskDir) -> Option<(u64, Identity)> {
+    let note = fs::read_to_string(dir.child_file()).ok()?;
+    let (incarnation, stat) = note.split_once('\n')?;
+    Some((incarnation.parse().ok()?, Identity::from_stat(stat)?))
 }
 
 /// The way to `directory`, as an environment entry.

@@ -1,22 +1,28 @@
 //! The control socket: clients that ask, and are told of every change.
 
-use cerebro_tasksitter::protocol::{Request, TaskState, socket_path};
+use cerebro_tasksitter::protocol::{Notice, Request, TaskState, socket_path};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
-/// A request is a word and a number: more than this is no client of ours.
-const LONGEST_REQUEST: usize = 1024;
+/// A request is a word and a path at most: more than this is no client of ours.
+const LONGEST_REQUEST: usize = 8192;
+
+/// Names a client as long as it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientId(u64);
 
 /// The listener and its clients.
 pub struct Control {
     listener: UnixListener,
     clients: Vec<Client>,
+    met: u64,
 }
 
 struct Client {
+    id: ClientId,
     stream: UnixStream,
     held: Vec<u8>,
 }
@@ -27,7 +33,7 @@ impl Control {
         let dir = fs::File::open(directory)?;
         let listener = UnixListener::bind(socket_path(dir.as_fd()))?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, clients: Vec::new() })
+        Ok(Self { listener, clients: Vec::new(), met: 0 })
     }
 
     /// Whatever may become readable.
@@ -37,14 +43,17 @@ impl Control {
     }
 
     /// Takes new clients, reads what all of them ask, and tells the new ones the state.
-    pub fn requests(&mut self, state: &TaskState) -> Vec<Request> {
+    pub fn requests(&mut self, state: &TaskState) -> Vec<(ClientId, Request)> {
         let mut requests = Vec::new();
         self.clients.retain_mut(|client| client.read(&mut requests));
         while let Ok((stream, _)) = self.listener.accept() {
             if stream.set_nonblocking(true).is_ok() {
-                let mut client = Client { stream, held: Vec::new() };
+                self.met += 1;
+                let mut client = Client { id: ClientId(self.met), stream, held: Vec::new() };
                 // Read first: one that asks and leaves has asked all the same.
-                if client.read(&mut requests) && client.tell(&line(state)) {
+                if client.read(&mut requests)
+                    && client.tell(&line(&Notice::State(Box::new(state.clone()))))
+                {
                     self.clients.push(client);
                 }
             }
@@ -52,16 +61,24 @@ impl Control {
         requests
     }
 
-    /// Tells every client the new state; one that does not read is dropped rather than waited for.
-    pub fn announce(&mut self, state: &TaskState) {
-        let line = line(state);
-        self.clients.retain_mut(|client| client.tell(&line));
+    /// Tells every client; one that does not read is dropped rather than waited for.
+    pub fn announce(&mut self, notice: &Notice) {
+        if !self.clients.is_empty() {
+            let line = line(notice);
+            self.clients.retain_mut(|client| client.tell(&line));
+        }
+    }
+
+    /// Tells one client, if it is still there.
+    pub fn reply(&mut self, to: ClientId, notice: &Notice) {
+        let line = line(notice);
+        self.clients.retain_mut(|client| client.id != to || client.tell(&line));
     }
 }
 
-fn line(state: &TaskState) -> Vec<u8> {
-    // The state is plain data: it always serializes.
-    let mut line = serde_json::to_vec(state).unwrap_or_default();
+fn line(notice: &Notice) -> Vec<u8> {
+    // Plain data: it always serializes.
+    let mut line = serde_json::to_vec(notice).unwrap_or_default();
     line.push(b'\n');
     line
 }
@@ -72,7 +89,7 @@ impl Client {
     }
 
     /// Answers whether the client is still there.
-    fn read(&mut self, requests: &mut Vec<Request>) -> bool {
+    fn read(&mut self, requests: &mut Vec<(ClientId, Request)>) -> bool {
         let mut buffer = [0; 256];
         loop {
             match self.stream.read(&mut buffer) {
@@ -85,7 +102,7 @@ impl Client {
             while let Some(end) = self.held.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.held.drain(..=end).collect();
                 match serde_json::from_slice(&line) {
-                    Ok(request) => requests.push(request),
+                    Ok(request) => requests.push((self.id, request)),
                     Err(_) => return false,
                 }
             }

@@ -1,9 +1,11 @@
 //! The files of a task's directory.
 
-use cerebro_tasksitter::protocol::{TaskSpec, TaskState};
+use crate::credentials::Identity;
+use cerebro_tasksitter::protocol::{ExitNote, TaskSpec, TaskState};
 use nix::sys::stat::Mode;
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -32,10 +34,10 @@ pub enum DirError {
 /// A task's directory, locked.
 pub struct TaskDir {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
-fn at<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> DirError + 'a {
+pub fn at<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> DirError + 'a {
     move |source| DirError::File { doing, path: path.display().to_string(), source }
 }
 
@@ -58,16 +60,48 @@ impl TaskDir {
                 Err(TryLockError::Error(source)) => return Err(at("lock", &lock_file)(source)),
             }
         }
-        let dir = Self { path, _lock: lock };
-        fs::create_dir_all(dir.logs()).map_err(at("make", &dir.logs()))?;
+        Self { path, lock }.furnish()
+    }
+
+    /// Takes over a directory whose `lock` this process held before it executed another program.
+    pub fn resume(path: &Path, lock: OwnedFd) -> Result<Self, DirError> {
+        let path = fs::canonicalize(path).map_err(at("find", path))?;
+        Self { path, lock: lock.into() }.furnish()
+    }
+
+    fn furnish(self) -> Result<Self, DirError> {
+        fs::create_dir_all(self.logs()).map_err(at("make", &self.logs()))?;
         for name in ["stdout", "stderr"] {
-            let fifo = dir.fifo(name);
+            let fifo = self.fifo(name);
             match nix::unistd::mkfifo(&fifo, Mode::from_bits_truncate(0o600)) {
                 Ok(()) | Err(nix::errno::Errno::EEXIST) => {}
                 Err(error) => return Err(at("make", &fifo)(error.into())),
             }
         }
-        Ok(dir)
+        Ok(self)
+    }
+
+    pub fn lock(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
+    }
+
+    /// What the task writes to. Open for reading too: so its writes never meet a pipe without a
+    /// reader, and nothing is lost while no sitter reads. It belongs to the task's user, who may
+    /// then open `/dev/stdout` by name.
+    pub fn open_for_task(&self, name: &str, identity: Option<&Identity>) -> io::Result<File> {
+        let file = File::options().read(true).write(true).open(self.fifo(name))?;
+        if let Some(identity) = identity.filter(|_| nix::unistd::geteuid().is_root()) {
+            nix::unistd::fchown(&file, Some(identity.uid()), None)?;
+        }
+        Ok(file)
+    }
+
+    /// What someone else saw of the end of a child, if anyone left word; it is taken away.
+    pub fn take_exit_note(&self) -> Option<ExitNote> {
+        let file = self.path.join("exit.json");
+        let note = serde_json::from_slice(&fs::read(&file).ok()?).ok();
+        let _ = fs::remove_file(file);
+        note
     }
 
     pub fn path(&self) -> &Path {
@@ -86,10 +120,8 @@ impl TaskDir {
         self.path.join("child")
     }
 
-    pub fn spec(&self) -> Result<TaskSpec, DirError> {
-        let file = self.path.join("spec.json");
-        let text = fs::read(&file).map_err(at("read", &file))?;
-        serde_json::from_slice(&text).map_err(|error| at("understand", &file)(error.into()))
+    pub fn save_spec(&self, spec: &TaskSpec) -> Result<(), DirError> {
+        self.replace("spec.json", spec)
     }
 
     /// The state that the last sitter left; none if it left none that can be read.
@@ -98,8 +130,19 @@ impl TaskDir {
     }
 
     pub fn save(&self, state: &TaskState) -> Result<(), DirError> {
-        let (new, file) = (self.path.join("state.json.new"), self.path.join("state.json"));
-        let text = serde_json::to_vec(state).map_err(|error| at("write", &file)(error.into()))?;
+        self.replace("state.json", state)
+    }
+
+    fn replace(&self, name: &str, value: &impl serde::Serialize) -> Result<(), DirError> {
+        let (new, file) = (self.path.join(format!("{name}.new")), self.path.join(name));
+        let text = serde_json::to_vec(value).map_err(|error| at("write", &file)(error.into()))?;
         fs::write(&new, text).and_then(|()| fs::rename(&new, &file)).map_err(at("write", &file))
     }
+}
+
+/// What runs in the task's directory `dir`.
+pub fn spec_in(dir: &Path) -> Result<TaskSpec, DirError> {
+    let file = dir.join("spec.json");
+    let text = fs::read(&file).map_err(at("read", &file))?;
+    serde_json::from_slice(&text).map_err(|error| at("understand", &file)(error.into()))
 }

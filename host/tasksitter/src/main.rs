@@ -2,24 +2,30 @@
 //! for what it keeps and what it can be asked.
 
 mod arguments;
+mod begin;
 mod child;
+mod clock;
 mod control;
+mod credentials;
 mod files;
+mod group;
 mod log;
+mod measure;
+mod notify;
+mod ready;
 mod sitter;
+mod upgrade;
 
 use arguments::Task;
-use cerebro_tasksitter::protocol::Exit;
-use files::{DirError, TaskDir};
+use cerebro_linux::namespace::{Side, fork_alone};
+use cerebro_tasksitter::protocol::{Exit, TaskSpec};
+use files::{DirError, TaskDir, at};
 use sitter::Sitter;
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let task = match arguments::parse() {
-        Ok(Task::Print(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
         Ok(task) => task,
         Err(error) => {
             eprintln!("error: {error}\n\nhint: see `tasksitter --help`");
@@ -37,32 +43,57 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<Option<Exit>, DirError> {
     match task {
-        Task::Prepared(path) => {
-            let dir = TaskDir::open(&path)?;
-            let spec = dir.spec()?;
-            Sitter::open(dir, spec, false)?.run()
+        Task::Print(text) => {
+            print!("{text}");
+            Ok(None)
         }
-        Task::Described(path, spec) => {
-            let made = std::fs::create_dir_all(&path);
-            made.map_err(|source| DirError::File {
-                doing: "make",
-                path: path.display().to_string(),
-                source,
-            })?;
-            Sitter::open(TaskDir::open(&path)?, *spec, true)?.run()
+        Task::Compress(log) => {
+            log::compress_all(&log).map_err(at("compress what was set aside for", &log))?;
+            Ok(None)
         }
-        Task::Print(_) => Ok(None),
+        Task::Check(path) => files::spec_in(&path).map(|_| None),
+        Task::Prepared { path, detach, stand_alone } => {
+            if detach && !is_detached().map_err(at("watch in the background", &path))? {
+                return Ok(None);
+            }
+            let dir = match upgrade::inherited_lock() {
+                Some(lock) => TaskDir::resume(&path, lock)?,
+                None => TaskDir::open(&path)?,
+            };
+            let spec = files::spec_in(dir.path())?;
+            Sitter::open(dir, spec, stand_alone)?.run()
+        }
+        Task::Described(path, spec) => describe(&path, *spec),
     }
+}
+
+/// Runs what the flags describe, alone. The description is kept, so that another sitter can take
+/// over.
+fn describe(path: &Path, mut spec: TaskSpec) -> Result<Option<Exit>, DirError> {
+    std::fs::create_dir_all(path).map_err(at("make", path))?;
+    let dir = TaskDir::open(path)?;
+    spec.cgroup = begin::own_group(dir.path());
+    dir.save_spec(&spec)?;
+    Sitter::open(dir, spec, true)?.run()
+}
+
+/// Forks, and answers whether this is the child, which has a session of its own.
+fn is_detached() -> std::io::Result<bool> {
+    if let Side::Parent { .. } = fork_alone()? {
+        return Ok(false);
+    }
+    nix::unistd::setsid()?;
+    Ok(true)
 }
 
 /// As a shell would have it: the code, or 128 and the signal.
 fn code_of(exit: Option<Exit>) -> ExitCode {
-    match exit {
-        None => ExitCode::SUCCESS,
-        Some(Exit::Code(code)) => u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from),
-        Some(Exit::Signal(signal)) => {
-            u8::try_from(128 + signal).map_or(ExitCode::FAILURE, ExitCode::from)
-        }
-        Some(Exit::Unknown | Exit::NotStarted(_)) => ExitCode::FAILURE,
-    }
+    let code = match exit {
+        None => 0,
+        Some(Exit::Code(code)) => code,
+        Some(Exit::Signal(signal)) => 128 + signal,
+        Some(Exit::OutOfMemory) => 128 + libc::SIGKILL,
+        Some(Exit::Unknown | Exit::NotStarted(_)) => 1,
+    };
+    u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)
 }

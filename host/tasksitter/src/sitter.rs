@@ -1,226 +1,202 @@
 //! The task sitter's loop: performs what the watch decides, and tells it what happened.
 
-use crate::child;
-use crate::control::Control;
-use crate::files::{DirError, TaskDir};
-use crate::log::Log;
-use cerebro_linux::cgroup::Cgroups;
+use crate::child::{self, Start};
+use crate::clock;
+use crate::control::{ClientId, Control};
+use crate::files::{DirError, TaskDir, at};
+use crate::group::Group;
+use crate::log::LogThread;
+use crate::measure::Meter;
+use crate::notify::{Notify, Said};
+use crate::ready::Probe;
+use crate::upgrade;
 use cerebro_linux::pidfd::PidFd;
-use cerebro_linux::process::{Identity, boot_id, kill_tree};
-use cerebro_supervise::{self as supervise, Effect, Event, Exit, Then, Watch};
-use cerebro_tasksitter::protocol::{Phase, Request, TaskSpec, TaskState};
+use cerebro_linux::process::{Identity, Tree, reap};
+use cerebro_supervise::{self as supervise, Constraint, Effect, Event, Exit, Finding, Then, Watch};
+use cerebro_tasksitter::protocol::{
+    Notice, OomKill, Phase, Readiness, Request, TaskSpec, TaskState, TaskStats,
+};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::process::ExitStatusExt;
-use std::process::Child;
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 /// How long a tree may take to die of SIGKILL; past that the kernel has a fault of its own.
 const KILL_WITHIN: Duration = Duration::from_secs(5);
 
-/// A process of the task: a child of ours, or one that an earlier sitter left.
-struct Process {
-    identity: Identity,
-    fd: PidFd,
-    child: Option<Child>,
+/// The task's process: a child of ours, or one that an earlier sitter left.
+pub struct Process {
+    pub identity: Identity,
+    pub fd: PidFd,
 }
 
 pub struct Sitter {
-    spec: TaskSpec,
-    dir: TaskDir,
-    watch: Watch,
-    state: TaskState,
-    process: Option<Process>,
-    logs: [Log; 2],
-    control: Control,
-    signals: SignalFd,
-    begun: Instant,
+    pub spec: TaskSpec,
+    pub dir: TaskDir,
+    pub watch: Watch,
+    pub state: TaskState,
+    /// What was told last.
+    pub published: Option<TaskState>,
+    pub process: Option<Process>,
+    pub group: Option<Group>,
+    pub logs: LogThread,
+    pub control: Control,
+    pub notify: Option<Notify>,
+    pub probe: Option<Probe>,
+    pub meter: Meter,
+    /// When the tree is measured next; none where nothing depends on it.
+    pub next_measure: Option<Duration>,
+    /// The kernel has killed in this incarnation, or is about to.
+    pub out_of_memory: bool,
+    pub signals: SignalFd,
     /// Whether it ends with its task.
-    stand_alone: bool,
-    leaving: bool,
-}
-
-fn wall_micros() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    pub stand_alone: bool,
+    pub leaving: bool,
 }
 
 impl Sitter {
-    pub fn open(dir: TaskDir, spec: TaskSpec, stand_alone: bool) -> Result<Self, DirError> {
-        let here = dir.path().to_owned();
-        let fault = |doing| {
-            let path = here.display().to_string();
-            move |source| DirError::File { doing, path, source }
-        };
-        let log =
-            |name| Log::open(dir.fifo(name), dir.logs(), name, spec.log_bytes, spec.log_files);
-        let logs =
-            [log("stdout").map_err(fault("log in"))?, log("stderr").map_err(fault("log in"))?];
-        let control = Control::bind(dir.path()).map_err(fault("listen in"))?;
-        let signals =
-            [Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD].into_iter().collect::<SigSet>();
-        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
-        let signals = signals
-            .thread_block()
-            .and_then(|()| SignalFd::with_flags(&signals, flags))
-            .map_err(|error| fault("take signals in")(error.into()))?;
-        let boot = boot_id().map_err(fault("find out the boot for"))?;
-        let before = dir.state();
-        let state = TaskState {
-            phase: Phase::Stopped,
-            pid: None,
-            sitter: std::process::id().cast_signed(),
-            adopted: false,
-            incarnation: before.as_ref().map_or(0, |state| state.incarnation),
-            restarts: before.as_ref().map_or(0, |state| state.restarts),
-            last_exit: before.as_ref().and_then(|state| state.last_exit.clone()),
-            ended_at: before.as_ref().and_then(|state| state.ended_at),
-            started_at: before.as_ref().and_then(|state| state.started_at),
-            boot,
-        };
-        let watch = Watch::new(spec.policy.clone(), state.restarts);
-        let begun = Instant::now();
-        let mut sitter = Self {
-            spec,
-            dir,
-            watch,
-            state,
-            process: None,
-            logs,
-            control,
-            signals,
-            begun,
-            stand_alone,
-            leaving: false,
-        };
-        sitter.begin(before.as_ref())?;
-        Ok(sitter)
-    }
-
-    /// Takes over what an earlier sitter left, or starts the task.
-    fn begin(&mut self, before: Option<&TaskState>) -> Result<(), DirError> {
-        let same_boot = before.is_some_and(|state| state.boot == self.state.boot);
-        let left = child::last(&self.dir).filter(|_| same_boot);
-        let was_running =
-            before.is_some_and(|state| matches!(state.phase, Phase::Running | Phase::Stopping));
-        match left.filter(|identity| identity.is_alive()) {
-            Some(identity) => {
-                if let Ok(fd) = PidFd::open(identity.pid) {
-                    self.process = Some(Process { identity, fd, child: None });
-                    self.state.adopted = true;
-                    self.happened(Event::Adopted)?;
-                    if before.is_some_and(|state| state.phase == Phase::Stopping) {
-                        self.happened(Event::Stop)?;
-                    }
-                    return Ok(());
-                }
-                self.missed_the_end()
-            }
-            None if was_running && same_boot => self.missed_the_end(),
-            None => match before.map(|state| state.phase) {
-                // Whoever stopped it meant it, and whoever gave it up too.
-                Some(Phase::Stopped) if same_boot => self.happened(Event::Stop),
-                Some(Phase::Failed) if same_boot => self.missed_the_end(),
-                _ => self.happened(Event::Begin),
-            },
-        }
-    }
-
-    /// The task ended between two sitters.
-    fn missed_the_end(&mut self) -> Result<(), DirError> {
-        self.happened(Event::Adopted)?;
-        self.ended(Exit::Unknown)
-    }
-
     /// Runs until it is told to leave, or, alone, until the task rests; answers how that ended.
     pub fn run(mut self) -> Result<Option<Exit>, DirError> {
         loop {
-            let resting =
-                matches!(self.watch.phase(), supervise::Phase::Stopped | supervise::Phase::Failed);
+            let resting = matches!(
+                self.watch.phase(),
+                supervise::Phase::Stopped | supervise::Phase::Failed(_)
+            );
             if self.process.is_none() && (self.leaving || (self.stand_alone && resting)) {
-                self.pump();
+                self.logs.finish();
+                if let (true, Some(group)) = (self.stand_alone, self.group.take()) {
+                    group.remove();
+                }
                 return Ok(self.state.last_exit);
             }
-            self.wait();
-            self.pump();
+            let ready = self.wait();
             self.reap()?;
             self.obey_signals()?;
-            for request in self.control.requests(&self.state) {
-                self.obey(request)?;
+            self.listen()?;
+            self.ask_whether_ready(ready.probe)?;
+            if ready.oom {
+                self.ran_out_of_memory();
+            }
+            for (client, request) in self.control.requests(&self.state) {
+                self.obey(client, request)?;
+            }
+            if self.next_measure.is_some_and(|at| clock::since_boot() >= at) {
+                self.measure_by_rule()?;
             }
             self.happened(Event::Tick)?;
         }
     }
 
-    fn now(&self) -> Duration {
-        self.begun.elapsed()
-    }
-
-    /// Waits for anything to happen, or for the watch's deadline.
-    fn wait(&self) {
+    /// Waits for anything to happen, or for the next deadline.
+    fn wait(&self) -> Ready {
         let mut polled = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-        polled.extend(self.logs.iter().map(|log| PollFd::new(log.as_fd(), PollFlags::POLLIN)));
+        let oom = self.group.as_ref().and_then(|group| group.oom.as_ref());
+        let oom = oom.map(|oom| {
+            let (fd, flags) = oom.poll_for();
+            polled.push(PollFd::new(fd, flags));
+            polled.len() - 1
+        });
+        let probe = self.probe.as_ref().and_then(Probe::descriptor).map(|fd| {
+            polled.push(PollFd::new(fd, PollFlags::POLLOUT));
+            polled.len() - 1
+        });
         polled.extend(self.control.descriptors().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        polled.extend(self.notify.iter().map(|n| PollFd::new(n.as_fd(), PollFlags::POLLIN)));
         polled.extend(self.process.iter().map(|p| PollFd::new(p.fd.as_fd(), PollFlags::POLLIN)));
-        let timeout = self.watch.deadline().map_or(PollTimeout::NONE, |deadline| {
-            let left = deadline.saturating_sub(self.now()).as_micros().div_ceil(1000);
+        let probed = self.probe.as_ref().map(Probe::deadline);
+        let deadline =
+            [self.watch.deadline(), self.next_measure, probed].into_iter().flatten().min();
+        let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
+            let left = deadline.saturating_sub(clock::since_boot()).as_micros().div_ceil(1000);
             PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
         });
         // Interrupted or not, everything is looked at again.
         let _ = poll(&mut polled, timeout);
-    }
-
-    /// A disk that takes no logs must not take the task with it.
-    fn pump(&mut self) {
-        for log in &mut self.logs {
-            if let Err(error) = log.pump() {
-                eprintln!("tasksitter: cannot write the task's log: {error}");
-            }
-        }
+        let is_ready = |at: Option<usize>| {
+            at.and_then(|at| polled[at].revents()).is_some_and(|events| !events.is_empty())
+        };
+        Ready { oom: is_ready(oom), probe: is_ready(probe) }
     }
 
     fn reap(&mut self) -> Result<(), DirError> {
-        let Some(process) = &mut self.process else { return Ok(()) };
-        let exit = match &mut process.child {
-            Some(child) => match child.try_wait() {
-                Ok(Some(status)) => exit_of(Some(status.into_raw())),
-                Ok(None) => return Ok(()),
-                Err(_) => Exit::Unknown,
-            },
-            None if process.identity.is_alive() => return Ok(()),
-            None => exit_of(process.fd.wait_status()),
-        };
-        self.ended(exit)
+        let mut status = None;
+        while let Some((pid, raw)) = reap() {
+            // Others are what the task left to us, and what compresses its logs.
+            if Some(pid) == self.pid() {
+                status = Some(raw);
+            }
+        }
+        let Some(process) = &self.process else { return Ok(()) };
+        if status.is_none() {
+            if process.identity.is_alive() {
+                return Ok(());
+            }
+            // A child of someone else, whose end only the kernel can tell us.
+            status = process.fd.wait_status().or_else(|| self.told_by_another());
+        }
+        self.ended(exit_of(status))
     }
 
-    fn ended(&mut self, exit: Exit) -> Result<(), DirError> {
-        self.process = None;
-        self.state.ended_at = Some(wall_micros());
+    /// What someone who held the process's descriptor has written down for us.
+    pub fn told_by_another(&self) -> Option<i32> {
+        let note = self.dir.take_exit_note()?;
+        let (incarnation, identity) = child::last(&self.dir)?;
+        (note.incarnation == incarnation && note.pid == identity.pid).then_some(note.wait_status)
+    }
+
+    pub fn ended(&mut self, exit: Exit) -> Result<(), DirError> {
+        self.count_oom_kills();
+        let was_killed = exit == Exit::Signal(libc::SIGKILL);
+        let exit = if was_killed && self.out_of_memory { Exit::OutOfMemory } else { exit };
+        (self.process, self.probe, self.next_measure) = (None, None, None);
+        self.state.ended_at = Some(clock::wall_micros());
         self.state.last_exit = Some(exit.clone());
         self.happened(Event::Ended(exit))
     }
 
     fn obey_signals(&mut self) -> Result<(), DirError> {
         while let Ok(Some(signal)) = self.signals.read_signal() {
-            if signal.ssi_signo != Signal::SIGCHLD as u32 {
-                self.leaving = true;
-                self.happened(Event::Stop)?;
+            match Signal::try_from(signal.ssi_signo.cast_signed()) {
+                Ok(Signal::SIGTERM | Signal::SIGINT) => {
+                    self.leaving = true;
+                    self.happened(Event::Stop)?;
+                }
+                Ok(Signal::SIGHUP) => self.send(self.spec.reload_signal),
+                _ => {}
             }
         }
         Ok(())
     }
 
-    fn obey(&mut self, request: Request) -> Result<(), DirError> {
+    fn obey(&mut self, client: ClientId, request: Request) -> Result<(), DirError> {
         match request {
+            Request::Start => self.happened(Event::Start),
             Request::Stop => self.happened(Event::Stop),
             Request::Restart => self.happened(Event::Restart),
+            Request::Reload => {
+                self.send(self.spec.reload_signal);
+                Ok(())
+            }
             Request::Signal(number) => {
-                if let (Some(process), Ok(signal)) = (&self.process, Signal::try_from(number)) {
-                    // Gone meanwhile: its end is on its way to us.
-                    let _ = process.fd.signal(signal);
+                self.send(number);
+                Ok(())
+            }
+            Request::Stats { pss } => {
+                let (stats, _) = self.measure(pss);
+                self.control.reply(client, &Notice::Stats(Box::new(stats)));
+                Ok(())
+            }
+            Request::Upgrade(program) => {
+                if upgrade::is_usable(&program, self.dir.path()) {
+                    self.publish()?;
+                    self.logs.finish();
+                    // Only if it fails it comes back, and then nothing is lost but this sitter.
+                    let error = upgrade::execute(&program, &self.dir, self.stand_alone);
+                    return Err(at("go on as", &program)(error));
                 }
                 Ok(())
             }
@@ -231,48 +207,117 @@ impl Sitter {
         }
     }
 
-    /// Tells the watch, performs what it decides, and lets everyone know.
-    fn happened(&mut self, event: Event) -> Result<(), DirError> {
-        let before =
-            (self.watch.phase().clone(), self.state.incarnation, self.state.last_exit.clone());
-        let mut failed_start = None;
-        for effect in self.watch.step(event, self.now(), jitter()) {
-            match effect {
-                Effect::Start => failed_start = self.start()?,
-                Effect::AskToStop => self.ask_to_stop(),
-                Effect::KillTree => self.kill_tree(),
+    /// Hears what the task says of itself.
+    fn listen(&mut self) -> Result<(), DirError> {
+        let Some(notify) = &self.notify else { return Ok(()) };
+        let user = crate::credentials::find(&self.spec.credentials).ok().flatten();
+        let user = user.map_or_else(nix::unistd::geteuid, |user| user.uid()).as_raw();
+        // A sender that is gone already cannot be looked up; then its user must do.
+        let said = notify.read(|sender, pid| {
+            (sender == user || sender == 0)
+                && (Identity::of(pid).is_none() || self.processes().contains(&pid))
+        });
+        for said in said {
+            match said {
+                Said::Ready => self.happened(Event::Ready)?,
+                Said::Alive => self.happened(Event::Alive)?,
+                Said::Status(status) => {
+                    self.state.status = status;
+                    self.publish()?;
+                }
             }
         }
-        if let Some(why) = failed_start {
-            return self.ended(Exit::NotStarted(why));
-        }
-        if before
-            != (self.watch.phase().clone(), self.state.incarnation, self.state.last_exit.clone())
-            || self.state.pid != self.pid()
-        {
-            self.publish()?;
+        Ok(())
+    }
+
+    fn ask_whether_ready(&mut self, is_done: bool) -> Result<(), DirError> {
+        let now = clock::since_boot();
+        if self.probe.as_mut().is_some_and(|probe| probe.step(is_done, now)) {
+            self.probe = None;
+            self.happened(Event::Ready)?;
         }
         Ok(())
+    }
+
+    /// The kernel has killed in the group, or is about to.
+    fn ran_out_of_memory(&mut self) {
+        let Some(group) = &self.group else { return };
+        group.oom.iter().for_each(|oom| oom.clear());
+        self.out_of_memory = true;
+        if self.spec.limits.oom == OomKill::Group && !group.kills_as_one {
+            self.kill_tree();
+        }
+        self.count_oom_kills();
+    }
+
+    fn count_oom_kills(&mut self) {
+        let Some(group) = &self.group else { return };
+        let counts = &mut self.state.counts;
+        let counter = group.cgroup().oom_kills();
+        let more = counter.saturating_sub(counts.oom_counter);
+        counts.oom_counter = counter;
+        counts.oom_kills += more;
+        counts.oom_kills_now += more;
+        self.out_of_memory |= more > 0;
+    }
+
+    /// Tells the watch, performs what it decides, and lets everyone know.
+    pub fn happened(&mut self, event: Event) -> Result<(), DirError> {
+        let mut failed_start = None;
+        for effect in self.watch.step(event, clock::since_boot(), clock::jitter()) {
+            match effect {
+                Effect::Start => failed_start = self.start()?,
+                Effect::AskToStop => self.send(self.spec.stop_signal),
+                Effect::Abort => self.send(libc::SIGABRT),
+                Effect::KillTree => self.kill_tree(),
+                Effect::Tell(finding) => {
+                    let warning = matches!(finding, Finding::Warned { .. });
+                    self.state.counts.warnings += u32::from(warning);
+                    self.state.finding = Some(finding);
+                }
+            }
+        }
+        match failed_start {
+            Some(why) => self.ended(Exit::NotStarted(why)),
+            None => self.publish(),
+        }
     }
 
     fn pid(&self) -> Option<i32> {
         self.process.as_ref().map(|process| process.identity.pid)
     }
 
-    fn publish(&mut self) -> Result<(), DirError> {
-        self.state.phase = match self.watch.phase() {
-            supervise::Phase::Running { .. } => Phase::Running,
-            supervise::Phase::BackingOff { .. } => Phase::BackingOff,
-            supervise::Phase::Stopping { then: Then::Rest, .. } => Phase::Stopping,
+    /// Keeps and tells the state, if it is not what was told last.
+    pub fn publish(&mut self) -> Result<(), DirError> {
+        let (phase, ready, reason) = match self.watch.phase() {
+            supervise::Phase::Running { ready, .. } => (Phase::Running, *ready, None),
+            supervise::Phase::BackingOff { .. } => (Phase::BackingOff, false, None),
+            supervise::Phase::Stopping { then: Then::Rest, .. } => (Phase::Stopping, false, None),
+            supervise::Phase::Stopping { then: Then::GiveUp(reason), .. } => {
+                (Phase::Stopping, false, Some(*reason))
+            }
             // It comes back by itself: a sitter that finds it running need not stop it again.
-            supervise::Phase::Stopping { .. } => Phase::Running,
-            supervise::Phase::Idle | supervise::Phase::Stopped => Phase::Stopped,
-            supervise::Phase::Failed => Phase::Failed,
+            supervise::Phase::Stopping { then: Then::Violation(reason), .. } => {
+                (Phase::Running, false, Some(*reason))
+            }
+            supervise::Phase::Stopping { then: Then::Start, .. } => (Phase::Running, false, None),
+            supervise::Phase::Idle | supervise::Phase::Stopped => (Phase::Stopped, false, None),
+            supervise::Phase::Failed(reason) => (Phase::Failed, false, Some(*reason)),
         };
-        self.state.pid = self.pid();
-        self.state.restarts = self.watch.restarts();
-        self.dir.save(&self.state)?;
-        self.control.announce(&self.state);
+        let state = &mut self.state;
+        (state.phase, state.ready) = (phase, ready && self.process.is_some());
+        state.reason = reason.or(state.reason);
+        state.pid = self.process.as_ref().map(|process| process.identity.pid);
+        state.restarts = self.watch.restarts();
+        let [cpu, mem, time] = self.watch.violations();
+        (state.counts.cpu_violations, state.counts.mem_violations) = (cpu, mem);
+        state.counts.time_violations = time;
+        state.counts.log_bytes_dropped = self.logs.tally().dropped.load(Relaxed);
+        if self.published.as_ref() != Some(&self.state) {
+            self.dir.save(&self.state)?;
+            self.control.announce(&Notice::State(Box::new(self.state.clone())));
+            self.published = Some(self.state.clone());
+        }
         Ok(())
     }
 
@@ -280,44 +325,132 @@ impl Sitter {
     fn start(&mut self) -> Result<Option<String>, DirError> {
         self.state.incarnation += 1;
         self.state.adopted = false;
-        // Before the child can exist, so that no later sitter takes its absence for a clean slate.
-        self.state.phase = Phase::Running;
-        self.dir.save(&self.state)?;
-        let started = child::start(&self.spec, &self.dir).and_then(|child| {
-            let pid = child.id().cast_signed();
-            let gone = || io::Error::other("it was gone before it could be watched");
-            let identity =
-                child::last(&self.dir).filter(|identity| identity.pid == pid).ok_or_else(gone)?;
-            Ok(Process { identity, fd: PidFd::open(pid)?, child: Some(child) })
-        });
-        match started {
+        self.state.status = String::new();
+        (self.state.counts.oom_kills_now, self.out_of_memory) = (0, false);
+        if self.state.phase != Phase::Running {
+            // Before the child can exist, so that no later sitter takes its absence for a clean
+            // slate. One that was running is kept as such until its next life is.
+            self.state.phase = Phase::Running;
+            self.dir.save(&self.state)?;
+        }
+        match self.start_child() {
             Ok(process) => {
-                self.state.started_at = Some(wall_micros());
+                self.state.started_at = Some(clock::wall_micros());
                 self.process = Some(process);
+                self.begin_life(true);
                 Ok(None)
             }
             Err(error) => Ok(Some(format!("{}: {error}", self.spec.argv.join(" ")))),
         }
     }
 
-    fn ask_to_stop(&self) {
-        if let Some(process) = &self.process {
-            let signal = Signal::try_from(self.spec.stop_signal).unwrap_or(Signal::SIGTERM);
+    fn start_child(&self) -> io::Result<Process> {
+        let mut variables = Vec::new();
+        if let Some(notify) = &self.notify {
+            variables.push(("NOTIFY_SOCKET", notify.address()));
+        }
+        if let Some(watchdog) = self.spec.policy.watchdog {
+            variables.push(("WATCHDOG_USEC", watchdog.as_micros().to_string()));
+        }
+        let start = Start::prepare(&self.spec, &self.dir, self.state.incarnation, &variables)?;
+        let spawned = match &self.group {
+            Some(group) => group.start(start)?,
+            None => start.go(None)?,
+        };
+        let own = child::last(&self.dir).map(|(_, identity)| identity);
+        let gone = || io::Error::other("it was gone before it could be watched");
+        let identity = own.filter(|identity| identity.pid == spawned.pid).ok_or_else(gone)?;
+        Ok(Process { identity, fd: spawned.fd })
+    }
+
+    /// A process runs from now on: one that was just started, or one that was found.
+    pub fn begin_life(&mut self, is_new: bool) {
+        let now = clock::since_boot();
+        let age = self.process.as_ref().map(|process| process.identity.started_after_boot());
+        self.state.started_after_boot =
+            age.map(|age| u64::try_from(age.as_micros()).unwrap_or(u64::MAX));
+        self.meter.begin(self.group.as_ref().map(Group::cgroup), is_new);
+        self.next_measure = self.measures_matter().then_some(now);
+        let is_ready = matches!(self.watch.phase(), supervise::Phase::Running { ready: true, .. });
+        self.probe = match self.spec.readiness {
+            Readiness::Port(address) if !is_ready => Some(Probe::new(address, now)),
+            _ => None,
+        };
+    }
+
+    /// Whether anything follows from measuring: the kernel does not enforce a limit, or someone
+    /// wants to be warned.
+    fn measures_matter(&self) -> bool {
+        let (limits, rules) = (&self.spec.limits, &self.spec.policy.rules);
+        let unenforced =
+            |controller| !self.group.as_ref().is_some_and(|group| group.enforces(controller));
+        let wanted = rules.want_measures() && !self.spec.disable_stat_collection;
+        (limits.cpu_millis.is_some() && (wanted || unenforced("cpu")))
+            || (limits.memory.is_some() && (wanted || unenforced("memory")))
+    }
+
+    /// Measures, tells the watch, and says when to measure again.
+    fn measure_by_rule(&mut self) -> Result<(), DirError> {
+        let (stats, throttled) = self.measure(false);
+        let limits = self.spec.limits.clone();
+        let memory = limits.memory.map(|limit| {
+            let used = stats.memory_working.unwrap_or(stats.rss);
+            used as f64 / limit.max(1) as f64
+        });
+        // Set before the watch is told, since that may end the life that was measured.
+        let interval = self.spec.poll_interval.max(Duration::from_millis(10));
+        // The nearer to the limit, the sooner: whoever allocates fast is not waited for.
+        let headroom = memory.map_or(1.0, |used| (1.0 - used).clamp(0.01, 1.0));
+        let pause = interval.mul_f64(headroom).max(Duration::from_millis(10));
+        self.next_measure = Some(clock::since_boot() + pause);
+        if let (Some(millis), Some(cores)) = (limits.cpu_millis, stats.cpu_cores) {
+            let share = cores * 1000.0 / f64::from(millis.max(1));
+            // Held back by the kernel, it never has more than all; but it wanted to.
+            let share = if throttled { share.max(1.0 + f64::EPSILON) } else { share };
+            self.happened(Event::Measured(Constraint::Cpu, share))?;
+        }
+        match memory {
+            Some(used) => self.happened(Event::Measured(Constraint::Mem, used)),
+            None => Ok(()),
+        }
+    }
+
+    /// What the tree uses, and whether the kernel held it back since it was measured before.
+    pub fn measure(&mut self, pss: bool) -> (TaskStats, bool) {
+        self.count_oom_kills();
+        let processes = self.processes();
+        let cgroup = self.group.as_ref().map(Group::cgroup);
+        let (mut stats, throttled) =
+            self.meter.measure(cgroup, &processes, pss, clock::since_boot());
+        stats.log_bytes = self.logs.tally().written.load(Relaxed);
+        (stats, throttled)
+    }
+
+    /// Every process of the task.
+    fn processes(&self) -> BTreeSet<i32> {
+        match &self.group {
+            Some(group) => group.cgroup().processes(),
+            None => self.with_tree(|tree| tree.processes()),
+        }
+    }
+
+    fn with_tree<R>(&self, look: impl FnOnce(&Tree<'_>) -> R) -> R {
+        let marker = child::marker(self.dir.path());
+        let root = self.pid().or_else(|| child::last(&self.dir).map(|(_, identity)| identity.pid));
+        look(&Tree { root, reaper: Some(self.state.sitter), marker: &marker })
+    }
+
+    fn send(&self, signal: i32) {
+        if let (Some(process), Ok(signal)) = (&self.process, Signal::try_from(signal)) {
+            // Gone meanwhile: its end is on its way to us.
             let _ = process.fd.signal(signal);
         }
     }
 
     fn kill_tree(&self) {
-        let marker = child::marker(self.dir.path());
-        let root = self.pid().or_else(|| child::last(&self.dir).map(|identity| identity.pid));
-        let gone = match self
-            .spec
-            .cgroup
-            .as_deref()
-            .and_then(|path| Some(Cgroups::detect().ok()?.group(path)))
-        {
-            Some(group) => group.kill(KILL_WITHIN),
-            None => kill_tree(root, &marker, KILL_WITHIN),
+        let gone = match &self.group {
+            Some(group) => group.cgroup().kill(KILL_WITHIN),
+            None => self.with_tree(|tree| tree.kill(KILL_WITHIN)),
         };
         if !gone {
             eprintln!(
@@ -328,19 +461,16 @@ impl Sitter {
     }
 }
 
-fn exit_of(wait_status: Option<i32>) -> Exit {
-    let Some(raw) = wait_status else { return Exit::Unknown };
-    let status = std::process::ExitStatus::from_raw(raw);
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Exit::Code(code),
-        (_, Some(signal)) => Exit::Signal(signal),
-        _ => Exit::Unknown,
-    }
+/// What `wait` found.
+struct Ready {
+    oom: bool,
+    probe: bool,
 }
 
-/// From 0 to 1. Spreading restarts needs no better randomness than the clock's last digits.
-fn jitter() -> f64 {
-    let nanos =
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
-    f64::from(nanos % 1000) / 1000.0
+pub fn exit_of(wait_status: Option<i32>) -> Exit {
+    match wait_status {
+        Some(status) if libc::WIFEXITED(status) => Exit::Code(libc::WEXITSTATUS(status)),
+        Some(status) if libc::WIFSIGNALED(status) => Exit::Signal(libc::WTERMSIG(status)),
+        _ => Exit::Unknown,
+    }
 }

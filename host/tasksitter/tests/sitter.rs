@@ -33,14 +33,7 @@ impl Drop for Task {
 }
 
 fn policy() -> Policy {
-    Policy {
-        ensure_alive: true,
-        allow_exit: false,
-        restart: true,
-        max_restarts: None,
-        time_limit: None,
-        stop_grace: Duration::from_secs(10),
-    }
+    Policy::default()
 }
 
 fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
@@ -57,17 +50,10 @@ fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
 impl Task {
     fn start(script: &str, policy: Policy) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let spec = TaskSpec {
-            argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
-            env: [("GREETING".to_owned(), "hello".to_owned())].into(),
-            cwd: dir.path().to_owned(),
-            user: None,
-            stop_signal: libc::SIGTERM,
-            policy,
-            cgroup: None,
-            log_bytes: 1 << 20,
-            log_files: 2,
-        };
+        let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+        let mut spec = TaskSpec::new(argv, dir.path().to_owned());
+        spec.env.insert("GREETING".to_owned(), "hello".to_owned());
+        spec.policy = policy;
         fs::write(dir.path().join("spec.json"), serde_json::to_vec(&spec).unwrap()).unwrap();
         let task = Self { dir };
         task.launch();

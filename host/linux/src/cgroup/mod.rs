@@ -5,15 +5,17 @@
 //! `cgroup.kill`. Interfaces: the kernel's `Documentation/admin-guide/cgroup-v2.rst` and
 //! `cgroup-v1/`.
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+mod door;
+mod end;
+mod usage;
+
+pub use door::{Door, Entrance};
+pub use usage::{CgroupUsage, OomWatch};
+
 use std::collections::BTreeSet;
-use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
 
@@ -25,6 +27,13 @@ pub struct CgroupError {
     path: String,
     #[source]
     source: io::Error,
+}
+
+impl From<io::Error> for CgroupError {
+    /// Of what is done before any one group is looked at.
+    fn from(source: io::Error) -> Self {
+        Self { doing: "use the control groups in", path: "/proc/self/mountinfo".to_owned(), source }
+    }
 }
 
 fn at<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> CgroupError + 'a {
@@ -119,56 +128,83 @@ pub struct Cgroup {
     path: String,
 }
 
+/// The hierarchy that has a controller, and a group's directory in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum At {
+    V1(PathBuf),
+    V2(PathBuf),
+}
+
 impl Cgroup {
     /// Its path below the roots.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Limits CPU, in thousandths of a core.
-    pub fn set_cpu(&self, millicores: u32) -> Result<(), CgroupError> {
+    /// Limits CPU, in thousandths of a core; none for no limit.
+    pub fn set_cpu(&self, millicores: Option<u32>) -> Result<(), CgroupError> {
         const PERIOD: u64 = 100_000;
         // The kernel takes no quota below a millisecond.
-        let quota = (u64::from(millicores) * PERIOD / 1000).max(1000);
+        let quota = millicores.map(|millis| (u64::from(millis) * PERIOD / 1000).max(1000));
         match self.controller("cpu") {
-            Some((true, dir)) => write(&dir.join("cpu.max"), format!("{quota} {PERIOD}")),
-            Some((false, dir)) => {
+            Some(At::V2(dir)) => {
+                let quota = quota.map_or("max".to_owned(), |quota| quota.to_string());
+                write(&dir.join("cpu.max"), format!("{quota} {PERIOD}"))
+            }
+            Some(At::V1(dir)) => {
                 write(&dir.join("cpu.cfs_period_us"), PERIOD)?;
+                let quota = quota.map_or("-1".to_owned(), |quota| quota.to_string());
                 write(&dir.join("cpu.cfs_quota_us"), quota)
             }
             None => Ok(()),
         }
     }
 
-    /// Limits memory, in bytes; swap does not come on top, where the kernel counts it.
-    pub fn set_memory(&self, bytes: u64) -> Result<(), CgroupError> {
-        let (own, with_swap, swap) = match self.controller("memory") {
-            Some((true, dir)) => (dir.join("memory.max"), dir.join("memory.swap.max"), 0),
-            Some((false, dir)) => {
-                (dir.join("memory.limit_in_bytes"), dir.join("memory.memsw.limit_in_bytes"), bytes)
+    /// Limits memory, and `swap` besides it, in bytes; none for no limit. Swap is limited only
+    /// where the kernel counts it.
+    pub fn set_memory(&self, bytes: Option<u64>, swap: u64) -> Result<(), CgroupError> {
+        match self.controller("memory") {
+            Some(At::V2(dir)) => {
+                let max = |bytes: Option<u64>| bytes.map_or("max".to_owned(), |b| b.to_string());
+                write(&dir.join("memory.max"), max(bytes))?;
+                let file = dir.join("memory.swap.max");
+                if file.exists() { write(&file, max(bytes.map(|_| swap))) } else { Ok(()) }
             }
-            None => return Ok(()),
-        };
-        write(&own, bytes)?;
-        if with_swap.exists() { write(&with_swap, swap) } else { Ok(()) }
-    }
-
-    /// Limits the number of processes and threads.
-    pub fn set_pids(&self, number: u32) -> Result<(), CgroupError> {
-        match self.controller("pids") {
-            Some((_, dir)) => write(&dir.join("pids.max"), number),
+            Some(At::V1(dir)) => {
+                let own = dir.join("memory.limit_in_bytes");
+                let both = dir.join("memory.memsw.limit_in_bytes");
+                let max = |bytes: Option<u64>| bytes.map_or("-1".to_owned(), |b| b.to_string());
+                if !both.exists() {
+                    return write(&own, max(bytes));
+                }
+                // Memory may never be above both, so whichever way it goes, one comes first.
+                let with_swap = max(bytes.map(|bytes| bytes.saturating_add(swap)));
+                if write(&own, max(bytes)).is_err() {
+                    write(&both, &with_swap)?;
+                    write(&own, max(bytes))?;
+                }
+                write(&both, with_swap)
+            }
             None => Ok(()),
         }
     }
 
-    /// The way into it, for a process between fork and exec.
-    pub fn door(&self) -> Door {
-        let files = self
-            .directories()
-            .into_iter()
-            .map(|dir| dir.join("cgroup.procs").into_os_string().into_vec());
-        // A path of ours holds no NUL.
-        Door(files.filter_map(|file| CString::new(file).ok()).collect())
+    /// Limits the number of processes and threads; none for no limit.
+    pub fn set_pids(&self, number: Option<u32>) -> Result<(), CgroupError> {
+        let max = number.map_or("max".to_owned(), |number| number.to_string());
+        match self.controller("pids") {
+            Some(At::V1(dir) | At::V2(dir)) => write(&dir.join("pids.max"), max),
+            None => Ok(()),
+        }
+    }
+
+    /// Has the kernel kill all of the group rather than one process of it, where it can (version 2);
+    /// answers whether it can.
+    pub fn set_oom_group(&self, all: bool) -> Result<bool, CgroupError> {
+        match self.controller("memory") {
+            Some(At::V2(dir)) => write(&dir.join("memory.oom.group"), u8::from(all)).map(|()| true),
+            _ => Ok(false),
+        }
     }
 
     /// Every process in it and in the groups below.
@@ -180,106 +216,22 @@ impl Cgroup {
         found
     }
 
-    /// How often the kernel killed in it for want of memory.
-    pub fn oom_kills(&self) -> u64 {
-        let file = match self.controller("memory") {
-            Some((true, dir)) => dir.join("memory.events"),
-            Some((false, dir)) => dir.join("memory.oom_control"),
-            None => return 0,
-        };
-        let text = fs::read_to_string(file).unwrap_or_default();
-        text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok()).unwrap_or(0)
+    /// Whether it is there.
+    pub fn exists(&self) -> bool {
+        self.directories().iter().any(|directory| directory.exists())
     }
 
-    /// Kills every process in it and below; answers whether all were gone in time.
-    pub fn kill(&self, within: Duration) -> bool {
-        let end = Instant::now() + within;
-        if let Some(root) = &self.cgroups.v2 {
-            // Missing before Linux 5.14; then the loop does it alone.
-            let _ = fs::write(root.join(&self.path).join("cgroup.kill"), "1");
-        }
-        loop {
-            let left = self.processes();
-            if left.is_empty() {
-                return true;
-            }
-            for pid in left {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            }
-            if Instant::now() > end {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    /// Removes it with the groups below, once they are empty; that it is gone already is no error.
-    pub fn remove(&self, within: Duration) -> Result<(), CgroupError> {
-        let end = Instant::now() + within;
-        for directory in self.directories() {
-            // A group stays busy for a moment after its last process has died.
-            while let Err(source) = remove_tree(&directory) {
-                if Instant::now() > end {
-                    return Err(at("remove", &directory)(source));
-                }
-                std::thread::sleep(Duration::from_millis(2));
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes it if nothing is in it, not even an empty group below; an error otherwise.
-    pub fn remove_empty(&self) -> Result<(), CgroupError> {
-        for directory in self.directories() {
-            match fs::remove_dir(&directory) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(at("remove", &directory)(source));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn controller(&self, name: &str) -> Option<(bool, PathBuf)> {
+    fn controller(&self, name: &str) -> Option<At> {
         if self.cgroups.in_v2.contains(name) {
-            return Some((true, self.cgroups.v2.as_ref()?.join(&self.path)));
+            return Some(At::V2(self.cgroups.v2.as_ref()?.join(&self.path)));
         }
         let (_, root) = self.cgroups.v1.iter().find(|(own, _)| own == name)?;
-        Some((false, root.join(&self.path)))
+        Some(At::V1(root.join(&self.path)))
     }
 
     fn directories(&self) -> BTreeSet<PathBuf> {
         let roots = self.cgroups.v2.iter().chain(self.cgroups.v1.iter().map(|(_, root)| root));
         roots.map(|root| root.join(&self.path)).collect()
-    }
-}
-
-/// The files by which a process joins a group.
-#[derive(Debug)]
-pub struct Door(Vec<CString>);
-
-impl Door {
-    /// Moves the calling process into the group. Async-signal-safe: it may be called between fork
-    /// and exec.
-    pub fn enter(&self) -> io::Result<()> {
-        for file in &self.0 {
-            // SAFETY: the path is a C string, the buffer is valid for one byte, and the descriptor
-            // is ours.
-            let written = unsafe {
-                let fd = libc::open(file.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
-                if fd < 0 {
-                    return Err(io::Error::last_os_error());
-                }
-                let written = libc::write(fd, c"0".as_ptr().cast(), 1);
-                libc::close(fd);
-                written
-            };
-            if written < 0 {
-                return Err(io::Error::last_os_error());
-            }
-        }
-        Ok(())
     }
 }
 
@@ -296,19 +248,12 @@ fn below(directory: &Path) -> impl Iterator<Item = PathBuf> {
 
 fn collect(directory: &Path, found: &mut BTreeSet<i32>) {
     let procs = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
-    // Processes of other pid namespaces show as 0.
-    found.extend(procs.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
+    // Processes of other pid namespaces show as 0. A process that only has a thread there, to start
+    // others in the group, is no member; and it is the only one to have such threads.
+    let own = std::process::id().cast_signed();
+    let pids = procs.lines().filter_map(|line| line.parse::<i32>().ok());
+    found.extend(pids.filter(|pid| *pid > 0 && *pid != own));
     below(directory).for_each(|child| collect(&child, found));
-}
-
-fn remove_tree(directory: &Path) -> io::Result<()> {
-    for child in below(directory) {
-        remove_tree(&child)?;
-    }
-    match fs::remove_dir(directory) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]
@@ -316,6 +261,7 @@ mod tests {
     use super::*;
     use std::os::unix::process::CommandExt;
     use std::process::Command;
+    use std::time::{Duration, Instant};
 
     #[test]
     fn hybrid_and_unified_machines_are_told_apart() {
@@ -328,7 +274,7 @@ mod tests {
         let group = found.group("c/m");
         assert_eq!(
             group.controller("cpu").unwrap(),
-            (false, "/sys/fs/cgroup/cpu,cpuacct/c/m".into())
+            At::V1("/sys/fs/cgroup/cpu,cpuacct/c/m".into())
         );
         assert_eq!(group.directories().len(), 3);
 
@@ -337,7 +283,7 @@ mod tests {
         assert_eq!(found.missing(), [""; 0]);
         assert_eq!(
             found.group("c").controller("memory").unwrap(),
-            (true, "/sys/fs/cgroup/c".into())
+            At::V2("/sys/fs/cgroup/c".into())
         );
     }
 
@@ -356,9 +302,9 @@ mod tests {
         // Only root can make groups; elsewhere there is nothing to test.
         let Ok(group) = Cgroups::detect().unwrap().create(&format!("{name}/a")) else { return };
         let parent = Guard(Cgroups::detect().unwrap().group(&name));
-        group.set_cpu(500).unwrap();
-        group.set_memory(64 << 20).unwrap();
-        group.set_pids(50).unwrap();
+        group.set_cpu(Some(500)).unwrap();
+        group.set_memory(Some(64 << 20), 0).unwrap();
+        group.set_pids(Some(50)).unwrap();
         let door = group.door();
         let mut command = Command::new("sh");
         command.args(["-c", "setsid sleep 60 & sleep 60"]);

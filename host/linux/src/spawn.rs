@@ -1,0 +1,195 @@
+//! Starting a program as a child that is known by descriptor from its first moment, and that is
+//! born in its control group.
+
+use nix::errno::Errno;
+use std::convert::Infallible;
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use crate::pidfd::PidFd;
+
+/// A program with its arguments and its whole environment, ready for exec.
+#[derive(Debug)]
+pub struct Program {
+    /// Where it may be, in the order of `PATH`.
+    candidates: Vec<CString>,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+fn c_string(text: &OsStr) -> io::Result<CString> {
+    CString::new(text.as_bytes())
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a NUL in the command"))
+}
+
+impl Program {
+    /// `argv[0]` is looked for in the environment's `PATH`, unless it holds a slash.
+    pub fn new<'a>(
+        argv: impl IntoIterator<Item = &'a OsStr>,
+        environment: impl IntoIterator<Item = (&'a OsStr, &'a OsStr)>,
+    ) -> io::Result<Self> {
+        let arguments = argv.into_iter().map(c_string).collect::<io::Result<Vec<_>>>()?;
+        let Some(program) = arguments.first().filter(|program| !program.is_empty()) else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"));
+        };
+        let mut path = None;
+        let mut variables = Vec::new();
+        for (name, value) in environment {
+            if name == "PATH" {
+                path = Some(value.to_owned());
+            }
+            let entry: OsString = [name, OsStr::new("="), value].into_iter().collect();
+            variables.push(c_string(&entry)?);
+        }
+        let candidates = match program.as_bytes().contains(&b'/') {
+            true => vec![program.clone()],
+            false => {
+                let directories = path.unwrap_or_default().into_vec();
+                let directories = directories.split(|byte| *byte == b':');
+                let joined = directories.map(|dir| [dir, b"/", program.as_bytes()].concat());
+                joined.filter_map(|path| CString::new(path).ok()).collect()
+            }
+        };
+        Ok(Self { candidates, arguments, environment: variables })
+    }
+}
+
+/// A child that executes its program.
+#[derive(Debug)]
+pub struct Spawned {
+    /// Its pid.
+    pub pid: i32,
+    /// Its descriptor.
+    pub fd: PidFd,
+}
+
+/// Starts `program` as a child, in the version 2 control group of which `group` is a descriptor if
+/// there is one, and lets `prepare` run in it before exec. Once this answers, exec has succeeded.
+///
+/// The caller does not share memory with the child, but waits until it has executed its program.
+///
+/// # Safety
+/// `prepare` runs in a copy of a process that may have had other threads, so it may make only
+/// async-signal-safe calls; among others it may not allocate.
+pub unsafe fn spawn(
+    program: &Program,
+    group: Option<BorrowedFd<'_>>,
+    prepare: impl FnMut() -> io::Result<()>,
+) -> io::Result<Spawned> {
+    let arguments = pointers(&program.arguments);
+    let environment = pointers(&program.environment);
+    let (told, tell) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    let mut pidfd: libc::c_int = -1;
+    let flags = libc::CLONE_PIDFD | libc::CLONE_VFORK;
+    // SAFETY: all zeros is a valid `clone_args`.
+    let mut call: libc::clone_args = unsafe { std::mem::zeroed() };
+    call.flags = u64::from(flags.cast_unsigned());
+    call.pidfd = (&raw mut pidfd) as u64;
+    call.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
+    if let Some(group) = group {
+        const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+        call.flags |= CLONE_INTO_CGROUP;
+        call.cgroup = u64::from(group.as_raw_fd().cast_unsigned());
+    }
+    // SAFETY: the arguments are a valid `clone_args`, without a stack, so that the child goes on in
+    // a copy of ours, as after fork.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const call, size_of_val(&call)) };
+    if pid == 0 {
+        let Err(error) = child(program, &arguments, &environment, prepare);
+        let number = error.raw_os_error().unwrap_or(libc::EIO).to_ne_bytes();
+        // SAFETY: a descriptor of ours, and a buffer of its own length; then the child ends without
+        // running what belongs to the parent.
+        unsafe {
+            libc::write(tell.as_raw_fd(), number.as_ptr().cast(), number.len());
+            libc::_exit(127)
+        }
+    }
+    let pid = i32::try_from(Errno::result(pid)?).map_err(io::Error::other)?;
+    drop(tell);
+    // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
+    let fd = PidFd::from(unsafe { OwnedFd::from_raw_fd(pidfd) });
+    let mut number = [0; 4];
+    match nix::unistd::read(&told, &mut number) {
+        Ok(4) => {
+            let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);
+            Err(io::Error::from_raw_os_error(i32::from_ne_bytes(number)))
+        }
+        _ => Ok(Spawned { pid, fd }),
+    }
+}
+
+fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
+}
+
+/// What the child does; it answers only if it failed.
+fn child(
+    program: &Program,
+    arguments: &[*const libc::c_char],
+    environment: &[*const libc::c_char],
+    mut prepare: impl FnMut() -> io::Result<()>,
+) -> io::Result<Infallible> {
+    prepare()?;
+    let mut result = Errno::ENOENT;
+    for candidate in &program.candidates {
+        // SAFETY: a C string, and two arrays of C strings that end with a null pointer.
+        unsafe { libc::execve(candidate.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+        // As execvp(3) does: the first that is there decides, unless it may not be executed.
+        match Errno::last() {
+            Errno::ENOENT | Errno::ENOTDIR => {}
+            Errno::EACCES => result = Errno::EACCES,
+            errno => return Err(errno.into()),
+        }
+    }
+    Err(result.into())
+}
+
+/// Writes `text` to the file at `path`. Async-signal-safe.
+pub fn write_file(path: &CStr, text: &[u8]) -> io::Result<()> {
+    // SAFETY: a C string, a buffer of its own length, and a descriptor of ours.
+    unsafe {
+        let fd = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let written = libc::write(fd, text.as_ptr().cast(), text.len());
+        let result = if written < 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
+        libc::close(fd);
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::wait::{WaitStatus, waitpid};
+    use nix::unistd::Pid;
+
+    fn program(argv: &[&str]) -> Program {
+        let path = ("PATH", "/nowhere:/usr/bin:/bin");
+        let argv = argv.iter().map(OsStr::new);
+        Program::new(argv, [(OsStr::new(path.0), OsStr::new(path.1))]).unwrap()
+    }
+
+    #[test]
+    fn a_program_is_found_started_and_told_by_its_descriptor() {
+        // SAFETY: nothing is done before exec.
+        let spawned = unsafe { spawn(&program(&["sh", "-c", "exit 7"]), None, || Ok(())) }.unwrap();
+        let status = waitpid(Pid::from_raw(spawned.pid), None).unwrap();
+        assert_eq!(status, WaitStatus::Exited(Pid::from_raw(spawned.pid), 7));
+    }
+
+    #[test]
+    fn what_goes_wrong_in_the_child_is_told_to_the_parent() {
+        // SAFETY: as above.
+        let missing = unsafe { spawn(&program(&["no-such-program"]), None, || Ok(())) };
+        assert_eq!(missing.unwrap_err().kind(), io::ErrorKind::NotFound);
+        let refused = || Err(io::Error::from_raw_os_error(libc::EPERM));
+        // SAFETY: as above.
+        let refused = unsafe { spawn(&program(&["true"]), None, refused) };
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert!(Program::new([], []).is_err());
+    }
+}

@@ -1,0 +1,199 @@
+//! The beginning of a sitter: it takes over what an earlier one left, or starts the task.
+
+use crate::child;
+use crate::clock;
+use crate::control::Control;
+use crate::files::{DirError, TaskDir, at};
+use crate::group::Group;
+use crate::log::{LogThread, Stream};
+use crate::measure::Meter;
+use crate::notify::{self, Notify};
+use crate::sitter::{Process, Sitter, exit_of};
+use cerebro_linux::pidfd::PidFd;
+use cerebro_linux::process::{Identity, become_reaper, boot_id};
+use cerebro_supervise::{Event, Past, Reason, Watch};
+use cerebro_tasksitter::protocol::{Counts, Phase, TaskSpec, TaskState};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::path::Path;
+
+impl Sitter {
+    /// Opens all that a sitter needs, and begins.
+    pub fn open(dir: TaskDir, spec: TaskSpec, stand_alone: bool) -> Result<Self, DirError> {
+        let here = dir.path().to_owned();
+        // First, since threads inherit what is blocked.
+        let signals = signals().map_err(|error| at("take signals in", &here)(error.into()))?;
+        become_reaper().map_err(at("become the reaper for", &here))?;
+        let logs =
+            LogThread::start(streams(&spec, &dir), &spec.logs).map_err(at("log in", &here))?;
+        let control = Control::bind(dir.path()).map_err(at("listen in", &here))?;
+        let boot = boot_id().map_err(at("find out the boot for", &here))?;
+        let wanted = notify::is_wanted(&spec.readiness, spec.policy.watchdog.is_some());
+        let notify = wanted.then(|| Notify::bind(dir.path())).transpose();
+        let notify = notify.map_err(at("listen to the task of", &here))?;
+        let (group, enforcement) = group(&spec);
+        let before = dir.state();
+        let same_boot = before.as_ref().filter(|state| state.boot == boot);
+        let mut state = TaskState {
+            sitter: std::process::id().cast_signed(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            adopted: false,
+            enforcement,
+            boot,
+            ..before.clone().unwrap_or_else(nothing)
+        };
+        if same_boot.is_none() {
+            (state.phase, state.pid) = (Phase::Stopped, None);
+            state.counts.oom_counter = group.as_ref().map_or(0, |g| g.cgroup().oom_kills());
+        }
+        let watch = Watch::new(spec.policy.clone(), past(&state));
+        let mut sitter = Self {
+            spec,
+            dir,
+            watch,
+            state,
+            published: None,
+            process: None,
+            group,
+            logs,
+            control,
+            notify,
+            probe: None,
+            meter: Meter::default(),
+            next_measure: None,
+            out_of_memory: false,
+            signals,
+            stand_alone,
+            leaving: false,
+        };
+        let same_boot = same_boot.cloned();
+        sitter.begin(same_boot.as_ref())?;
+        Ok(sitter)
+    }
+
+    /// `before` is what the last sitter of this boot left.
+    fn begin(&mut self, before: Option<&TaskState>) -> Result<(), DirError> {
+        let Some(before) = before else { return self.happened(Event::Begin) };
+        if let Some((incarnation, identity)) = child::last(&self.dir) {
+            // Its own word: the sitter that started it may not have come to write it down.
+            self.state.incarnation = self.state.incarnation.max(incarnation);
+            if let Some(process) = find(identity) {
+                let ready = before.ready && before.incarnation == incarnation;
+                return self.adopt(process, ready, before.phase == Phase::Stopping);
+            }
+        }
+        match before.phase {
+            Phase::Running | Phase::Stopping => self.missed_the_end(before.phase),
+            // Whoever stopped it meant it, and whoever gave it up too.
+            Phase::Stopped => self.rest(None),
+            Phase::Failed => self.rest(Some(before.reason.unwrap_or(Reason::Ended))),
+            Phase::BackingOff => self.happened(Event::Begin),
+        }
+    }
+
+    fn adopt(&mut self, process: Process, ready: bool, stopping: bool) -> Result<(), DirError> {
+        let since = process.identity.started_after_boot();
+        self.process = Some(process);
+        self.state.adopted = true;
+        self.happened(Event::Adopted { since, ready })?;
+        self.begin_life(false);
+        if stopping { self.happened(Event::Stop) } else { self.publish() }
+    }
+
+    /// The task ended between two sitters.
+    fn missed_the_end(&mut self, phase: Phase) -> Result<(), DirError> {
+        let since = clock::since_boot();
+        self.happened(Event::Adopted { since, ready: false })?;
+        if phase == Phase::Stopping {
+            self.happened(Event::Stop)?;
+        }
+        self.ended(exit_of(self.told_by_another()))
+    }
+
+    fn rest(&mut self, failed: Option<Reason>) -> Result<(), DirError> {
+        self.watch = Watch::resting(self.spec.policy.clone(), past(&self.state), failed);
+        self.publish()
+    }
+}
+
+fn past(state: &TaskState) -> Past {
+    let counts = &state.counts;
+    let violations = [counts.cpu_violations, counts.mem_violations, counts.time_violations];
+    Past { restarts: state.restarts, violations }
+}
+
+/// The process, unless another has its pid by now.
+fn find(identity: Identity) -> Option<Process> {
+    let fd = PidFd::open(identity.pid).ok()?;
+    identity.is_alive().then_some(Process { identity, fd })
+}
+
+fn nothing() -> TaskState {
+    TaskState {
+        phase: Phase::Stopped,
+        pid: None,
+        sitter: 0,
+        version: String::new(),
+        adopted: false,
+        ready: false,
+        incarnation: 0,
+        restarts: 0,
+        last_exit: None,
+        ended_at: None,
+        started_at: None,
+        started_after_boot: None,
+        reason: None,
+        finding: None,
+        enforcement: String::new(),
+        status: String::new(),
+        counts: Counts::default(),
+        boot: String::new(),
+    }
+}
+
+fn streams(spec: &TaskSpec, dir: &TaskDir) -> Vec<Stream> {
+    let stream = |name: &str, file: &Option<std::path::PathBuf>| Stream {
+        fifo: dir.fifo(name),
+        file: file.clone().unwrap_or_else(|| dir.logs().join(format!("{name}.log"))),
+    };
+    let mut streams = vec![stream("stdout", &spec.logs.stdout)];
+    if !spec.one_stream() {
+        streams.push(stream("stderr", &spec.logs.stderr));
+    }
+    streams
+}
+
+/// The task's group, and in words what enforces its limits. A machine that cannot limit a task
+/// runs it all the same.
+fn group(spec: &TaskSpec) -> (Option<Group>, String) {
+    let polling = |why: String| format!("measured every {:?}, since {why}", spec.poll_interval);
+    let Some(path) = &spec.cgroup else {
+        return (None, polling("it has no control group".to_owned()));
+    };
+    match Group::open(path, &spec.limits) {
+        Ok(group) => {
+            let words = format!("enforced by the kernel in the control group `{path}`");
+            (Some(group), words)
+        }
+        Err(error) => {
+            let source = std::error::Error::source(&error)
+                .map_or_else(String::new, |source| format!(": {source}"));
+            eprintln!("tasksitter: the task runs without a control group: {error}{source}");
+            (None, polling(format!("{error}{source}")))
+        }
+    }
+}
+
+/// A stable name for the group of a task that was given none.
+pub fn own_group(dir: &Path) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let place = std::fs::metadata(dir).ok()?;
+    Some(format!("cerebro-tasksitter/{:x}-{:x}", place.dev(), place.ino()))
+}
+
+fn signals() -> nix::Result<SignalFd> {
+    let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD];
+    let signals = signals.into_iter().collect::<SigSet>();
+    signals.thread_block()?;
+    SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+}

@@ -1,0 +1,111 @@
+//! The task's control group: made, limited, and entered by every child.
+
+use crate::child::Start;
+use cerebro_linux::cgroup::{Cgroup, CgroupError, Cgroups, Entrance, OomWatch};
+use cerebro_linux::spawn::Spawned;
+use cerebro_tasksitter::protocol::{Limits, OomKill};
+use std::io;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+/// Stack of the thread that starts children.
+const STACK: usize = 64 << 10;
+
+/// What limits and holds a task's tree, as far as the machine can.
+pub struct Group {
+    cgroup: Cgroup,
+    entrance: Entrance,
+    /// The thread that is in the version 1 groups, where there are any.
+    starter: Option<Starter>,
+    /// Says when the kernel may have killed for want of memory.
+    pub oom: Option<OomWatch>,
+    /// The kernel kills all of the tree by itself.
+    pub kills_as_one: bool,
+    missing: Vec<&'static str>,
+}
+
+impl Group {
+    /// Makes the group at `path` below the roots, or finds it, and sets its limits.
+    pub fn open(path: &str, limits: &Limits) -> Result<Self, CgroupError> {
+        let cgroups = Cgroups::detect()?;
+        let cgroup = cgroups.create(path)?;
+        cgroup.set_cpu(limits.cpu_millis)?;
+        cgroup.set_memory(limits.memory, limits.swap)?;
+        let kills_as_one = cgroup.set_oom_group(limits.oom == OomKill::Group)?;
+        let entrance = cgroup.entrance()?;
+        let starter = match entrance.needs_thread() {
+            true => Some(Starter::begin(cgroup.entrance()?)?),
+            false => None,
+        };
+        // The thread counts.
+        cgroup.set_pids(limits.pids.map(|pids| pids + u32::from(starter.is_some())))?;
+        // Without it, kills are noticed when the task ends.
+        let oom = limits.memory.and_then(|_| cgroup.watch_oom().ok().flatten());
+        let missing = cgroups.missing();
+        Ok(Self { cgroup, entrance, starter, oom, kills_as_one, missing })
+    }
+
+    pub fn cgroup(&self) -> &Cgroup {
+        &self.cgroup
+    }
+
+    /// Whether the kernel enforces what this controller limits.
+    pub fn enforces(&self, controller: &str) -> bool {
+        !self.missing.contains(&controller)
+    }
+
+    /// Removes it, once nothing runs in it.
+    pub fn remove(self) {
+        // The thread that is in it ends with its orders.
+        drop(self.starter);
+        let _ = self.cgroup.remove(Duration::from_secs(1));
+    }
+
+    /// Starts a child in it.
+    pub fn start(&self, start: Start) -> io::Result<Spawned> {
+        match &self.starter {
+            Some(starter) => starter.go(start),
+            None => start.go(self.entrance.v2()),
+        }
+    }
+}
+
+/// A thread from which children are born in the version 1 groups.
+struct Starter {
+    orders: Sender<Start>,
+    results: Receiver<io::Result<Spawned>>,
+}
+
+impl Starter {
+    fn begin(entrance: Entrance) -> Result<Self, CgroupError> {
+        let (orders, taken) = channel::<Start>();
+        let (done, results) = channel();
+        let (tell, joined) = channel();
+        let thread = thread::Builder::new().name("start".to_owned()).stack_size(STACK);
+        let thread = thread.spawn(move || {
+            let result = entrance.join_thread();
+            let is_in = result.is_ok();
+            if tell.send(result).is_err() || !is_in {
+                return;
+            }
+            for start in taken {
+                if done.send(start.go(entrance.v2())).is_err() {
+                    return;
+                }
+            }
+        });
+        thread.map_err(CgroupError::from)?;
+        joined.recv().map_err(|_| gone())??;
+        Ok(Self { orders, results })
+    }
+
+    fn go(&self, start: Start) -> io::Result<Spawned> {
+        self.orders.send(start).map_err(|_| gone())?;
+        self.results.recv().map_err(|_| gone())?
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::other("the thread that starts children has ended")
+}
