@@ -109,8 +109,12 @@ fn build_all(release: bool) -> Result<()> {
     let musl = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
     build::install_targets(&[&musl])?;
     run("cargo", &["build", "--profile", "sitter", "--target", &musl, "-p", "cerebro-tasksitter"])?;
-    let profile: &[&str] = if release { &["--release"] } else { &[] };
-    run("cargo", &[&["build", "-p", "cerebro-machinesitter"], profile].concat())?;
+    if release {
+        run("cargo", &["build", "--release", "-p", "cerebro-machinesitter"])?;
+    } else {
+        // The same set of packages as everything else builds, so that no dependency is built twice.
+        run("cargo", &["build", "--workspace", "--bins"])?;
+    }
     run("cargo", &["build", "--release", "-p", "cerebro-bench"])?;
 
     let bin = root.join(BIN);
