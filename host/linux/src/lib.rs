@@ -1,6 +1,7 @@
 //! Safe wrappers over the kernel: nothing of ours lies below.
 
 pub mod cgroup;
+pub mod memory;
 pub mod mount;
 pub mod namespace;
 pub mod net;

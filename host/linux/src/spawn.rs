@@ -68,56 +68,135 @@ pub struct Spawned {
 /// Starts `program` as a child, in the version 2 control group of which `group` is a descriptor if
 /// there is one, and lets `prepare` run in it before exec. Once this answers, exec has succeeded.
 ///
-/// The caller does not share memory with the child, but waits until it has executed its program.
+/// The child shares the caller's memory until exec, and the calling thread waits for that: so no
+/// page tables are copied, however large the caller is.
 ///
 /// # Safety
-/// `prepare` runs in a copy of a process that may have had other threads, so it may make only
-/// async-signal-safe calls; among others it may not allocate.
-pub unsafe fn spawn(
+/// `prepare` runs beside the caller's other threads, in their memory and as if it were the calling
+/// one, but in another process. So it may make only async-signal-safe calls, among others it may
+/// not allocate; and of libc's functions none that change all threads of a process, such as
+/// `setuid`, since those threads are not its own.
+pub unsafe fn spawn<F: FnMut() -> io::Result<()>>(
     program: &Program,
     group: Option<BorrowedFd<'_>>,
-    prepare: impl FnMut() -> io::Result<()>,
+    prepare: F,
 ) -> io::Result<Spawned> {
     let arguments = pointers(&program.arguments);
     let environment = pointers(&program.environment);
-    let (told, tell) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    let mut birth = Birth { program, arguments, environment, prepare, error: 0 };
+    let mut stack = vec![0u128; STACK / size_of::<u128>()];
     let mut pidfd: libc::c_int = -1;
-    let flags = libc::CLONE_PIDFD | libc::CLONE_VFORK;
+    let flags = libc::CLONE_PIDFD | libc::CLONE_VFORK | libc::CLONE_VM;
     // SAFETY: all zeros is a valid `clone_args`.
     let mut call: libc::clone_args = unsafe { std::mem::zeroed() };
     call.flags = u64::from(flags.cast_unsigned());
     call.pidfd = (&raw mut pidfd) as u64;
     call.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
+    call.stack = stack.as_mut_ptr() as u64;
+    call.stack_size = STACK as u64;
     if let Some(group) = group {
         const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
         call.flags |= CLONE_INTO_CGROUP;
         call.cgroup = u64::from(group.as_raw_fd().cast_unsigned());
     }
-    // SAFETY: the arguments are a valid `clone_args`, without a stack, so that the child goes on in
-    // a copy of ours, as after fork.
-    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const call, size_of_val(&call)) };
-    if pid == 0 {
-        let Err(error) = child(program, &arguments, &environment, prepare);
-        let number = error.raw_os_error().unwrap_or(libc::EIO).to_ne_bytes();
-        // SAFETY: a descriptor of ours, and a buffer of its own length; then the child ends without
-        // running what belongs to the parent.
-        unsafe {
-            libc::write(tell.as_raw_fd(), number.as_ptr().cast(), number.len());
-            libc::_exit(127)
-        }
-    }
+    // SAFETY: the arguments are valid, and so is the stack, until the child has executed its program
+    // or ended, which is when this returns. `be_born` never returns, and only it is given `birth`
+    // meanwhile.
+    let pid = unsafe { clone3(&call, be_born::<F>, (&raw mut birth).cast()) };
     let pid = i32::try_from(Errno::result(pid)?).map_err(io::Error::other)?;
-    drop(tell);
     // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
     let fd = PidFd::from(unsafe { OwnedFd::from_raw_fd(pidfd) });
-    let mut number = [0; 4];
-    match nix::unistd::read(&told, &mut number) {
-        Ok(4) => {
+    // SAFETY: the child has written it, if anything, before it ended.
+    match unsafe { std::ptr::read_volatile(&raw const birth.error) } {
+        0 => Ok(Spawned { pid, fd }),
+        number => {
             let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);
-            Err(io::Error::from_raw_os_error(i32::from_ne_bytes(number)))
+            Err(io::Error::from_raw_os_error(number))
         }
-        _ => Ok(Spawned { pid, fd }),
     }
+}
+
+/// Bytes of the child's stack: it calls little, and nothing deep.
+const STACK: usize = 64 << 10;
+
+/// What the child needs, and what it tells.
+struct Birth<'a, F> {
+    program: &'a Program,
+    arguments: Vec<*const libc::c_char>,
+    environment: Vec<*const libc::c_char>,
+    prepare: F,
+    /// Why it could not execute its program; 0 if it could.
+    error: i32,
+}
+
+/// The child, from its first instruction to exec.
+extern "C" fn be_born<F: FnMut() -> io::Result<()>>(birth: *mut libc::c_void) -> ! {
+    // SAFETY: `spawn` gives it a `Birth` of this type, and waits.
+    let birth = unsafe { &mut *birth.cast::<Birth<'_, F>>() };
+    let Err(error) = child(birth.program, &birth.arguments, &birth.environment, &mut birth.prepare);
+    birth.error = error.raw_os_error().unwrap_or(libc::EIO);
+    // SAFETY: the child ends without running what belongs to the parent.
+    unsafe { libc::_exit(127) }
+}
+
+/// The system call, after which the child goes on in `entry` on its own stack: what libc's `clone`
+/// does, which cannot take a control group.
+///
+/// # Safety
+/// `call` must be valid and name a stack; `entry` must not return; and `argument` must be what it
+/// expects.
+unsafe fn clone3(
+    call: &libc::clone_args,
+    entry: extern "C" fn(*mut libc::c_void) -> !,
+    argument: *mut libc::c_void,
+) -> libc::c_long {
+    let mut result: libc::c_long;
+    // SAFETY: the kernel keeps all registers but the result (and two that are named); the child has
+    // a result of 0 and a stack that is aligned, since it begins and ends on 16 bytes.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, {argument}",
+            "call {entry}",
+            "ud2",
+            "2:",
+            argument = in(reg) argument,
+            entry = in(reg) entry,
+            inout("rax") libc::SYS_clone3 => result,
+            in("rdi") call,
+            in("rsi") size_of::<libc::clone_args>(),
+            // Not late: what the child needs after the call must stand elsewhere.
+            out("rcx") _,
+            out("r11") _,
+        );
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        std::arch::asm!(
+            "svc 0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x0, {argument}",
+            "blr {entry}",
+            "brk 1",
+            "2:",
+            argument = in(reg) argument,
+            entry = in(reg) entry,
+            in("x8") libc::SYS_clone3,
+            inout("x0") call => result,
+            in("x1") size_of::<libc::clone_args>(),
+        );
+    }
+    if (-4095..0).contains(&result) {
+        Errno::set_raw(i32::try_from(-result).unwrap_or(libc::EIO));
+        result = -1;
+    }
+    result
 }
 
 fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
@@ -129,7 +208,7 @@ fn child(
     program: &Program,
     arguments: &[*const libc::c_char],
     environment: &[*const libc::c_char],
-    mut prepare: impl FnMut() -> io::Result<()>,
+    prepare: &mut impl FnMut() -> io::Result<()>,
 ) -> io::Result<Infallible> {
     prepare()?;
     let mut result = Errno::ENOENT;

@@ -53,8 +53,9 @@ impl Default for Policy {
     }
 }
 
-/// The distance between starts. The first restart comes at once; from the second in a row on, one
-/// start keeps `first` from the last, and the distance doubles with each, up to `longest`.
+/// The distance between starts. A process that had settled starts again at once when it ends, and
+/// so does the first that ends before it has. From the second of those in a row on, one start keeps
+/// `first` from the last, and the distance doubles with each, up to `longest`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BackOff {
@@ -62,7 +63,7 @@ pub struct BackOff {
     pub first: Duration,
     /// The longest.
     pub longest: Duration,
-    /// A process that lived this long was fine: what follows is a first restart again.
+    /// A process that lived this long has settled: its end begins no row.
     pub settle: Duration,
 }
 

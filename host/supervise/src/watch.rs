@@ -206,9 +206,6 @@ impl Watch {
 
     /// It ended by itself, or by a stranger's hand.
     fn ended(&mut self, exit: &Exit, since: Duration, now: Duration, jitter: f64) -> Vec<Effect> {
-        if now.saturating_sub(since) >= self.policy.back_off.settle {
-            self.streak = 0;
-        }
         if *exit == Exit::OutOfMemory {
             return self.ran_out_of_memory(since, now, jitter);
         }
@@ -231,7 +228,8 @@ impl Watch {
         std::iter::once(Effect::Tell(Finding::Violated { constraint })).chain(effects).collect()
     }
 
-    /// Starts it again, unless that was often enough; `since` is where its distance counts from.
+    /// Starts it again, unless that was often enough; `since` is where its distance counts from. The
+    /// end of one that had settled is none of a row.
     fn again(&mut self, since: Duration, now: Duration, jitter: f64) -> Vec<Effect> {
         if self.policy.max_restarts.is_some_and(|max| self.restarts >= max) {
             return self.rest(Phase::Failed(Reason::MaxRestarts));
@@ -240,7 +238,8 @@ impl Watch {
             return self.rest(Phase::Failed(Reason::Flapping));
         }
         self.restarts += 1;
-        self.streak = self.streak.saturating_add(1);
+        let settled = now.saturating_sub(since) >= self.policy.back_off.settle;
+        self.streak = if settled { 0 } else { self.streak.saturating_add(1) };
         let until = since + self.policy.back_off.distance(self.streak, jitter);
         if until <= now {
             return self.and_start(now);

@@ -58,8 +58,12 @@ impl Start {
                 identity.as_ref(),
             )?,
         ];
-        let mut note = File::create(dir.child_file())?;
-        writeln!(note, "{incarnation}")?;
+        // Over what was there, rather than truncated: what is left of it stands behind the line that
+        // counts, and some file systems flush what was truncated before they go on.
+        let mut note =
+            File::options().create(true).truncate(false).write(true).open(dir.child_file())?;
+        let boot = cerebro_linux::process::boot_id()?;
+        note.write_all(format!("{incarnation:020} {boot}\n").as_bytes())?;
         Ok(Self {
             program,
             identity,
@@ -189,12 +193,30 @@ pub fn resource(name: &str) -> io::Result<Resource> {
     })
 }
 
-/// The child that the last sitter started, dead or alive, with its incarnation; none if it started
-/// none.
-pub fn last(dir: &TaskDir) -> Option<(u64, Identity)> {
+/// What a child wrote about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Child {
+    pub incarnation: u64,
+    pub identity: Identity,
+    /// The boot that it belongs to; none where a sitter before 0.2 started it.
+    boot: Option<String>,
+}
+
+impl Child {
+    /// Whether it is of this boot, as far as it says so; else that of the state decides.
+    pub fn may_be_of(&self, boot: &str, state_is: bool) -> bool {
+        self.boot.as_ref().map_or(state_is, |own| own == boot)
+    }
+}
+
+/// The child that the last sitter started, dead or alive; none if it started none.
+pub fn last(dir: &TaskDir) -> Option<Child> {
     let note = fs::read_to_string(dir.child_file()).ok()?;
-    let (incarnation, stat) = note.split_once('\n')?;
-    Some((incarnation.parse().ok()?, Identity::from_stat(stat)?))
+    let mut lines = note.lines();
+    let mut head = lines.next()?.split(' ');
+    let incarnation = head.next()?.parse().ok()?;
+    let boot = head.next().map(str::to_owned);
+    Some(Child { incarnation, identity: Identity::from_stat(lines.next()?)?, boot })
 }
 
 /// The way to `directory`, as an environment entry.

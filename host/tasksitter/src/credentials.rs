@@ -88,14 +88,25 @@ impl Identity {
     }
 
     /// Makes the calling process run as it. Async-signal-safe.
+    ///
+    /// By system calls: libc's functions change every thread of a process, and after a clone that it
+    /// did not see, those that it knows are the parent's.
     pub fn assume(&self) -> io::Result<()> {
         let own = nix::unistd::geteuid();
         if !own.is_root() && own == self.uid && nix::unistd::getegid() == self.gid {
             return Ok(());
         }
-        nix::unistd::setgroups(&self.groups)?;
-        nix::unistd::setgid(self.gid)?;
-        nix::unistd::setuid(self.uid)?;
-        Ok(())
+        let (uid, gid) = (self.uid.as_raw(), self.gid.as_raw());
+        // SAFETY: the array is valid for its length, and `Gid` is a `gid_t`; the others take no
+        // pointers.
+        unsafe {
+            done(libc::syscall(libc::SYS_setgroups, self.groups.len(), self.groups.as_ptr()))?;
+            done(libc::syscall(libc::SYS_setresgid, gid, gid, gid))?;
+            done(libc::syscall(libc::SYS_setresuid, uid, uid, uid))
+        }
     }
+}
+
+fn done(result: libc::c_long) -> io::Result<()> {
+    nix::errno::Errno::result(result).map(drop).map_err(io::Error::from)
 }

@@ -1,7 +1,7 @@
 //! The task's control group: made, limited, and entered by every child.
 
 use crate::child::Start;
-use cerebro_linux::cgroup::{Cgroup, CgroupError, Cgroups, Entrance, OomWatch};
+use cerebro_linux::cgroup::{Cgroup, CgroupError, Cgroups, Entrance, Occupancy, OomWatch};
 use cerebro_linux::spawn::Spawned;
 use cerebro_tasksitter::protocol::{Limits, OomKill};
 use std::io;
@@ -16,6 +16,7 @@ const STACK: usize = 64 << 10;
 pub struct Group {
     cgroup: Cgroup,
     entrance: Entrance,
+    occupancy: Occupancy,
     /// The thread that is in the version 1 groups, where there are any.
     starter: Option<Starter>,
     /// Says when the kernel may have killed for want of memory.
@@ -30,6 +31,7 @@ impl Group {
     pub fn open(path: &str, limits: &Limits) -> Result<Self, CgroupError> {
         let cgroups = Cgroups::detect()?;
         let cgroup = cgroups.create(path)?;
+        cgroup.thaw();
         cgroup.set_cpu(limits.cpu_millis)?;
         cgroup.set_memory(limits.memory, limits.swap)?;
         let kills_as_one = cgroup.set_oom_group(limits.oom == OomKill::Group)?;
@@ -43,7 +45,8 @@ impl Group {
         // Without it, kills are noticed when the task ends.
         let oom = limits.memory.and_then(|_| cgroup.watch_oom().ok().flatten());
         let missing = cgroups.missing();
-        Ok(Self { cgroup, entrance, starter, oom, kills_as_one, missing })
+        let occupancy = cgroup.occupancy()?;
+        Ok(Self { cgroup, entrance, occupancy, starter, oom, kills_as_one, missing })
     }
 
     pub fn cgroup(&self) -> &Cgroup {
@@ -55,11 +58,22 @@ impl Group {
         !self.missing.contains(&controller)
     }
 
+    /// Kills whatever is in it; answers whether all were gone in time.
+    pub fn kill(&self, within: Duration) -> bool {
+        !self.occupancy.is_there() || self.cgroup.kill(within)
+    }
+
     /// Removes it, once nothing runs in it.
     pub fn remove(self) {
         // The thread that is in it ends with its orders.
         drop(self.starter);
         let _ = self.cgroup.remove(Duration::from_secs(1));
+        // The one above, if this was the last task's.
+        if let (Ok(cgroups), Some((above, _))) =
+            (Cgroups::detect(), self.cgroup.path().rsplit_once('/'))
+        {
+            let _ = cgroups.group(above).remove_empty();
+        }
     }
 
     /// Starts a child in it.

@@ -25,6 +25,10 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+/// From one attempt to write the state down to the next, where the disk does not take it.
+const SAVE_AGAIN: Duration = Duration::from_secs(1);
+/// From one look at the kernel's count of kills to the next, after it has told of one.
+const COUNT_AGAIN: Duration = Duration::from_millis(20);
 /// How long a tree may take to die of SIGKILL; past that the kernel has a fault of its own.
 const KILL_WITHIN: Duration = Duration::from_secs(5);
 
@@ -41,6 +45,8 @@ pub struct Sitter {
     pub state: TaskState,
     /// What was told last.
     pub published: Option<TaskState>,
+    /// The process that the sitter before knew last, with its incarnation.
+    pub published_pid: Option<(u64, i32)>,
     pub process: Option<Process>,
     pub group: Option<Group>,
     pub logs: LogThread,
@@ -52,6 +58,12 @@ pub struct Sitter {
     pub next_measure: Option<Duration>,
     /// The kernel has killed in this incarnation, or is about to.
     pub out_of_memory: bool,
+    /// When the kernel's count of kills is looked at again: it tells before it counts.
+    pub next_count: Option<Duration>,
+    /// An end that nothing has followed from yet.
+    pub not_started: Option<String>,
+    /// The state could not be written down, and when that is tried again.
+    pub unsaved_until: Option<Duration>,
     pub signals: SignalFd,
     /// Whether it ends with its task.
     pub stand_alone: bool,
@@ -61,6 +73,8 @@ pub struct Sitter {
 impl Sitter {
     /// Runs until it is told to leave, or, alone, until the task rests; answers how that ended.
     pub fn run(mut self) -> Result<Option<Exit>, DirError> {
+        // Being set up took more than waiting will; that it is not given back harms nothing else.
+        let _ = cerebro_linux::memory::trim_stack();
         loop {
             let resting = matches!(
                 self.watch.phase(),
@@ -84,8 +98,18 @@ impl Sitter {
             for (client, request) in self.control.requests(&self.state) {
                 self.obey(client, request)?;
             }
-            if self.next_measure.is_some_and(|at| clock::since_boot() >= at) {
+            let now = clock::since_boot();
+            if self.next_measure.is_some_and(|at| now >= at) {
                 self.measure_by_rule()?;
+            }
+            if self.next_count.is_some_and(|at| now >= at) {
+                self.next_count = None;
+                self.count_oom_kills();
+            }
+            // Here rather than where it happened, so that one that never starts and need not wait
+            // in between does not keep us from all else.
+            if let Some(why) = self.not_started.take() {
+                self.ended(Exit::NotStarted(why))?;
             }
             self.happened(Event::Tick)?;
         }
@@ -108,8 +132,9 @@ impl Sitter {
         polled.extend(self.notify.iter().map(|n| PollFd::new(n.as_fd(), PollFlags::POLLIN)));
         polled.extend(self.process.iter().map(|p| PollFd::new(p.fd.as_fd(), PollFlags::POLLIN)));
         let probed = self.probe.as_ref().map(Probe::deadline);
-        let deadline =
-            [self.watch.deadline(), self.next_measure, probed].into_iter().flatten().min();
+        let pending = self.not_started.as_ref().map(|_| Duration::ZERO);
+        let own = [self.next_measure, self.next_count, self.unsaved_until, pending];
+        let deadline = own.into_iter().chain([self.watch.deadline(), probed]).flatten().min();
         let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
             let left = deadline.saturating_sub(clock::since_boot()).as_micros().div_ceil(1000);
             PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
@@ -136,7 +161,7 @@ impl Sitter {
                 return Ok(());
             }
             // A child of someone else, whose end only the kernel can tell us.
-            status = process.fd.wait_status().or_else(|| self.told_by_another());
+            status = status_of_stranger(process).or_else(|| self.told_by_another());
         }
         self.ended(exit_of(status))
     }
@@ -144,15 +169,24 @@ impl Sitter {
     /// What someone who held the process's descriptor has written down for us.
     pub fn told_by_another(&self) -> Option<i32> {
         let note = self.dir.take_exit_note()?;
-        let (incarnation, identity) = child::last(&self.dir)?;
-        (note.incarnation == incarnation && note.pid == identity.pid).then_some(note.wait_status)
+        let is_child = child::last(&self.dir).is_some_and(|last| {
+            (last.incarnation, last.identity.pid) == (note.incarnation, note.pid)
+        });
+        // The last sitter may have ended just before it had the next child write itself down.
+        let is_known = self.published_pid == Some((note.incarnation, note.pid));
+        (is_child || is_known).then_some(note.wait_status)
     }
 
     pub fn ended(&mut self, exit: Exit) -> Result<(), DirError> {
         self.count_oom_kills();
+        let counts = &mut self.state.counts;
+        if self.out_of_memory && counts.oom_kills_now == 0 {
+            // We were quicker than the kernel, which had told us what it was about to do.
+            (counts.oom_kills, counts.oom_kills_now) = (counts.oom_kills + 1, 1);
+        }
         let was_killed = exit == Exit::Signal(libc::SIGKILL);
         let exit = if was_killed && self.out_of_memory { Exit::OutOfMemory } else { exit };
-        (self.process, self.probe, self.next_measure) = (None, None, None);
+        (self.process, self.probe, self.next_measure, self.next_count) = (None, None, None, None);
         self.state.ended_at = Some(clock::wall_micros());
         self.state.last_exit = Some(exit.clone());
         self.happened(Event::Ended(exit))
@@ -215,7 +249,7 @@ impl Sitter {
         // A sender that is gone already cannot be looked up; then its user must do.
         let said = notify.read(|sender, pid| {
             (sender == user || sender == 0)
-                && (Identity::of(pid).is_none() || self.processes().contains(&pid))
+                && (self.processes().contains(&pid) || Identity::of(pid).is_none())
         });
         for said in said {
             match said {
@@ -244,6 +278,7 @@ impl Sitter {
         let Some(group) = &self.group else { return };
         group.oom.iter().for_each(|oom| oom.clear());
         self.out_of_memory = true;
+        self.next_count = Some(clock::since_boot() + COUNT_AGAIN);
         if self.spec.limits.oom == OomKill::Group && !group.kills_as_one {
             self.kill_tree();
         }
@@ -277,10 +312,8 @@ impl Sitter {
                 }
             }
         }
-        match failed_start {
-            Some(why) => self.ended(Exit::NotStarted(why)),
-            None => self.publish(),
-        }
+        self.not_started = failed_start.or(self.not_started.take());
+        self.publish()
     }
 
     fn pid(&self) -> Option<i32> {
@@ -314,11 +347,24 @@ impl Sitter {
         state.counts.time_violations = time;
         state.counts.log_bytes_dropped = self.logs.tally().dropped.load(Relaxed);
         if self.published.as_ref() != Some(&self.state) {
-            self.dir.save(&self.state)?;
+            self.save();
             self.control.announce(&Notice::State(Box::new(self.state.clone())));
             self.published = Some(self.state.clone());
+        } else if self.unsaved_until.is_some_and(|at| clock::since_boot() >= at) {
+            self.save();
         }
         Ok(())
+    }
+
+    /// Writes the state down. A disk that does not take it is no reason to leave the task alone: it
+    /// is tried again until it does. Answers why not.
+    fn save(&mut self) -> Option<DirError> {
+        let error = self.dir.save(&self.state).err();
+        if let (Some(error), None) = (&error, self.unsaved_until) {
+            eprintln!("tasksitter: {error}; it goes on, and tries again");
+        }
+        self.unsaved_until = error.as_ref().map(|_| clock::since_boot() + SAVE_AGAIN);
+        error
     }
 
     /// Why it could not be started, if it could not.
@@ -331,7 +377,9 @@ impl Sitter {
             // Before the child can exist, so that no later sitter takes its absence for a clean
             // slate. One that was running is kept as such until its next life is.
             self.state.phase = Phase::Running;
-            self.dir.save(&self.state)?;
+            if let Some(error) = self.save() {
+                return Ok(Some(error.to_string()));
+            }
         }
         match self.start_child() {
             Ok(process) => {
@@ -357,7 +405,7 @@ impl Sitter {
             Some(group) => group.start(start)?,
             None => start.go(None)?,
         };
-        let own = child::last(&self.dir).map(|(_, identity)| identity);
+        let own = child::last(&self.dir).map(|last| last.identity);
         let gone = || io::Error::other("it was gone before it could be watched");
         let identity = own.filter(|identity| identity.pid == spawned.pid).ok_or_else(gone)?;
         Ok(Process { identity, fd: spawned.fd })
@@ -436,7 +484,7 @@ impl Sitter {
 
     fn with_tree<R>(&self, look: impl FnOnce(&Tree<'_>) -> R) -> R {
         let marker = child::marker(self.dir.path());
-        let root = self.pid().or_else(|| child::last(&self.dir).map(|(_, identity)| identity.pid));
+        let root = self.pid().or_else(|| child::last(&self.dir).map(|last| last.identity.pid));
         look(&Tree { root, reaper: Some(self.state.sitter), marker: &marker })
     }
 
@@ -449,9 +497,12 @@ impl Sitter {
 
     fn kill_tree(&self) {
         let gone = match &self.group {
-            Some(group) => group.cgroup().kill(KILL_WITHIN),
+            Some(group) => group.kill(KILL_WITHIN),
             None => self.with_tree(|tree| tree.kill(KILL_WITHIN)),
         };
+        // One that has left the group is found as if there were none.
+        let escaped = self.process.as_ref().is_some_and(|process| process.identity.is_alive());
+        let gone = gone && (!escaped || self.with_tree(|tree| tree.kill(KILL_WITHIN)));
         if !gone {
             eprintln!(
                 "tasksitter: processes of {} do not die of SIGKILL",
@@ -459,6 +510,14 @@ impl Sitter {
             );
         }
     }
+}
+
+/// How a process that is no child of ours has ended. The kernel tells once it is buried; until then
+/// its remains do.
+fn status_of_stranger(process: &Process) -> Option<i32> {
+    let told = || process.fd.wait_status();
+    // Asked again last, since it may be buried between the two.
+    told().or_else(|| process.identity.status_of_remains()).or_else(told)
 }
 
 /// What `wait` found.

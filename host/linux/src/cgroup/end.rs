@@ -7,39 +7,55 @@ use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long one look waits for the kernel to say that a group is empty.
 const LOOK: Duration = Duration::from_millis(20);
 
 impl Cgroup {
-    /// Kills every process in it and below; answers whether all were gone in time.
+    /// Kills every process in it and below; answers whether all were gone in time. For a group that
+    /// may well be empty, ask [`Occupancy`] first.
+    ///
+    /// By a freeze, so that none can start another meanwhile, and then one by one. Not by
+    /// `cgroup.kill`: Linux 6.18 and others kill whatever is cloned into a group that was ever
+    /// killed that way, so that nothing could be started in it again
+    /// (`docs/decisions/0006-freeze-then-kill.md`).
     pub fn kill(&self, within: Duration) -> bool {
-        if self.processes().is_empty() {
-            return true;
-        }
         let end = Instant::now() + within;
-        let v2 = self.cgroups.v2.as_ref().map(|root| root.join(&self.path));
-        // Opened before, so that no change is missed.
-        let events = v2.as_ref().and_then(|dir| File::open(dir.join("cgroup.events")).ok());
-        loop {
-            if let Some(dir) = &v2 {
-                // Missing before Linux 5.14; then the loop does it alone.
-                let _ = fs::write(dir.join("cgroup.kill"), "1");
-            }
+        let events = self.v2().and_then(|dir| File::open(dir.join("cgroup.events")).ok());
+        self.freeze(true);
+        let gone = loop {
             let left = self.processes();
             if left.is_empty() {
-                return true;
+                break true;
             }
             for pid in left {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             }
             if Instant::now() > end {
-                return false;
+                break false;
             }
             wait_for_change(events.as_ref());
+        };
+        self.freeze(false);
+        gone
+    }
+
+    /// Lets its processes run, if whoever was about to kill them ended in the middle.
+    pub fn thaw(&self) {
+        self.freeze(false);
+    }
+
+    /// Where there is no version 2 tree, or one before Linux 5.2, the loop does it alone.
+    fn freeze(&self, frozen: bool) {
+        if let Some(dir) = self.v2() {
+            let _ = fs::write(dir.join("cgroup.freeze"), u8::from(frozen).to_string());
         }
+    }
+
+    fn v2(&self) -> Option<PathBuf> {
+        self.cgroups.v2.as_ref().map(|root| root.join(&self.path))
     }
 
     /// Removes it with the groups below, once they are empty; that it is gone already is no error.
@@ -68,6 +84,48 @@ impl Cgroup {
             }
         }
         Ok(())
+    }
+}
+
+/// Tells cheaply whether anything is in a group, by files that are kept open.
+#[derive(Debug)]
+pub struct Occupancy {
+    /// The file `cgroup.events` of version 2.
+    events: Option<File>,
+    /// The files `cgroup.procs` of version 1.
+    lists: Vec<File>,
+}
+
+impl Occupancy {
+    /// Whether any process is in it; in groups below it too, where there is a version 2 tree. When
+    /// in doubt, there is one.
+    pub fn is_there(&self) -> bool {
+        let mut buffer = [0; 256];
+        let mut read = |file: &File| {
+            let length = nix::sys::uio::pread(file, &mut buffer, 0).ok()?;
+            Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+        };
+        let populated = self
+            .events
+            .as_ref()
+            .is_some_and(|file| read(file).is_none_or(|events| !events.contains("populated 0")));
+        let own = std::process::id().to_string();
+        populated
+            || self
+                .lists
+                .iter()
+                .any(|file| read(file).is_none_or(|list| list.lines().any(|pid| pid != own)))
+    }
+}
+
+impl Cgroup {
+    /// Tells cheaply whether anything is in it.
+    pub fn occupancy(&self) -> Result<Occupancy, CgroupError> {
+        let open = |path: PathBuf| File::open(&path).map_err(at("open", &path));
+        let events = self.v2().map(|dir| open(dir.join("cgroup.events"))).transpose()?;
+        let v1 = self.cgroups.v1.iter().map(|(_, root)| root.join(&self.path));
+        let lists = v1.map(|dir| open(dir.join("cgroup.procs"))).collect::<Result<_, _>>()?;
+        Ok(Occupancy { events, lists })
     }
 }
 

@@ -1,8 +1,8 @@
 //! Control groups, version 2 and version 1, by plain files.
 //!
 //! For each controller the hierarchy is used that has it: version 2 where it can, version 1
-//! elsewhere, also mixed. Where there is a version 2 tree at all, a group is made in it too, for
-//! `cgroup.kill`. Interfaces: the kernel's `Documentation/admin-guide/cgroup-v2.rst` and
+//! elsewhere, also mixed. Where there is a version 2 tree at all, a group is made in it too, so that
+//! children can be born in it and all of it can be frozen. Interfaces: the kernel's `Documentation/admin-guide/cgroup-v2.rst` and
 //! `cgroup-v1/`.
 
 mod door;
@@ -10,6 +10,7 @@ mod end;
 mod usage;
 
 pub use door::{Door, Entrance};
+pub use end::Occupancy;
 pub use usage::{CgroupUsage, OomWatch};
 
 use std::collections::BTreeSet;
@@ -319,6 +320,13 @@ mod tests {
         std::thread::spawn(move || child.wait());
         assert!(parent.0.kill(Duration::from_secs(10)));
         assert!(parent.0.processes().is_empty());
+        // What was killed can be used again, also by who is born in it.
+        let program = crate::spawn::Program::new([std::ffi::OsStr::new("/bin/true")], []).unwrap();
+        let entrance = group.entrance().unwrap();
+        // SAFETY: nothing is done before exec.
+        let born = unsafe { crate::spawn::spawn(&program, entrance.v2(), || Ok(())) }.unwrap();
+        let status = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(born.pid), None).unwrap();
+        assert!(matches!(status, nix::sys::wait::WaitStatus::Exited(_, 0)), "{status:?}");
         parent.0.remove(Duration::from_secs(5)).unwrap();
         assert!(group.directories().iter().all(|dir| !dir.exists()));
     }
