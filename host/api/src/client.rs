@@ -7,7 +7,7 @@ use crate::{PROBLEM_JSON, Problem, paths};
 use bytes::Bytes;
 use cerebro_model::{
     Deployment, DeploymentId, Digest, Event, InstanceId, Job, JobName, JobRecord, MachineDesired,
-    MachineId, Recipe, RecipeName,
+    MachineId, Recipe, RecipeName, Timestamp,
 };
 use futures::{Stream, StreamExt};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header};
@@ -234,18 +234,20 @@ impl Client {
         self.json(self.ask(Method::POST, &paths::machine_join(id)).json(request)).await
     }
 
-    /// From an agent: it is still there.
+    /// From an agent: it is still there. Tells the time by the controller's clock too, if it says.
     pub async fn heartbeat(
         &self,
         id: &MachineId,
         request: &Heartbeat,
-    ) -> Result<Term, ClientError> {
+    ) -> Result<(Term, Option<Timestamp>), ClientError> {
         // One that is late is worth less than the next.
         let patience = Duration::from_secs(2);
-        self.json(
-            self.ask(Method::POST, &paths::machine_heartbeat(id)).timeout(patience).json(request),
-        )
-        .await
+        let request =
+            self.ask(Method::POST, &paths::machine_heartbeat(id)).timeout(patience).json(request);
+        let answer = self.send(request).await?;
+        let date = answer.headers().get(header::DATE).and_then(|date| date.to_str().ok());
+        let date = date.and_then(Timestamp::from_http_date);
+        Ok((self.read(answer).await?, date))
     }
 
     /// From an agent: what should run, as soon as it is not what `seen` (term, index) was; the
@@ -295,6 +297,10 @@ impl Client {
 
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
         let answer = self.send(request).await?;
+        self.read(answer).await
+    }
+
+    async fn read<T: DeserializeOwned>(&self, answer: Response) -> Result<T, ClientError> {
         let status = answer.status();
         let body = answer
             .bytes()

@@ -7,6 +7,7 @@
 pub mod body;
 mod client;
 pub mod jobfile;
+pub mod machine;
 pub mod paths;
 mod problem;
 

@@ -14,6 +14,10 @@ pub const DEPLOYMENTS: &str = "/v1/deployments";
 pub const MACHINES: &str = "/v1/machines";
 /// Instances of all jobs: the tasks.
 pub const TASKS: &str = "/v1/tasks";
+/// On the agent: every task's log files.
+pub const LOGS: &str = "/v1/logs";
+/// On the agent: how the machine is doing, at length.
+pub const STATS: &str = "/v1/stats";
 /// Events: a page of them, or with `Accept: text/event-stream` a live stream.
 pub const EVENTS: &str = "/v1/events";
 /// The OpenAPI description.
@@ -84,4 +88,26 @@ pub fn machine_report(id: &MachineId) -> String {
 /// A task's logs: `?stream=stdout|stderr&tail=N&follow=true`; on the agent under the same path.
 pub fn task_logs(id: &InstanceId) -> String {
     format!("{TASKS}/{id}/logs")
+}
+
+/// On the agent: a task by its name, which may hold anything.
+pub fn machine_task(name: &str) -> String {
+    // Unreserved characters stay: RFC 3986, section 2.3.
+    let encoded = name.bytes().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    });
+    format!("{TASKS}/{}", encoded.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_is_one_segment() {
+        assert_eq!(machine_task("a/b c?é"), "/v1/tasks/a%2Fb%20c%3F%C3%A9");
+    }
 }

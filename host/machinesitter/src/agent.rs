@@ -3,9 +3,13 @@
 use crate::blobs::Blobs;
 use crate::disk::{Disk, chain};
 use crate::events::Events;
+use crate::link::Link;
+use crate::machine::Machine;
+use crate::own::Own;
 use crate::settings::Settings;
-use crate::table::Table;
-use cerebro_api::Client;
+use crate::sitters::Sitters;
+use crate::table::{Hold, Table};
+use crate::tasks;
 use cerebro_linux::cgroup::{Cgroup, Cgroups};
 use cerebro_model::{EventKind, InstanceId, MachineDesired, Subject};
 use cerebro_recipe_engine::Engine;
@@ -16,13 +20,21 @@ use tokio::sync::Notify;
 pub struct Agent {
     pub settings: Settings,
     pub disk: Disk,
-    pub client: Client,
-    pub engine: Engine,
+    /// The controller; none for an agent that stands alone.
+    pub link: Option<Link>,
+    /// Runs recipes and checks; none where there can be none.
+    pub engine: Option<Engine>,
     pub blobs: Arc<Blobs>,
     pub events: Events,
+    /// The instances that the controller placed here.
     pub table: Table,
+    /// The tasks that are this machine's own.
+    pub own: Own,
+    pub sitters: Arc<Sitters>,
+    pub machine: Machine,
     pub boot: String,
-    pub cgroups: Option<Cgroups>,
+    /// The hierarchies, and the group below which each task has its own.
+    pub cgroups: Option<(Cgroups, String)>,
     /// Said whenever the planner should look again.
     pub wake: Notify,
     pub orders: Mutex<Orders>,
@@ -35,6 +47,8 @@ pub struct Orders {
     pub term: u64,
     /// What should run; none if nobody ever said.
     pub desired: Option<MachineDesired>,
+    /// Whether that was said to this agent, and not to one before it.
+    pub heard: bool,
 }
 
 impl Agent {
@@ -66,21 +80,36 @@ impl Agent {
     }
 
     /// Takes a desired state, if its sender may give one.
-    pub fn accept(&self, desired: MachineDesired) -> bool {
-        if desired.machine != self.settings.machine || !self.hear_term(desired.term) {
+    pub fn accept(agent: &Arc<Self>, desired: MachineDesired) -> bool {
+        if desired.machine != agent.settings.machine || !agent.hear_term(desired.term) {
             return false;
         }
-        if let Err(error) = self.disk.save_desired(&desired) {
+        if let Err(error) = agent.disk.save_desired(&desired) {
             tracing::error!(error = chain(&error), "the desired state cannot be kept");
         }
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner).desired = Some(desired);
-        self.wake.notify_one();
+        agent.release(&desired);
+        let mut orders = agent.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        (orders.desired, orders.heard) = (Some(desired), true);
+        drop(orders);
+        agent.wake.notify_one();
         true
     }
 
-    /// What should run; none if nobody ever said.
-    pub fn desired(&self) -> Option<MachineDesired> {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner).desired.clone()
+    /// Has the tasks go on that waited for the controller's word, and are still to run.
+    fn release(self: &Arc<Self>, desired: &MachineDesired) {
+        for assignment in &desired.assignments {
+            let id = &assignment.instance.id;
+            let held = self.table.read(id, |entry| entry.hold == Some(Hold::Unheard));
+            if held == Some(true) {
+                tasks::resume(self, id);
+            }
+        }
+    }
+
+    /// What should run, if anybody ever said, and whether it was said to this agent.
+    pub fn desired(&self) -> (Option<MachineDesired>, bool) {
+        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        (orders.desired.clone(), orders.heard)
     }
 
     /// Tells the controller of something.
@@ -96,15 +125,21 @@ impl Agent {
         self.tell(kind, subject.unwrap_or_default(), message);
     }
 
-    /// The path of a task's control group, if this machine has one.
-    pub fn cgroup_path(&self, id: &InstanceId) -> Option<String> {
-        let machine = self.settings.cgroup.as_ref()?;
-        self.cgroups.as_ref()?;
-        Some(format!("{machine}/task-{id}"))
+    /// Tells of something about the machine.
+    pub fn tell_of_machine(&self, kind: EventKind, message: String) {
+        let machine = Some(self.settings.machine.clone());
+        self.tell(kind, Subject { machine, ..Subject::default() }, message);
     }
 
-    /// A task's control group, if this machine has one.
-    pub fn cgroup(&self, id: &InstanceId) -> Option<Cgroup> {
-        Some(self.cgroups.as_ref()?.group(&self.cgroup_path(id)?))
+    /// The path of a task's control group, if tasks have one here.
+    pub fn cgroup_path(&self, task: &str) -> Option<String> {
+        let (_, parent) = self.cgroups.as_ref()?;
+        Some(format!("{parent}/{task}"))
+    }
+
+    /// A task's control group, if tasks have one here.
+    pub fn cgroup(&self, task: &str) -> Option<Cgroup> {
+        let (cgroups, _) = self.cgroups.as_ref()?;
+        Some(cgroups.group(&self.cgroup_path(task)?))
     }
 }

@@ -16,6 +16,9 @@ use tokio::io::AsyncWriteExt;
 /// Why something is not to be had.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
+    /// There is no cluster.
+    #[error("`{0}` is not on this machine, and without a controller there is no store to ask")]
+    NoStore(Digest),
     /// The store does not have it.
     #[error("the cluster's store does not have `{0}`")]
     NotFound(Digest),
@@ -55,13 +58,13 @@ impl FetchError {
 /// A cache in front of the cluster's store.
 pub struct Blobs {
     directory: PathBuf,
-    client: Client,
+    client: Option<Client>,
     under_way: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Blobs {
-    /// A cache in `directory`, which is made.
-    pub fn open(directory: PathBuf, client: Client) -> io::Result<Self> {
+    /// A cache in `directory`, which is made, of what `client` can fetch.
+    pub fn open(directory: PathBuf, client: Option<Client>) -> io::Result<Self> {
         std::fs::create_dir_all(&directory)?;
         Ok(Self { directory, client, under_way: Mutex::default() })
     }
@@ -90,7 +93,8 @@ impl Blobs {
             _ => FetchError::Unreachable { digest, source },
         };
         let disk = |source| FetchError::Disk { path: path.to_owned(), source };
-        let mut pieces = self.client.blob(&digest).await.map_err(unreachable)?;
+        let client = self.client.as_ref().ok_or(FetchError::NoStore(digest))?;
+        let mut pieces = client.blob(&digest).await.map_err(unreachable)?;
         let new = path.with_extension("new");
         let mut file = tokio::fs::File::create(&new).await.map_err(disk)?;
         let (mut hasher, mut size) = (sha2::Sha256::new(), 0);

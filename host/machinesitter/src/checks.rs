@@ -2,17 +2,21 @@
 
 use crate::agent::Agent;
 use crate::disk::chain;
-use crate::{recipes, tasks, time};
-use cerebro_model::{Assignment, EventKind, HealthCheck, Phase};
+use crate::{recipes, sitters, time};
+use cerebro_model::{
+    Assignment, CheckAction, CheckKind, EventKind, HealthCheck, InstanceId, Phase, Readiness,
+};
 use cerebro_recipe_engine::CheckStatus;
 use cerebro_tasksitter::protocol::{Request, TaskState};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// How often an instance is checked that has just started, so that its health is soon known.
 const EAGER: Duration = Duration::from_millis(150);
+/// No check runs more often.
+const SHORTEST: Duration = Duration::from_millis(10);
 /// How long a process must have run that no check looks after.
 const UNCHECKED: Duration = Duration::from_secs(1);
 
@@ -106,7 +110,7 @@ impl Tally {
                 if self.failures < self.fall {
                     return false;
                 }
-                // It is about to be started again: what follows is counted from nothing.
+                // Where it is started again, what follows is counted from nothing.
                 self.failures = 0;
                 self.verdict = Verdict::Failing(why);
                 true
@@ -114,38 +118,48 @@ impl Tally {
         }
     }
 
-    fn pause(&self, check: &HealthCheck) -> Duration {
-        let interval = check.interval.duration().max(Duration::from_millis(10));
+    /// From the beginning of one run to that of the next. A young process's health is soon known;
+    /// one that takes long to come up is asked less and less often.
+    fn pause(&self, check: &HealthCheck, age: Duration, jitter: f64) -> Duration {
+        let interval = check.interval.duration().max(SHORTEST);
         match self.verdict {
-            Verdict::Unknown(_) => interval.min(EAGER),
-            _ => interval.mul_f64(0.9 + time::jitter() / 5.0),
+            Verdict::Unknown(_) => interval.min(EAGER.max(age / 10)),
+            _ => interval.mul_f64(0.9 + jitter / 5.0),
         }
     }
+}
+
+/// How long after a process is seen its check runs first: so that the checks of all tasks, found
+/// at once by an agent that starts, do not run at once.
+fn first_pause(check: &HealthCheck, jitter: f64) -> Duration {
+    check.interval.duration().min(EAGER).mul_f64(jitter)
 }
 
 /// Starts the checks of a process; they end when this is dropped.
 pub fn start(agent: &Arc<Agent>, assignment: &Assignment, state: &TaskState) -> JoinSet<()> {
     let mut checks = JoinSet::new();
-    let begun = age_of(state);
-    let started = SystemTime::now() - begun;
-    for (number, check) in assignment.deployment.job.health_checks.iter().enumerate() {
+    let born = Duration::from_micros(state.started_after_boot.unwrap_or(0));
+    let job = &assignment.deployment.job;
+    for (number, check) in job.health_checks.iter().enumerate() {
         let (agent, assignment, check) = (agent.clone(), assignment.clone(), check.clone());
-        checks.spawn(async move { watch(&agent, &assignment, number, &check, started).await });
+        checks.spawn(async move { watch(&agent, &assignment, number, &check, born).await });
     }
     if checks.is_empty() {
         let (agent, id) = (agent.clone(), assignment.instance.id.clone());
+        // Whoever says that it is ready is to be believed.
+        let says_so = job.task_configuration.readiness != Readiness::None;
+        let wait = if says_so { Duration::ZERO } else { UNCHECKED.saturating_sub(age(born)) };
         checks.spawn(async move {
-            sleep(UNCHECKED.saturating_sub(begun)).await;
+            sleep(wait).await;
             agent.table.update(&id, |entry| entry.health.set(0, Verdict::Passing));
         });
     }
     checks
 }
 
-fn age_of(state: &TaskState) -> Duration {
-    let started = Duration::from_micros(state.started_at.unwrap_or(u64::MAX));
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    now.saturating_sub(started)
+/// The age of a process that was born so long after the machine's boot.
+fn age(born: Duration) -> Duration {
+    time::since_boot().saturating_sub(born)
 }
 
 async fn watch(
@@ -153,12 +167,14 @@ async fn watch(
     assignment: &Assignment,
     number: usize,
     check: &HealthCheck,
-    started: SystemTime,
+    born: Duration,
 ) {
     let id = &assignment.instance.id;
     let Some(digest) = assignment.deployment.checks.get(&check.check).copied() else { return };
     let mut tally = Tally::new(check);
+    sleep(first_pause(check, time::jitter())).await;
     loop {
+        let begun = Instant::now();
         let within = check.timeout.duration();
         let result = match recipes::check(agent, assignment, digest, &check.options, within).await {
             Ok(report) if report.status == CheckStatus::Critical => Some(Err(report.message)),
@@ -175,29 +191,48 @@ async fn watch(
             }
             Err(error) => Some(Err(chain(&error))),
         };
-        let age = started.elapsed().unwrap_or_default();
         if let Some(result) = result {
             let result = result.map_err(|why| format!("check `{}`: {why}", check.check));
-            let (before, fell) = (tally.verdict.clone(), tally.count(result, age));
+            let before = tally.verdict.clone();
+            let fell = tally.count(result, age(born));
             if tally.verdict != before {
                 let verdict = tally.verdict.clone();
                 agent.table.update(id, |entry| entry.health.set(number, verdict));
             }
             if let (true, Verdict::Failing(why)) = (fell, &tally.verdict) {
-                let message = format!("the task is started again, since it is unhealthy: {why}");
-                agent.tell_of(id, EventKind::InstancePhase, message);
-                if let Err(error) = tasks::ask(&agent.disk.task_dir(id), Request::Restart).await {
-                    tracing::warn!(%id, %error, "the task sitter could not be asked to restart");
-                }
+                act(agent, id, check, why, !matches!(before, Verdict::Failing(_))).await;
             }
         }
-        sleep(tally.pause(check)).await;
+        let pause = tally.pause(check, age(born), time::jitter());
+        // However long it took: it rests for a moment.
+        sleep_until((begun + pause).max(Instant::now() + SHORTEST)).await;
+    }
+}
+
+/// A check has failed too often; `is_news` if it had not before.
+async fn act(agent: &Agent, id: &InstanceId, check: &HealthCheck, why: &str, is_news: bool) {
+    let tell = |what: &str| agent.tell_of(id, EventKind::InstancePhase, format!("{what}: {why}"));
+    match (check.kind, check.action) {
+        (CheckKind::Liveness, CheckAction::Restart) => {
+            tell("the task is started again, since it is unhealthy");
+            if let Err(error) = sitters::ask(&agent.disk.task_dir(id), Request::Restart).await {
+                tracing::warn!(%id, %error, "the task sitter could not be asked to restart");
+            }
+        }
+        (CheckKind::Readiness, _) if is_news => {
+            tell("the instance is out of rotation until it can serve again");
+        }
+        (CheckKind::Liveness, CheckAction::Warn) if is_news => {
+            tell("the task is unhealthy, and left alone as its job says");
+        }
+        _ => {}
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn tally() -> Tally {
         let grace = Duration::from_secs(5);
@@ -227,6 +262,34 @@ mod tests {
             assert!(!tally.count(Err("not yet".to_owned()), Duration::from_secs(4)));
         }
         assert_eq!(tally.verdict, Verdict::Unknown("not yet".to_owned()));
+    }
+
+    #[test]
+    fn a_check_recovers_after_it_fell() {
+        let (mut tally, old) = (tally(), Duration::from_secs(60));
+        let fell = (0..3).map(|_| tally.count(Err("full".to_owned()), old));
+        assert!(fell.fold(false, |_, last| last));
+        assert_eq!(tally.verdict, Verdict::Failing("full".to_owned()));
+        tally.count(Ok(()), old);
+        assert_eq!(tally.verdict, Verdict::Failing("full".to_owned()));
+        tally.count(Ok(()), old);
+        assert_eq!(tally.verdict, Verdict::Passing);
+    }
+
+    #[test]
+    fn runs_are_soon_at_first_then_spread_around_the_interval() {
+        let check = json!({ "check": "c", "interval": 10 });
+        let check: HealthCheck = serde_json::from_value(check).unwrap();
+        let mut tally = tally();
+        let pause =
+            |tally: &Tally, age, jitter| tally.pause(&check, Duration::from_secs(age), jitter);
+        assert_eq!(pause(&tally, 0, 0.5), EAGER);
+        assert_eq!(pause(&tally, 20, 0.5), Duration::from_secs(2));
+        assert_eq!(pause(&tally, 500, 0.5), Duration::from_secs(10));
+        tally.verdict = Verdict::Passing;
+        assert_eq!(pause(&tally, 0, 0.0), Duration::from_secs(9));
+        assert_eq!(pause(&tally, 0, 1.0), Duration::from_secs(11));
+        assert!(first_pause(&check, 1.0) <= EAGER);
     }
 
     #[test]

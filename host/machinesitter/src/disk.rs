@@ -25,7 +25,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-fn at<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> DiskError + 'a {
+pub fn at<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> DiskError + 'a {
     move |source| DiskError { doing, path: path.to_owned(), source }
 }
 
@@ -93,6 +93,21 @@ impl Disk {
         self.root.join("tasks").join(id.as_str())
     }
 
+    /// The directory for what is kept of tasks that are this machine's own.
+    pub fn own(&self) -> PathBuf {
+        self.root.join("own")
+    }
+
+    /// The directory for the definitions of those tasks.
+    pub fn definitions(&self) -> PathBuf {
+        self.root.join("definitions")
+    }
+
+    /// The agent's data directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// What was kept of every instance. One that cannot be read is left alone, and told of.
     pub fn records(&self) -> Result<Vec<Record>, DiskError> {
         let tasks = self.root.join("tasks");
@@ -145,7 +160,8 @@ impl Disk {
     }
 }
 
-fn read<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, DiskError> {
+/// What a file says; none if it is not there.
+pub fn read<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, DiskError> {
     let text = match fs::read(file) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -161,9 +177,23 @@ pub fn write<T: Serialize>(file: &Path, value: &T) -> Result<(), DiskError> {
     let written = File::create(&new).and_then(|mut made| {
         made.write_all(&text)?;
         made.sync_all()?;
-        fs::rename(&new, file)
+        fs::rename(&new, file)?;
+        sync_parent(file)
     });
     written.map_err(at("write", file))
+}
+
+/// Has what was made, renamed or removed beside `file` outlast a power cut.
+fn sync_parent(file: &Path) -> io::Result<()> {
+    file.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}
+
+/// Removes a file for good; that it is not there is no error.
+pub fn remove(file: &Path) -> Result<(), DiskError> {
+    match fs::remove_file(file).and_then(|()| sync_parent(file)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at("remove", file)(error)),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Events kept while nobody takes them.
 const KEPT: usize = 1000;
+/// Events that are shown to whoever asks the agent.
+const SHOWN: usize = 200;
 /// Events in one report.
 const PORTION: usize = 200;
 
@@ -20,6 +22,8 @@ struct Queue {
     /// The number of the first event in the queue.
     first: u64,
     waiting: VecDeque<ReportedEvent>,
+    /// The last ones, taken or not.
+    last: VecDeque<ReportedEvent>,
     dropped: u64,
 }
 
@@ -44,7 +48,17 @@ impl Events {
             queue.first += 1;
             queue.dropped += 1;
         }
-        queue.waiting.push_back(ReportedEvent { at: time::now(), kind, subject, message });
+        let event = ReportedEvent { at: time::now(), kind, subject, message };
+        if queue.last.len() == SHOWN {
+            queue.last.pop_front();
+        }
+        queue.last.push_back(event.clone());
+        queue.waiting.push_back(event);
+    }
+
+    /// The latest, newest first, told or not.
+    pub fn latest(&self) -> Vec<ReportedEvent> {
+        self.queue().last.iter().rev().cloned().collect()
     }
 
     /// The oldest events, which stay until they are [`taken`](Self::taken).

@@ -1,36 +1,43 @@
 //! The agent: makes what the controller desires true on one machine, and keeps it true.
 //!
 //! [`run`] wires it up. What goes where:
-//! - `link` talks to the controller: beats, asks what should be, reports what is.
+//! - `link` talks to the controller, if there is one: beats, asks what should be, reports what is.
 //! - `reconcile` compares both with [`cerebro_planner::machine::plan`] and performs each action in
-//!   a task of its own; `recipes` and `tasks` are its hands.
-//! - `tasks` follows one task sitter per instance over its socket, and starts another when it
-//!   dies; `checks` runs the health checks of each process.
-//! - `agent` holds the table of instances, which all of them read and change, and `http` shows it.
+//!   a task of its own; `recipes` and `tasks` are its hands; `checks` asks each process how it is.
+//! - `own` keeps the tasks that are the machine's own, and needs no controller.
+//! - `follow` follows one task sitter per task over its socket, by way of `sitters`, and has another
+//!   launched when it dies; a `witness` sees how a task ends meanwhile.
+//! - `machine` looks after the machine itself; `http` shows all of it, and takes what is asked.
 //!
 //! What holds: a task is no child of the agent, so no end of the agent ends a task. With the
 //! controller gone, the last desired state stands. A controller of a lower term than one that was
 //! heard is not obeyed.
 
 mod agent;
+mod argv;
 mod blobs;
 mod checks;
 mod disk;
 mod events;
+mod follow;
 mod http;
 mod link;
 mod logs;
+mod machine;
 mod observe;
+mod own;
 mod recipes;
 mod reconcile;
 mod run;
 mod settings;
+mod sitters;
 mod spec;
-mod stats;
 mod status;
 mod table;
+mod task_view;
 mod tasks;
 mod time;
+mod witness;
 
 pub use run::{AgentError, run};
-pub use settings::Settings;
+pub use settings::{Arguments, Settings, SettingsError};

@@ -2,7 +2,9 @@
 //! waits for another: the heart, the ears and the mouth.
 
 use crate::agent::Agent;
-use crate::{stats, time};
+use crate::machine::stats;
+use crate::time;
+use cerebro_api::Client;
 use cerebro_api::body::{Heartbeat, JoinRequest, Report};
 use cerebro_model::InstanceStatus;
 use std::sync::Arc;
@@ -19,20 +21,33 @@ const COALESCE: Duration = Duration::from_millis(20);
 /// How long nothing new is not worth a report.
 const REPEAT: Duration = Duration::from_secs(10);
 
+/// The controller, and what shows it who calls.
+#[derive(Clone)]
+pub struct Link {
+    pub client: Client,
+    pub token: String,
+}
+
 /// Joins, then says each second that the machine is there.
-pub async fn beat(agent: Arc<Agent>) {
+pub async fn beat(agent: Arc<Agent>, link: Link) {
     let (mut system, mut ticks) = (System::new().ok(), interval(BEAT));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut joined = false;
     loop {
         ticks.tick().await;
         let heard = match joined {
-            false => join(&agent).await,
+            false => join(&agent, &link).await,
             true => {
-                let stats = stats::read(system.as_mut(), &agent.settings.data);
-                let (token, pid) = (agent.settings.token.clone(), std::process::id());
+                let stats = stats::brief(system.as_mut(), &agent.settings.data);
+                let (token, pid) = (link.token.clone(), std::process::id());
                 let heartbeat = Heartbeat { token, pid, stats };
-                agent.client.heartbeat(&agent.settings.machine, &heartbeat).await
+                let heard = link.client.heartbeat(&agent.settings.machine, &heartbeat).await;
+                heard.map(|(term, date)| {
+                    if let Some(date) = date {
+                        agent.machine.hear_clock(time::now(), date);
+                    }
+                    term
+                })
             }
         };
         match heard {
@@ -45,28 +60,31 @@ pub async fn beat(agent: Arc<Agent>) {
     }
 }
 
-async fn join(agent: &Agent) -> Result<cerebro_api::body::Term, cerebro_api::ClientError> {
+async fn join(
+    agent: &Agent,
+    link: &Link,
+) -> Result<cerebro_api::body::Term, cerebro_api::ClientError> {
     let settings = &agent.settings;
     let request = JoinRequest {
-        token: settings.token.clone(),
+        token: link.token.clone(),
         address: settings.address,
         port: settings.port,
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    agent.client.join(&settings.machine, &request).await
+    link.client.join(&settings.machine, &request).await
 }
 
 /// Asks what should run, and asks again.
-pub async fn obey(agent: Arc<Agent>) {
+pub async fn obey(agent: Arc<Agent>, link: Link) {
     let (mut seen, mut failures) = (None, 0u32);
     loop {
         let settings = &agent.settings;
-        let answer = agent.client.desired(&settings.machine, &settings.token, seen, WAIT).await;
+        let answer = link.client.desired(&settings.machine, &link.token, seen, WAIT).await;
         match answer {
             Ok(desired) => {
                 let now = Some((desired.term, desired.index));
-                if now == seen || agent.accept(desired) {
+                if now == seen || Agent::accept(&agent, desired) {
                     (seen, failures) = (now, 0);
                     continue;
                 }
@@ -79,7 +97,7 @@ pub async fn obey(agent: Arc<Agent>) {
 }
 
 /// Reports how the instances are, whenever that changes.
-pub async fn report(agent: Arc<Agent>) {
+pub async fn report(agent: Arc<Agent>, link: Link) {
     let mut said: Option<(u64, Vec<InstanceStatus>)> = None;
     let (mut at, mut failures) = (Instant::now(), 0u32);
     loop {
@@ -93,9 +111,9 @@ pub async fn report(agent: Arc<Agent>) {
             if !is_news && portion.events.is_empty() && at.elapsed() < REPEAT {
                 break;
             }
-            let token = agent.settings.token.clone();
+            let token = link.token.clone();
             let report = Report { token, instances, events: portion.events.clone() };
-            match agent.client.report(&agent.settings.machine, &report).await {
+            match link.client.report(&agent.settings.machine, &report).await {
                 Ok(heard) => {
                     agent.hear_term(heard.term);
                     (said, at, failures) = (Some((term, report.instances)), Instant::now(), 0);

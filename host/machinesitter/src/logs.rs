@@ -22,9 +22,26 @@ pub struct Reader {
     first: Vec<u8>,
 }
 
-/// The last `lines` lines; nothing if there is no such file.
-pub async fn tail(path: &Path, lines: usize) -> Vec<u8> {
-    Reader::from_tail(path.to_owned(), lines).await.first
+/// The last `lines` lines that the task in `dir` wrote to its standard error.
+pub async fn last_words(dir: &Path, lines: usize) -> String {
+    let words = Reader::from_tail(dir.join("logs/stderr.log"), lines).await.first;
+    String::from_utf8_lossy(&words).trim_end().to_owned()
+}
+
+/// The first `lines` lines, of those in the file's first 8 MiB; nothing if there is no such file.
+pub async fn head(path: &Path, lines: usize) -> Vec<u8> {
+    let Ok(file) = File::open(path).await else { return Vec::new() };
+    let mut text = Vec::new();
+    if file.take(LONGEST_TAIL).read_to_end(&mut text).await.is_err() {
+        return Vec::new();
+    }
+    let mut ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    let end = match lines.checked_sub(1) {
+        Some(before) => ends.nth(before).map_or(text.len(), |(at, _)| at + 1),
+        None => 0,
+    };
+    text.truncate(end);
+    text
 }
 
 impl Reader {
@@ -102,6 +119,16 @@ mod tests {
         let tail = |lines| std::str::from_utf8(&text[start_of_tail(text, lines)..]).unwrap();
         assert_eq!((tail(0), tail(1), tail(2)), ("", "three\n", "two\nthree\n"));
         assert_eq!(tail(9), "one\ntwo\nthree\n");
+    }
+
+    #[tokio::test]
+    async fn the_first_lines_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        std::fs::write(&path, "one\ntwo\nthr").unwrap();
+        for (lines, expected) in [(0, ""), (1, "one\n"), (2, "one\ntwo\n"), (9, "one\ntwo\nthr")] {
+            assert_eq!(head(&path, lines).await, expected.as_bytes());
+        }
     }
 
     #[tokio::test]

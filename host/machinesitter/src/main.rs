@@ -1,13 +1,19 @@
 //! The machine sitter: the agent that runs on each machine.
 
-use cerebro_machinesitter::{Settings, run};
+use cerebro_machinesitter::{Arguments, run};
 use clap::Parser;
 use std::error::Error;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let settings = Settings::parse();
+    let settings = match Arguments::parse().settings() {
+        Ok(settings) => settings,
+        Err(error) => {
+            tell(&error);
+            return ExitCode::FAILURE;
+        }
+    };
     let filter = EnvFilter::try_from_env("CEREBRO_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -24,13 +30,17 @@ fn main() -> ExitCode {
     match runtime.block_on(run(settings)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
-            let mut source = error.source();
-            while let Some(cause) = source {
-                eprintln!("  because: {cause}");
-                source = cause.source();
-            }
+            tell(&error);
             ExitCode::FAILURE
         }
+    }
+}
+
+fn tell(error: &dyn Error) {
+    eprintln!("error: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        eprintln!("  because: {cause}");
+        source = cause.source();
     }
 }

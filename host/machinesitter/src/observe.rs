@@ -60,7 +60,10 @@ pub fn events(
             }
             Phase::BackingOff => "it is started again after a while".to_owned(),
             Phase::Stopping | Phase::Stopped => "it stays down".to_owned(),
-            Phase::Failed => format!("it is given up after {} restarts", now.restarts),
+            Phase::Failed => {
+                let why = now.reason.map_or_else(String::new, |reason| format!(": {reason}"));
+                format!("it is given up after {} restarts{why}", now.restarts)
+            }
         };
         let was = before.and_then(|before| before.pid);
         let was = was.map_or_else(String::new, |pid| format!("process {pid} "));
@@ -78,18 +81,12 @@ mod tests {
     use cerebro_tasksitter::protocol::Exit;
 
     fn running(pid: i32, incarnation: u64) -> TaskState {
-        TaskState {
-            phase: Phase::Running,
-            pid: Some(pid),
-            sitter: 1,
-            adopted: false,
-            incarnation,
-            restarts: 0,
-            last_exit: None,
-            ended_at: None,
-            started_at: Some(1_000_000),
-            boot: String::new(),
-        }
+        let value = serde_json::json!({
+            "phase": Phase::Running, "pid": pid, "sitter": 1, "adopted": false,
+            "incarnation": incarnation, "restarts": 0, "last_exit": null, "ended_at": null,
+            "started_at": 1_000_000, "boot": "",
+        });
+        serde_json::from_value(value).unwrap()
     }
 
     fn kinds(events: &[(EventKind, String)]) -> Vec<EventKind> {

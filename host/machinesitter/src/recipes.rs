@@ -5,7 +5,8 @@ use crate::blobs::FetchError;
 use crate::disk::chain;
 use cerebro_model::{Assignment, Digest, EventKind, Options, RecipeName};
 use cerebro_recipe_engine::{
-    Call, CompileError, Component, Context, Failure, Limits, LogLevel, LogLine, LogSink, RunError,
+    Call, CompileError, Component, Context, Engine, Failure, Limits, LogLevel, LogLine, LogSink,
+    RunError,
 };
 use std::fs::File;
 use std::io::Write;
@@ -27,6 +28,9 @@ pub enum CallError {
     /// The component is not here.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// This agent began with nothing that would run components.
+    #[error("this agent runs no components: it was started without a controller")]
+    NoEngine,
     /// It cannot be read from the machine's cache.
     #[error("cannot read the component from `{}`", .path.display())]
     Read {
@@ -77,14 +81,14 @@ pub enum Way {
 
 /// Runs the recipe of `assignment`.
 pub async fn run(agent: &Arc<Agent>, assignment: &Assignment, way: Way) -> Result<(), CallError> {
-    let deployment = &assignment.deployment;
+    let (deployment, engine) = (&assignment.deployment, engine(agent)?);
     let component = component(agent, deployment.recipe).await?;
     let log = Arc::new(Log::open(agent.clone(), assignment));
     let options = deployment.job.recipe_options.clone();
     let call = call(agent, assignment, options, Limits::default(), log);
     let ended = match way {
-        Way::Deploy => agent.engine.deploy(&component, call).await,
-        Way::Undeploy => agent.engine.undeploy(&component, call).await,
+        Way::Deploy => engine.deploy(&component, call).await,
+        Way::Undeploy => engine.undeploy(&component, call).await,
     };
     ended.map_err(CallError::Run)
 }
@@ -102,18 +106,23 @@ pub async fn check(
     // What a check has to say is its report; its log is for whoever runs it by hand.
     let log = Arc::new(|line: LogLine| tracing::trace!("{}", line.message));
     let call = call(agent, assignment, options.clone(), limits, log);
-    agent.engine.check(&component, call).await.map_err(CallError::Run)
+    engine(agent)?.check(&component, call).await.map_err(CallError::Run)
+}
+
+fn engine(agent: &Agent) -> Result<&Engine, CallError> {
+    agent.engine.as_ref().ok_or(CallError::NoEngine)
 }
 
 /// The component with this digest, compiled.
 async fn component(agent: &Agent, digest: Digest) -> Result<Component, CallError> {
-    if let Some(component) = agent.engine.compiled(digest) {
+    let engine = engine(agent)?;
+    if let Some(component) = engine.compiled(digest) {
         return Ok(component);
     }
     let path = agent.blobs.file(digest).await?;
     let bytes = tokio::fs::read(&path).await;
     let bytes = bytes.map_err(|source| CallError::Read { path, source })?;
-    Ok(agent.engine.compile(digest, bytes).await?)
+    Ok(engine.compile(digest, bytes).await?)
 }
 
 fn call(

@@ -4,34 +4,35 @@
 use crate::agent::Agent;
 use crate::disk::{Outcome, Record, chain};
 use crate::recipes::{self, Way};
-use crate::table::{Doing, Entry};
+use crate::table::{Doing, Entry, Hold};
 use crate::tasks;
 use cerebro_model::{Assignment, EventKind, InstanceId};
 use cerebro_planner::machine::{Action, TRIES, plan};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-/// How long nothing happens before the planner looks all the same.
-const TICK: Duration = Duration::from_millis(500);
 /// How long an action that could not be performed waits for its next try.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Reconciles for ever.
+/// Reconciles for ever: looks again whenever the controller has spoken, and whenever an action has
+/// ended, well or not. Nothing else changes what the planner goes by.
 pub async fn run(agent: Arc<Agent>) {
     loop {
-        if let Some(desired) = agent.desired() {
+        if let (Some(desired), heard) = agent.desired() {
             for action in plan(&desired, &agent.table.actual()) {
                 let (Action::Deploy(id)
                 | Action::Start(id)
                 | Action::Replace(id)
                 | Action::Remove(id)) = &action;
                 let assignment = desired.assignments.iter().find(|a| a.instance.id == *id);
+                if !heard && agent.table.read(id, |e| e.hold).flatten() == Some(Hold::Unheard) {
+                    continue;
+                }
                 begin(&agent, action.clone(), id.clone(), assignment.cloned());
             }
         }
-        // Whether it was woken or not, it looks.
-        let _ = timeout(TICK, agent.wake.notified()).await;
+        agent.wake.notified().await;
     }
 }
 
@@ -141,7 +142,7 @@ async fn remove(agent: &Arc<Agent>, id: &InstanceId) -> Result<(), String> {
             agent.tell_of(id, EventKind::RecipeLog, message);
         }
     }
-    if let Some(group) = agent.cgroup(id) {
+    if let Some(group) = agent.cgroup(&format!("task-{id}")) {
         let removed = tokio::task::spawn_blocking(move || group.remove(Duration::from_secs(5)));
         if let Ok(Err(error)) = removed.await {
             tracing::warn!(%id, %error, "a task's control group is left");

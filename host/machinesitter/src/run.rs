@@ -5,12 +5,16 @@ use crate::agent::{Agent, Orders};
 use crate::blobs::Blobs;
 use crate::disk::{Disk, DiskError};
 use crate::events::Events;
+use crate::link::Link;
+use crate::machine::Machine;
+use crate::own::Own;
 use crate::settings::Settings;
-use crate::table::{Entry, Table};
-use crate::{http, link, reconcile, tasks};
+use crate::sitters::Sitters;
+use crate::table::{Entry, Hold, Table};
+use crate::{http, link, machine, own, reconcile, tasks};
 use cerebro_api::{Client, ClientError};
 use cerebro_linux::cgroup::Cgroups;
-use cerebro_model::{EventKind, Subject};
+use cerebro_model::{Digest, EventKind};
 use cerebro_recipe_engine::{Engine, EngineError};
 use std::io;
 use std::net::SocketAddr;
@@ -69,13 +73,21 @@ pub async fn run(settings: Settings) -> Result<(), AgentError> {
     let listener = listening.map_err(|source| AgentError::Listen { address, source })?;
     let agent = Arc::new(build(settings, disk)?);
 
-    adopt(&agent)?;
+    let found = adopt(&agent)? + own::begin(&agent)?;
+    if found > 0 {
+        let pid = std::process::id();
+        let message = format!("the agent (pid {pid}) takes over {found} tasks that it found");
+        agent.tell_of_machine(EventKind::AgentStarted, message);
+    }
     let mut parts = JoinSet::new();
     parts.spawn(http::serve(agent.clone(), listener));
-    parts.spawn(link::beat(agent.clone()));
-    parts.spawn(link::obey(agent.clone()));
-    parts.spawn(link::report(agent.clone()));
-    parts.spawn(reconcile::run(agent));
+    parts.spawn(machine::watch(agent.clone()));
+    if let Some(link) = &agent.link {
+        parts.spawn(link::beat(agent.clone(), link.clone()));
+        parts.spawn(link::obey(agent.clone(), link.clone()));
+        parts.spawn(link::report(agent.clone(), link.clone()));
+        parts.spawn(reconcile::run(agent.clone()));
+    }
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -90,24 +102,32 @@ pub async fn run(settings: Settings) -> Result<(), AgentError> {
 
 fn build(settings: Settings, disk: Disk) -> Result<Agent, AgentError> {
     let system = |doing| move |source| AgentError::System { doing, source };
-    let client = Client::new(settings.controller.clone())?;
-    let blobs = Blobs::open(disk.cache().join("blobs"), client.clone())
-        .map_err(system("make the cache for components and artifacts"))?;
-    let engine = Engine::new(disk.cache().join("compiled"))?;
-    let boot = cerebro_linux::process::boot_id().map_err(system("find out the boot"))?;
-    let orders = Orders { term: disk.term()?, desired: disk.desired()? };
-    let cgroups = match &settings.cgroup {
-        Some(_) => Some(Cgroups::detect().map_err(system("find the control groups"))?),
-        None => None,
+    let link = match (&settings.controller, &settings.token) {
+        (Some(controller), Some(token)) => {
+            Some(Link { client: Client::new(controller.clone())?, token: token.clone() })
+        }
+        _ => None,
     };
+    let client = link.as_ref().map(|link| link.client.clone());
+    let blobs = Blobs::open(disk.cache().join("blobs"), client)
+        .map_err(system("make the cache for components and artifacts"))?;
+    // It has a thread that wakes up, which an agent without instances can do without.
+    let runs_components = link.is_some() || !disk.records()?.is_empty();
+    let engine = runs_components.then(|| Engine::new(disk.cache().join("compiled"))).transpose()?;
+    let boot = cerebro_linux::process::boot_id().map_err(system("find out the boot"))?;
+    let orders = Orders { term: disk.term()?, desired: disk.desired()?, heard: false };
+    let cgroups = cgroups(&settings, &disk).map_err(system("find the control groups"))?;
     Ok(Agent {
+        own: Own::open(&disk)?,
+        sitters: Arc::new(Sitters::new(settings.task_sitter())),
         settings,
         disk,
-        client,
+        link,
         engine,
         blobs: Arc::new(blobs),
         events: Events::default(),
         table: Table::default(),
+        machine: Machine::default(),
         boot,
         cgroups,
         wake: Notify::new(),
@@ -115,32 +135,65 @@ fn build(settings: Settings, disk: Disk) -> Result<Agent, AgentError> {
     })
 }
 
-/// Takes over what an earlier agent left.
-fn adopt(agent: &Arc<Agent>) -> Result<(), AgentError> {
+/// The hierarchies, and the group for the tasks: the one that the agent was told; standing alone as
+/// root, one that is named after its data directory, since no other agent can have that.
+fn cgroups(settings: &Settings, disk: &Disk) -> io::Result<Option<(Cgroups, String)>> {
+    let parent = match &settings.cgroup {
+        Some(parent) => parent.clone(),
+        None if settings.controller.is_none() && nix::unistd::geteuid().is_root() => {
+            let digest = Digest::of(disk.root().as_os_str().as_encoded_bytes()).to_string();
+            let end = digest.len().saturating_sub(12);
+            format!("machinesitter-{}", &digest[end..])
+        }
+        None => return Ok(None),
+    };
+    Ok(Some((Cgroups::detect()?, parent)))
+}
+
+/// Takes over the instances that an earlier agent left; answers how many of their tasks go on.
+fn adopt(agent: &Arc<Agent>) -> Result<usize, AgentError> {
     let mut found = 0;
     for record in agent.disk.records()? {
         let id = record.id().clone();
-        let rebooted = record.boot != agent.boot;
-        let follow = match &record.task {
-            Some(task) => !rebooted || task.deployment.job.persistent,
-            None => false,
+        let job = record.task.as_ref().map(|task| &task.deployment.job);
+        let Some(job) = job else {
+            agent.table.insert(Entry::new(record));
+            continue;
         };
+        let (auto_start, persistent) = (job.task_configuration.auto_start, job.persistent);
+        let hold = hold(record.boot == agent.boot, persistent, auto_start);
         let mut entry = Entry::new(record);
-        if rebooted && !follow {
-            entry.note = "the machine was rebooted, and the job is not persistent".to_owned();
-        }
+        entry.hold = hold;
         agent.table.insert(entry);
-        if follow {
+        if hold.is_none() {
             found += 1;
-            tasks::follow(agent, &id, true);
+            tasks::resume(agent, &id);
         }
     }
-    if found > 0 {
-        let pid = std::process::id();
-        let subject =
-            Subject { machine: Some(agent.settings.machine.clone()), ..Subject::default() };
-        let message = format!("the agent (pid {pid}) takes over {found} tasks that it found");
-        agent.tell(EventKind::AgentStarted, subject, message);
+    Ok(found)
+}
+
+/// Why the task of an instance is left alone that an earlier agent left, if it is.
+fn hold(same_boot: bool, persistent: bool, auto_start: bool) -> Option<Hold> {
+    match (same_boot, persistent, auto_start) {
+        (true, ..) | (false, true, true) => None,
+        (false, true, false) => Some(Hold::Unheard),
+        (false, false, _) => Some(Hold::NotPersistent),
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_reboot_holds_a_task_back() {
+        for (persistent, auto_start) in [(false, false), (false, true), (true, false), (true, true)]
+        {
+            assert_eq!(hold(true, persistent, auto_start), None);
+        }
+        assert_eq!(hold(false, true, true), None);
+        assert_eq!(hold(false, true, false), Some(Hold::Unheard));
+        assert_eq!(hold(false, false, true), Some(Hold::NotPersistent));
+    }
 }

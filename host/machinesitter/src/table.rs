@@ -20,10 +20,21 @@ pub enum Doing {
     Stopping,
 }
 
+/// Why a task is not followed that an earlier boot of the machine left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Its job is not persistent.
+    NotPersistent,
+    /// The controller has not said yet that it is still to run.
+    Unheard,
+}
+
 /// One instance.
 pub struct Entry {
     pub record: Record,
     pub doing: Option<Doing>,
+    /// Why its task is left alone, if it is.
+    pub hold: Option<Hold>,
     /// What stands in the way, if anything does.
     pub note: String,
     /// What the task sitter said last.
@@ -42,6 +53,7 @@ impl Entry {
         Self {
             record,
             doing: None,
+            hold: None,
             note: String::new(),
             task: None,
             health: Health::default(),
@@ -65,10 +77,18 @@ impl Entry {
     }
 
     fn position(&self) -> (Phase, String) {
-        status::of(&self.record, self.doing, self.task.as_ref(), &self.health, &self.note)
+        status::of(
+            &self.record,
+            self.doing,
+            self.hold,
+            self.task.as_ref(),
+            &self.health,
+            &self.note,
+        )
     }
 
-    fn status(&self) -> InstanceStatus {
+    /// What is said of it.
+    pub fn status(&self) -> InstanceStatus {
         let (phase, message) = self.position();
         let task = self.task.as_ref();
         InstanceStatus {
@@ -149,6 +169,11 @@ impl Table {
     /// Waits until something changed since this was waited for last.
     pub async fn changed(&self) {
         self.changed.notified().await;
+    }
+
+    /// Something of each.
+    pub fn map<R>(&self, look: impl FnMut(&Entry) -> R) -> Vec<R> {
+        self.entries().values().map(look).collect()
     }
 
     pub fn statuses(&self) -> Vec<InstanceStatus> {

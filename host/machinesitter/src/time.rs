@@ -1,17 +1,29 @@
-//! The clock, and what spreads waits.
+//! Clocks, and what spreads waits.
 
 use cerebro_model::Timestamp;
+use nix::time::{ClockId, clock_gettime};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, SystemTime};
 
-/// The wall clock.
+/// The wall clock: for people and the controller, never for a decision.
 pub fn now() -> Timestamp {
     SystemTime::now().into()
 }
 
-/// From 0 to 1. Spreading waits needs no better randomness than the clock's last digits.
+/// A moment that a task sitter gave, in microseconds since 1970.
+pub fn of_micros(micros: u64) -> Timestamp {
+    Timestamp::from_millis(i64::try_from(micros / 1000).unwrap_or(i64::MAX))
+}
+
+/// Since the machine booted: goes on while it sleeps, and is never set.
+pub fn since_boot() -> Duration {
+    // The clock is always there: Linux 2.6.39.
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
+}
+
+/// From 0 to 1. Spreading waits needs no better randomness than that of hash tables.
 pub fn jitter() -> f64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    f64::from(since.subsec_nanos() / 7 % 1000) / 1000.0
+    (RandomState::new().build_hasher().finish() % 1000) as f64 / 1000.0
 }
 
 /// How long to wait after so many failures in a row: from 100 ms up to 5 s, the upper half of it

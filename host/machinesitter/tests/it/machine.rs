@@ -1,13 +1,15 @@
 //! A machine: a directory and an agent. Nothing of it is left when it is dropped.
 
+use crate::alone::end_by_force;
 use crate::controller::Controller;
-use cerebro_linux::process::{Identity, kill_tree};
+use crate::http;
+use cerebro_api::machine::MachineTask;
+use cerebro_linux::process::Identity;
 use cerebro_model::InstanceStatus;
 use cerebro_tasksitter::protocol::TaskState;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -20,7 +22,7 @@ pub struct Machine {
     agent: Option<Child>,
 }
 
-fn bin_dir() -> PathBuf {
+pub fn bin_dir() -> PathBuf {
     let agent = Path::new(env!("CARGO_BIN_EXE_machinesitter"));
     let bin = agent.parent().unwrap().to_owned();
     assert!(bin.join("tasksitter").exists(), "no task sitter: run `cargo xtask build` first");
@@ -40,7 +42,8 @@ impl Machine {
     pub fn start_agent(&mut self) {
         let agent = Command::new(env!("CARGO_BIN_EXE_machinesitter"))
             .args(["--machine", "m-1", "--zone", "z-1", "--cpu", "1", "--mem", "100"])
-            .args(["--token", "secret", "--controller", &self.controller])
+            .args(["--controller", &self.controller])
+            .env("CEREBRO_MACHINE_TOKEN", "secret")
             .args(["--address", "127.0.0.1", "--port", &self.address.port().to_string()])
             .arg("--data")
             .arg(self.dir.path().join("data"))
@@ -71,7 +74,8 @@ impl Machine {
     /// What the agent says of its only instance.
     pub fn status(&self) -> Option<InstanceStatus> {
         let answer = self.get("/v1/tasks")?;
-        serde_json::from_str::<Vec<InstanceStatus>>(&answer).ok()?.into_iter().next()
+        let tasks: Vec<MachineTask> = serde_json::from_str(&answer).ok()?;
+        tasks.into_iter().next()?.instance
     }
 
     pub fn log(&self, stream: &str) -> String {
@@ -88,7 +92,7 @@ impl Machine {
         serde_json::from_slice(&std::fs::read(file).ok()?).ok()
     }
 
-    fn task_dir(&self) -> Option<PathBuf> {
+    pub fn task_dir(&self) -> Option<PathBuf> {
         let tasks = self.dir.path().join("data/tasks");
         Some(std::fs::read_dir(tasks).ok()?.next()?.ok()?.path())
     }
@@ -114,26 +118,17 @@ impl Machine {
         }
     }
 
-    /// The body of an answer of the agent; HTTP/1.0, so that it ends with the connection.
     fn get(&self, path: &str) -> Option<String> {
-        let mut stream = TcpStream::connect(self.address).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        Some(answer.split_once("\r\n\r\n")?.1.to_owned())
+        let answer = http::ask(self.address, "GET", path, &[], "").ok()?;
+        Some(answer.body)
     }
 }
 
 impl Drop for Machine {
     fn drop(&mut self) {
         self.kill_agent();
-        let Some(dir) = self.task_dir() else { return };
-        let state = self.state();
-        if let Some(state) = &state {
-            let _ = kill(Pid::from_raw(state.sitter), Signal::SIGKILL);
+        if let Some(dir) = self.task_dir() {
+            end_by_force(&dir);
         }
-        let marker = format!("CEREBRO_TASK_DIR={}", dir.display());
-        kill_tree(state.and_then(|state| state.pid), &marker, Duration::from_secs(5));
     }
 }

@@ -3,8 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
+mod alone;
 mod controller;
+mod http;
+mod life;
 mod machine;
+mod survival;
 
 use cerebro_model::{EventKind, Phase};
 use controller::Controller;
