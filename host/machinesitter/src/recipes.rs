@@ -85,7 +85,9 @@ pub async fn run(agent: &Arc<Agent>, assignment: &Assignment, way: Way) -> Resul
     let component = component(agent, deployment.recipe).await?;
     let log = Arc::new(Log::open(agent.clone(), assignment));
     let options = deployment.job.recipe_options.clone();
-    let call = call(agent, assignment, options, Limits::default(), log);
+    // Past the rollout's deadline nobody waits for it, and the next one is not to.
+    let wall = deployment.job.rollout.deadline.duration().min(Limits::default().wall);
+    let call = call(agent, assignment, options, Limits { wall, ..Limits::default() }, log);
     let ended = match way {
         Way::Deploy => engine.deploy(&component, call).await,
         Way::Undeploy => engine.undeploy(&component, call).await,

@@ -2,7 +2,7 @@
 
 use super::{Cluster, State};
 use cerebro_api::body::{JobView, MachineView, TaskView};
-use cerebro_model::{Capacity, Deployment, Instance, JobName, JobRecord, Phase};
+use cerebro_model::{Capacity, Deployment, Instance, JobName, JobRecord};
 use cerebro_planner::cluster::Note;
 
 impl Cluster {

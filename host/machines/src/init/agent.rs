@@ -1,10 +1,12 @@
 //! How the agent is started, and when again.
 
 use super::files::{BIN, DATA};
-use crate::local::{AGENT_PORT, MachineDir, MachineSpec};
+use crate::local::{AGENT_PORT, MachineDir, MachineSpec, make_directory};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use std::ffi::OsString;
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,6 +14,9 @@ use std::time::Duration;
 
 /// After so long a life, an agent's death counts as the first again.
 pub const SETTLED: Duration = Duration::from_secs(10);
+
+/// The file with the machine's token, in the agent's data directory.
+const TOKEN: &str = "token";
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -23,13 +28,30 @@ pub fn pause(deaths: u32) -> Duration {
     }
 }
 
+/// The agent's data directory, as the init sees the files.
+fn data(machine: &MachineDir, spec: &MachineSpec) -> PathBuf {
+    if spec.files { PathBuf::from(DATA) } else { machine.data() }
+}
+
+/// Leaves the machine's token where its agent finds it and no other user can read it: what a
+/// command says, everyone can see.
+pub fn leave_token(machine: &MachineDir, spec: &MachineSpec) -> io::Result<()> {
+    let data = data(machine, spec);
+    make_directory(&data)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(data.join(TOKEN))?.write_all(spec.join_token.as_bytes())
+}
+
 /// The command that starts the agent of a machine, as the init sees the files.
 pub fn command(machine: &MachineDir, spec: &MachineSpec) -> Command {
-    let (bin, data, root) = if spec.files {
-        (PathBuf::from(BIN), PathBuf::from(DATA), PathBuf::from("/"))
+    let data = data(machine, spec);
+    let (bin, root) = if spec.files {
+        (PathBuf::from(BIN), PathBuf::from("/"))
     } else {
-        (spec.bin_dir.clone(), machine.data(), machine.root())
+        (spec.bin_dir.clone(), machine.root())
     };
+    let token = data.join(TOKEN);
     let mut command = Command::new(bin.join("machinesitter"));
     let mut flag = |name: &str, value: OsString| {
         command.arg(name).arg(value);
@@ -44,7 +66,7 @@ pub fn command(machine: &MachineDir, spec: &MachineSpec) -> Command {
     flag("--bin", bin.into());
     flag("--cpu", spec.capacity.cpu.to_string().into());
     flag("--mem", spec.capacity.mem.get().to_string().into());
-    flag("--token", spec.join_token.clone().into());
+    flag("--token-file", token.into());
     if let Some(cgroup) = &spec.cgroup {
         flag("--cgroup", cgroup.clone().into());
     }

@@ -139,6 +139,7 @@ fn live(machine: &MachineDir, spec: &MachineSpec, line: &mut Line) -> Result<(),
         net::bring_up(spec.address, own.gateway).map_err(doing("bring up the network"))?;
     }
     arrange(machine, spec)?;
+    agent::leave_token(machine, spec).map_err(doing("leave the machine's token for its agent"))?;
     let keeper =
         Keeper::start(agent::command(machine, spec)).map_err(doing("start the machine's agent"))?;
     step(line)?;

@@ -6,7 +6,7 @@ mod launch;
 mod network;
 mod record;
 
-pub(crate) use record::{Init, MachineDir, MachineSpec};
+pub(crate) use record::{Init, MachineDir, MachineSpec, make_directory};
 
 use crate::isolation::Isolation;
 use crate::provider::{CreateMachine, MachineProvider, Presence, ProviderError};
@@ -15,7 +15,7 @@ use cerebro_linux::cgroup::Cgroups;
 use cerebro_linux::net;
 use cerebro_model::MachineId;
 use network::ClusterNetwork;
-use record::{OwnNetwork, make_directory, present};
+use record::{OwnNetwork, present};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
@@ -349,8 +349,8 @@ fn limit(cgroup: &str, spec: &MachineSpec) -> Result<(), ProviderError> {
     let cgroups = Cgroups::detect().map_err(|error| failed(error.into()))?;
     let made = cgroups.create(&MachineSpec::init_cgroup(cgroup));
     let group = cgroups.group(cgroup);
-    made.and_then(|_| group.set_cpu(spec.capacity.cpu.millis()))
-        .and_then(|()| group.set_memory(spec.capacity.mem.bytes()))
+    made.and_then(|_| group.set_cpu(Some(spec.capacity.cpu.millis())))
+        .and_then(|()| group.set_memory(Some(spec.capacity.mem.bytes()), 0))
         .map_err(|error| failed(error.into()))
 }
 

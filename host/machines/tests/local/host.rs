@@ -66,7 +66,7 @@ async fn a_machine_is_limited_to_its_capacity_and_can_have_groups_of_its_own() {
     // An agent makes groups for tasks beside its own; they go with the machine.
     let groups = cerebro_linux::cgroup::Cgroups::detect().unwrap();
     let task = groups.create(&format!("{cgroup}/task")).unwrap();
-    task.set_memory(1 << 20).unwrap();
+    task.set_memory(Some(1 << 20), 0).unwrap();
     fixture.note_cgroup("m-1");
     fixture.provider().destroy(&"m-1".parse().unwrap()).await.unwrap();
     assert_eq!(fixture.traces(), [""; 0]);

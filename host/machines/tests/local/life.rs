@@ -6,6 +6,7 @@ use cerebro_machines::{MachineProvider, Network, Presence, ProviderError, purge}
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::time::Instant;
 
 /// Processes that try to get away from their parents.
@@ -34,10 +35,14 @@ async fn created_twice_it_is_one_machine() {
             ("--port", "40000"),
             ("--cpu", "1.5"),
             ("--mem", "512"),
-            ("--token", "let-me-in"),
         ] {
             assert_eq!(fixture.argument("m-1", flag).as_deref(), Some(value), "{flag}");
         }
+        let token = fixture.argument("m-1", "--token-file").unwrap();
+        assert!(token.ends_with("/token"), "{token}");
+        assert_eq!(fixture.read("m-1", "data/token"), "let-me-in");
+        let mode = fixture.file("m-1", "data/token").metadata().unwrap().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 }
 

@@ -107,3 +107,39 @@ fn a_check_that_fails_restarts_the_task_and_a_recipe_that_fails_is_given_up() {
     assert!(failed.message.contains("try 2 of 2"), "{}", failed.message);
     assert!(failed.message.contains("another planet"), "{}", failed.message);
 }
+
+#[test]
+fn a_readiness_check_takes_out_of_rotation_and_leaves_the_task_alone() {
+    let controller = Controller::start();
+    let machine = Machine::start(&controller);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut assignment = controller.assignment(1, "sleep 1000", json!({}));
+    assignment.instance.ports.insert("main".parse().unwrap(), address.port());
+    let check = json!({
+        "check": "tcp", "interval": 0.1, "start_grace": 0, "fall": 2, "kind": "readiness",
+    });
+    assignment.deployment.job.health_checks = vec![serde_json::from_value(check).unwrap()];
+    controller.desire(1, vec![assignment]);
+    let first = machine.wait("the check passes", |status| status.phase == Phase::Healthy);
+    drop(listener);
+    let out = machine.wait("it is out", |status| status.phase == Phase::Unhealthy);
+    assert_eq!((out.pid, out.restarts), (first.pid, 0));
+    controller.wait("it is told", |seen| {
+        seen.events.iter().any(|event| event.message.contains("out of rotation"))
+    });
+    let _listener = std::net::TcpListener::bind(address).unwrap();
+    let again = machine.wait("it is back", |status| status.phase == Phase::Healthy);
+    assert_eq!((again.pid, again.restarts), (first.pid, 0));
+}
+
+#[test]
+fn work_that_ends_well_is_completed() {
+    let controller = Controller::start();
+    let machine = Machine::start(&controller);
+    let mut assignment = controller.assignment(1, "true", json!({}));
+    assignment.deployment.job.task_configuration.allow_exit = true;
+    controller.desire(1, vec![assignment]);
+    let done = machine.wait("it is completed", |status| status.phase == Phase::Completed);
+    assert_eq!((done.pid, done.restarts), (None, 0));
+}

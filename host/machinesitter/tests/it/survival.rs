@@ -1,12 +1,17 @@
 //! What is not lost when sitters and tasks are killed together.
 
 use crate::alone::{Alone, kill_hard, state};
+use crate::machine::bin_dir;
 use cerebro_api::paths::machine_task;
 use cerebro_model::Phase;
-use cerebro_tasksitter::protocol::Exit;
+use cerebro_tasksitter::protocol::{Exit, Notice, Request, TaskState, socket_path};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -44,6 +49,47 @@ fn a_task_goes_on_when_its_sitter_is_killed() {
     });
     assert_eq!((after.pid, after.restarts), (before.pid, before.restarts));
     alone.wait_event(&["task `t`", "took it over"]);
+}
+
+#[test]
+fn a_sitter_of_another_version_is_asked_to_go_on_as_ours() {
+    let mut alone = Alone::start();
+    alone.define("t", "exec sleep 1000", json!({}));
+    alone.act("t", "start");
+    let first = alone.wait_healthy("t");
+    let dir = alone.task_dirs().remove(0);
+    let mut told = state(&dir).unwrap();
+    alone.kill_agent();
+    kill_hard(first.sitter);
+    kill_hard(first.pid);
+
+    // An older sitter, as far as an agent can see.
+    std::fs::remove_file(dir.join("control.sock")).unwrap();
+    let entrance = std::fs::File::open(&dir).unwrap();
+    let socket = UnixListener::bind(socket_path(entrance.as_fd())).unwrap();
+    (told.version, told.sitter, told.pid) = ("0.0.1".to_owned(), 1, None);
+    alone.start_agent();
+    let (mut stream, _) = socket.accept().unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut say = |state: &TaskState| {
+        let notice = Notice::State(Box::new(state.clone()));
+        writeln!(stream, "{}", serde_json::to_string(&notice).unwrap()).unwrap();
+    };
+    say(&told);
+    // Asked once is enough: it may have its reasons.
+    say(&told);
+    told.status = "the last word".to_owned();
+    say(&told);
+    alone.wait("t", "the last word was heard", |task| task.status == "the last word");
+    stream.shutdown(Shutdown::Write).unwrap();
+    drop(socket);
+    std::fs::remove_file(dir.join("control.sock")).unwrap();
+    let mut asked = String::new();
+    stream.read_to_string(&mut asked).unwrap();
+    let requests: Vec<Request> =
+        asked.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(requests, [Request::Upgrade(bin_dir().join("tasksitter"))]);
+    alone.wait_healthy("t");
 }
 
 #[test]
