@@ -40,6 +40,15 @@ fn parse(stat: &str) -> Option<Stat> {
     })
 }
 
+impl Stat {
+    /// Whether it belongs to that user.
+    fn is_of(&self, user: nix::unistd::Uid) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let owner = fs::metadata(format!("/proc/{}", self.identity.pid)).map(|data| data.uid());
+        owner.is_ok_and(|owner| owner == user.as_raw())
+    }
+}
+
 fn stat_of(pid: i32) -> Option<Stat> {
     parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
@@ -58,6 +67,22 @@ impl Identity {
     /// When it started, since boot.
     pub fn started_after_boot(self) -> Duration {
         Duration::from_secs_f64(self.started as f64 / crate::usage::ticks_per_second())
+    }
+
+    /// The raw wait status that its remains show until they are buried; none before its end and
+    /// after, and where we may not look.
+    pub fn status_of_remains(self) -> Option<i32> {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
+        let stat = parse(&text).filter(|stat| stat.identity == self && stat.state == b'Z')?;
+        // Field 52 of proc_pid_stat(5). It shows 0 to those who may not see it.
+        let status: i32 = text.split_ascii_whitespace().next_back()?.parse().ok()?;
+        let is_ours = || stat.is_of(nix::unistd::geteuid());
+        (status != 0 || nix::unistd::geteuid().is_root() || is_ours()).then_some(status)
+    }
+
+    /// Whether the process leads a session.
+    pub fn leads_session(self) -> bool {
+        stat_of(self.pid).is_some_and(|stat| stat.identity == self && stat.session == self.pid)
     }
 
     /// Whether the process is still there, and not only its remains.
@@ -168,7 +193,8 @@ pub fn become_reaper() -> io::Result<()> {
     Ok(nix::sys::prctl::set_child_subreaper(true)?)
 }
 
-fn is_marked(pid: i32, marker: &str) -> bool {
+/// Whether the environment with which the process started has the entry `marker` (`NAME=value`).
+pub fn is_marked(pid: i32, marker: &str) -> bool {
     fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
         environ.split(|byte| *byte == 0).any(|entry| entry == marker.as_bytes())
     })
@@ -214,6 +240,23 @@ mod tests {
         let own = Identity::of(std::process::id() as i32).unwrap();
         assert!(own.is_alive());
         assert!(!Identity { started: own.started + 1, ..own }.is_alive());
+    }
+
+    #[test]
+    fn remains_tell_how_a_process_ended_until_they_are_buried() {
+        let mut command = Command::new("sh");
+        let mut child =
+            command.args(["-c", "read x; exit 7"]).stdin(Stdio::piped()).spawn().unwrap();
+        let identity = Identity::of(child.id() as i32).unwrap();
+        assert_eq!(identity.status_of_remains(), None);
+        drop(child.stdin.take());
+        let end = Instant::now() + Duration::from_secs(10);
+        while identity.is_alive() && Instant::now() < end {
+            std::thread::yield_now();
+        }
+        assert_eq!(identity.status_of_remains(), Some(7 << 8));
+        child.wait().unwrap();
+        assert_eq!(identity.status_of_remains(), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The beginning of a sitter: it takes over what an earlier one left, or starts the task.
 
-use crate::child;
+use crate::child::{self, Child};
 use crate::clock;
 use crate::control::Control;
 use crate::files::{DirError, TaskDir, at};
@@ -9,8 +9,9 @@ use crate::log::{LogThread, Stream};
 use crate::measure::Meter;
 use crate::notify::{self, Notify};
 use crate::sitter::{Process, Sitter, exit_of};
+use crate::tell::tell;
 use cerebro_linux::pidfd::PidFd;
-use cerebro_linux::process::{Identity, become_reaper, boot_id};
+use cerebro_linux::process::{Identity, become_reaper, boot_id, is_marked};
 use cerebro_supervise::{Event, Past, Reason, Watch};
 use cerebro_tasksitter::protocol::{Counts, Phase, TaskSpec, TaskState};
 use nix::sys::signal::{SigSet, Signal};
@@ -18,8 +19,10 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::path::Path;
 
 impl Sitter {
-    /// Opens all that a sitter needs, and begins.
-    pub fn open(dir: TaskDir, spec: TaskSpec, stand_alone: bool) -> Result<Self, DirError> {
+    /// Opens all that a sitter needs, and begins. Neither on the caller's stack nor within its frame,
+    /// which is there as long as the sitter is.
+    #[inline(never)]
+    pub fn open(dir: TaskDir, spec: TaskSpec, stand_alone: bool) -> Result<Box<Self>, DirError> {
         let here = dir.path().to_owned();
         // First, since threads inherit what is blocked.
         let signals = signals().map_err(|error| at("take signals in", &here)(error.into()))?;
@@ -39,20 +42,23 @@ impl Sitter {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             adopted: false,
             enforcement,
-            boot,
+            boot: boot.clone(),
             ..before.clone().unwrap_or_else(nothing)
         };
+        // A state that was lost, or damaged, is no reason to forget the child.
+        let child = child::last(&dir).filter(|child| child.may_be_of(&boot, same_boot.is_some()));
         if same_boot.is_none() {
             (state.phase, state.pid) = (Phase::Stopped, None);
             state.counts.oom_counter = group.as_ref().map_or(0, |g| g.cgroup().oom_kills());
         }
         let watch = Watch::new(spec.policy.clone(), past(&state));
-        let mut sitter = Self {
+        let mut sitter = Box::new(Self {
             spec,
             dir,
             watch,
             state,
             published: None,
+            published_pid: same_boot.and_then(|state| Some((state.incarnation, state.pid?))),
             process: None,
             group,
             logs,
@@ -62,27 +68,37 @@ impl Sitter {
             meter: Meter::default(),
             next_measure: None,
             out_of_memory: false,
+            next_count: None,
+            not_started: None,
+            unsaved_until: None,
             signals,
             stand_alone,
             leaving: false,
-        };
+        });
         let same_boot = same_boot.cloned();
-        sitter.begin(same_boot.as_ref())?;
+        sitter.begin(same_boot.as_ref(), child)?;
         Ok(sitter)
     }
 
-    /// `before` is what the last sitter of this boot left.
-    fn begin(&mut self, before: Option<&TaskState>) -> Result<(), DirError> {
-        let Some(before) = before else { return self.happened(Event::Begin) };
-        if let Some((incarnation, identity)) = child::last(&self.dir) {
+    /// `before` is what the last sitter of this boot left, and `child` what the last child did.
+    fn begin(&mut self, before: Option<&TaskState>, child: Option<Child>) -> Result<(), DirError> {
+        if let Some(child) = child {
             // Its own word: the sitter that started it may not have come to write it down.
-            self.state.incarnation = self.state.incarnation.max(incarnation);
-            if let Some(process) = find(identity) {
-                let ready = before.ready && before.incarnation == incarnation;
-                return self.adopt(process, ready, before.phase == Phase::Stopping);
+            self.state.incarnation = self.state.incarnation.max(child.incarnation);
+            if let Some(process) = find(child.identity, &child::marker(self.dir.path())) {
+                let same = before.filter(|before| before.incarnation == child.incarnation);
+                if same.is_none() {
+                    self.missed_a_life();
+                }
+                let ready = same.is_some_and(|before| before.ready);
+                let stopping = before.is_some_and(|before| before.phase == Phase::Stopping);
+                return self.adopt(process, ready, stopping);
             }
         }
+        let Some(before) = before else { return self.happened(Event::Begin) };
         match before.phase {
+            // The last sitter was about to start it, and did not come to.
+            Phase::Running if before.pid.is_none() => self.happened(Event::Begin),
             Phase::Running | Phase::Stopping => self.missed_the_end(before.phase),
             // Whoever stopped it meant it, and whoever gave it up too.
             Phase::Stopped => self.rest(None),
@@ -98,6 +114,15 @@ impl Sitter {
         self.happened(Event::Adopted { since, ready })?;
         self.begin_life(false);
         if stopping { self.happened(Event::Stop) } else { self.publish() }
+    }
+
+    /// The last sitter ended between the end of one life and the word of the next: how the former
+    /// ended may be known all the same.
+    fn missed_a_life(&mut self) {
+        if let Some(status) = self.told_by_another() {
+            self.state.last_exit = Some(exit_of(Some(status)));
+            self.state.ended_at = Some(clock::wall_micros());
+        }
     }
 
     /// The task ended between two sitters.
@@ -123,9 +148,13 @@ fn past(state: &TaskState) -> Past {
 }
 
 /// The process, unless another has its pid by now.
-fn find(identity: Identity) -> Option<Process> {
+fn find(identity: Identity, marker: &str) -> Option<Process> {
     let fd = PidFd::open(identity.pid).ok()?;
-    identity.is_alive().then_some(Process { identity, fd })
+    let now = Identity::of(identity.pid)?;
+    // In a time namespace other than the last sitter's it seems to have started at another time.
+    // Whoever leads a session, has its pid and carries its mark is no other.
+    let is_same = now == identity || (now.leads_session() && is_marked(now.pid, marker));
+    is_same.then_some(Process { identity: now, fd })
 }
 
 fn nothing() -> TaskState {
@@ -151,7 +180,8 @@ fn nothing() -> TaskState {
     }
 }
 
-fn streams(spec: &TaskSpec, dir: &TaskDir) -> Vec<Stream> {
+/// The task's streams: standard output, and standard error unless it goes to the same file.
+pub fn streams(spec: &TaskSpec, dir: &TaskDir) -> Vec<Stream> {
     let stream = |name: &str, file: &Option<std::path::PathBuf>| Stream {
         fifo: dir.fifo(name),
         file: file.clone().unwrap_or_else(|| dir.logs().join(format!("{name}.log"))),
@@ -178,7 +208,7 @@ fn group(spec: &TaskSpec) -> (Option<Group>, String) {
         Err(error) => {
             let source = std::error::Error::source(&error)
                 .map_or_else(String::new, |source| format!(": {source}"));
-            eprintln!("tasksitter: the task runs without a control group: {error}{source}");
+            tell(format_args!("the task runs without a control group: {error}{source}"));
             (None, polling(format!("{error}{source}")))
         }
     }

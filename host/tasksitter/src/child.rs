@@ -13,10 +13,11 @@ use nix::sys::resource::Resource;
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -31,6 +32,21 @@ pub struct Start {
     cwd: CString,
     stdio: [File; 3],
     note: File,
+    /// What the child is at. It shares our memory until exec, so it is told here without a word.
+    step: AtomicU8,
+}
+
+/// What a child does before exec that may fail, and what is said of it then.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Session,
+    Limits,
+    Nice,
+    OomScore,
+    User,
+    Directory,
+    Word,
+    Execute,
 }
 
 impl Start {
@@ -63,7 +79,10 @@ impl Start {
         let mut note =
             File::options().create(true).truncate(false).write(true).open(dir.child_file())?;
         let boot = cerebro_linux::process::boot_id()?;
-        note.write_all(format!("{incarnation:020} {boot}\n").as_bytes())?;
+        let head = format!("{incarnation:020} {boot}\n");
+        // The line of the child before is no longer one.
+        note.write_all(format!("{head}-\n").as_bytes())?;
+        note.seek(SeekFrom::Start(head.len() as u64))?;
         Ok(Self {
             program,
             identity,
@@ -74,6 +93,7 @@ impl Start {
             cwd: CString::new(spec.cwd.as_os_str().as_bytes())?,
             stdio,
             note,
+            step: AtomicU8::new(Step::Session as u8),
         })
     }
 
@@ -82,6 +102,33 @@ impl Start {
     pub fn go(&self, group: Option<BorrowedFd<'_>>) -> io::Result<Spawned> {
         // SAFETY: `in_child` makes only async-signal-safe calls.
         unsafe { spawn(&self.program, group, || self.in_child()) }
+            .map_err(|error| self.explain(&error))
+    }
+
+    /// Says what the child was at when it failed.
+    fn explain(&self, error: &io::Error) -> io::Error {
+        let step = self.step.load(Relaxed);
+        let is = |other: Step| step == other as u8;
+        let doing = match () {
+            () if is(Step::Limits) => "cannot set its resource limits".to_owned(),
+            () if is(Step::Nice) => "cannot set its nice value".to_owned(),
+            () if is(Step::OomScore) => "cannot set its OOM score adjustment".to_owned(),
+            () if is(Step::User) => match &self.identity {
+                Some(identity) => format!("cannot become the user `{}`", identity.name),
+                None => "cannot give up privileges".to_owned(),
+            },
+            () if is(Step::Directory) => {
+                format!("cannot enter its working directory {}", self.cwd.to_string_lossy())
+            }
+            () if is(Step::Word) => "cannot write down who it is".to_owned(),
+            () if is(Step::Execute) => "cannot execute it".to_owned(),
+            () => "cannot prepare its process".to_owned(),
+        };
+        io::Error::new(error.kind(), format!("{doing}: {error}"))
+    }
+
+    fn at(&self, step: Step) {
+        self.step.store(step as u8, Relaxed);
     }
 
     /// Between fork and exec: leaves what it inherited, becomes the user, and writes down who it is.
@@ -98,28 +145,36 @@ impl Start {
         reset_signals()?;
         // SAFETY: closes at exec whatever was inherited; takes no pointers.
         unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+        self.at(Step::Limits);
         nix::sys::resource::setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
         for (resource, limit) in &self.rlimits {
             let number = |limit: Option<u64>| limit.unwrap_or(nix::sys::resource::RLIM_INFINITY);
             nix::sys::resource::setrlimit(*resource, number(limit.soft), number(limit.hard))?;
         }
+        self.at(Step::Nice);
         if let Some(nice) = self.attributes.nice {
             // SAFETY: takes no pointers.
             let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
             nix::errno::Errno::result(result)?;
         }
+        self.at(Step::OomScore);
         if let Some(adjust) = &self.oom_score_adj {
             write_file(c"/proc/self/oom_score_adj", adjust.as_bytes())?;
         }
+        self.at(Step::User);
         if let Some(identity) = &self.identity {
             identity.assume()?;
         }
         if self.no_new_privileges {
             nix::sys::prctl::set_no_new_privs()?;
         }
+        self.at(Step::Directory);
         nix::unistd::chdir(self.cwd.as_c_str())?;
+        self.at(Step::Word);
         // Last, so that a line means a child that is about to be the task.
-        write_identity(self.note.as_raw_fd())
+        write_identity(self.note.as_raw_fd())?;
+        self.at(Step::Execute);
+        Ok(())
     }
 }
 
@@ -198,7 +253,7 @@ pub fn resource(name: &str) -> io::Result<Resource> {
 pub struct Child {
     pub incarnation: u64,
     pub identity: Identity,
-    /// The boot that it belongs to; none where a sitter before 0.2 started it.
+    /// The boot that it belongs to; none where an older sitter started it.
     boot: Option<String>,
 }
 

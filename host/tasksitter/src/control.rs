@@ -10,6 +10,11 @@ use std::path::Path;
 /// A request is a word and a path at most: more than this is no client of ours.
 const LONGEST_REQUEST: usize = 8192;
 
+/// Bytes that are read from one client before all else is looked at again.
+const AT_ONCE: usize = 16 << 10;
+/// Clients that are kept; of more, the oldest is hung up on, and may come again.
+const MOST_CLIENTS: usize = 64;
+
 /// Names a client as long as it is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientId(u64);
@@ -54,6 +59,9 @@ impl Control {
                 if client.read(&mut requests)
                     && client.tell(&line(&Notice::State(Box::new(state.clone()))))
                 {
+                    if self.clients.len() >= MOST_CLIENTS {
+                        self.clients.remove(0);
+                    }
                     self.clients.push(client);
                 }
             }
@@ -91,7 +99,7 @@ impl Client {
     /// Answers whether the client is still there.
     fn read(&mut self, requests: &mut Vec<(ClientId, Request)>) -> bool {
         let mut buffer = [0; 256];
-        loop {
+        for _ in 0..AT_ONCE / buffer.len() {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return false,
                 Ok(read) => self.held.extend_from_slice(&buffer[..read]),

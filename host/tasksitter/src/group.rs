@@ -1,6 +1,7 @@
 //! The task's control group: made, limited, and entered by every child.
 
 use crate::child::Start;
+use crate::tell::tell;
 use cerebro_linux::cgroup::{Cgroup, CgroupError, Cgroups, Entrance, Occupancy, OomWatch};
 use cerebro_linux::spawn::Spawned;
 use cerebro_tasksitter::protocol::{Limits, OomKill};
@@ -23,17 +24,30 @@ pub struct Group {
     pub oom: Option<OomWatch>,
     /// The kernel kills all of the tree by itself.
     pub kills_as_one: bool,
+    /// Controllers that limit nothing here.
     missing: Vec<&'static str>,
 }
 
 impl Group {
     /// Makes the group at `path` below the roots, or finds it, and sets its limits.
     pub fn open(path: &str, limits: &Limits) -> Result<Self, CgroupError> {
-        let cgroups = Cgroups::detect()?;
-        let cgroup = cgroups.create(path)?;
+        let all = Cgroups::detect()?;
+        let mut missing = all.missing();
+        let cgroup = all.only(&limited(limits)).create(path)?;
         cgroup.thaw();
-        cgroup.set_cpu(limits.cpu_millis)?;
-        cgroup.set_memory(limits.memory, limits.swap)?;
+        // Version 1 refuses less memory than is in use. The group holds the tree together even so.
+        let set = [
+            ("cpu", cgroup.set_cpu(limits.cpu_millis)),
+            ("memory", cgroup.set_memory(limits.memory, limits.swap)),
+        ];
+        for (controller, result) in set {
+            if let Err(error) = result {
+                let source = std::error::Error::source(&error);
+                let source = source.map_or_else(String::new, |source| format!(": {source}"));
+                tell(format_args!("`{controller}` is measured instead: {error}{source}"));
+                missing.push(controller);
+            }
+        }
         let kills_as_one = cgroup.set_oom_group(limits.oom == OomKill::Group)?;
         let entrance = cgroup.entrance()?;
         let starter = match entrance.needs_thread() {
@@ -41,10 +55,10 @@ impl Group {
             false => None,
         };
         // The thread counts.
-        cgroup.set_pids(limits.pids.map(|pids| pids + u32::from(starter.is_some())))?;
+        let own = u32::from(starter.is_some());
+        cgroup.set_pids(limits.pids.map(|pids| pids.saturating_add(own)))?;
         // Without it, kills are noticed when the task ends.
         let oom = limits.memory.and_then(|_| cgroup.watch_oom().ok().flatten());
-        let missing = cgroups.missing();
         let occupancy = cgroup.occupancy()?;
         Ok(Self { cgroup, entrance, occupancy, starter, oom, kills_as_one, missing })
     }
@@ -53,7 +67,7 @@ impl Group {
         &self.cgroup
     }
 
-    /// Whether the kernel enforces what this controller limits.
+    /// Whether the kernel enforces the limits of this controller.
     pub fn enforces(&self, controller: &str) -> bool {
         !self.missing.contains(&controller)
     }
@@ -83,6 +97,16 @@ impl Group {
             None => start.go(self.entrance.v2()),
         }
     }
+}
+
+/// The controllers that have something to limit.
+fn limited(limits: &Limits) -> Vec<&'static str> {
+    let all = [
+        ("cpu", limits.cpu_millis.is_some()),
+        ("memory", limits.memory.is_some()),
+        ("pids", limits.pids.is_some()),
+    ];
+    all.into_iter().filter(|(_, is_limited)| *is_limited).map(|(name, _)| name).collect()
 }
 
 /// A thread from which children are born in the version 1 groups.

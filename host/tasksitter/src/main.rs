@@ -14,6 +14,7 @@ mod measure;
 mod notify;
 mod ready;
 mod sitter;
+mod tell;
 mod upgrade;
 
 use arguments::Task;
@@ -42,16 +43,25 @@ fn main() -> ExitCode {
 }
 
 fn run(task: Task) -> Result<Option<Exit>, DirError> {
+    match prepare(task)? {
+        Some(sitter) => sitter.run(),
+        None => Ok(None),
+    }
+}
+
+/// Does what is asked, or makes the sitter that does. Not within the caller's frame, which is there
+/// as long as the sitter is.
+#[inline(never)]
+fn prepare(task: Task) -> Result<Option<Box<Sitter>>, DirError> {
     match task {
-        Task::Print(text) => {
-            print!("{text}");
-            Ok(None)
-        }
+        Task::Print(text) => print!("{text}"),
         Task::Compress(log) => {
             log::compress_all(&log).map_err(at("compress what was set aside for", &log))?;
-            Ok(None)
         }
-        Task::Check(path) => files::spec_in(&path).map(|_| None),
+        Task::Check(path) => {
+            files::spec_in(&path)?;
+            println!("{} {}", upgrade::UNDERSTOOD, env!("CARGO_PKG_VERSION"));
+        }
         Task::Prepared { path, detach, stand_alone } => {
             if detach && !is_detached().map_err(at("watch in the background", &path))? {
                 return Ok(None);
@@ -61,20 +71,21 @@ fn run(task: Task) -> Result<Option<Exit>, DirError> {
                 None => TaskDir::open(&path)?,
             };
             let spec = files::spec_in(dir.path())?;
-            Sitter::open(dir, spec, stand_alone)?.run()
+            return Sitter::open(dir, spec, stand_alone).map(Some);
         }
-        Task::Described(path, spec) => describe(&path, *spec),
+        Task::Described(path, spec) => return describe(&path, *spec).map(Some),
     }
+    Ok(None)
 }
 
-/// Runs what the flags describe, alone. The description is kept, so that another sitter can take
-/// over.
-fn describe(path: &Path, mut spec: TaskSpec) -> Result<Option<Exit>, DirError> {
+/// The sitter of what the flags describe, alone. The description is kept, so that another sitter can
+/// take over.
+fn describe(path: &Path, mut spec: TaskSpec) -> Result<Box<Sitter>, DirError> {
     std::fs::create_dir_all(path).map_err(at("make", path))?;
     let dir = TaskDir::open(path)?;
     spec.cgroup = begin::own_group(dir.path());
     dir.save_spec(&spec)?;
-    Sitter::open(dir, spec, true)?.run()
+    Sitter::open(dir, spec, true)
 }
 
 /// Forks, and answers whether this is the child, which has a session of its own.

@@ -16,6 +16,9 @@ use std::path::Path;
 
 /// The longest message that is read: systemd's own is a page.
 const LONGEST: usize = 4096;
+/// Messages that are read before all else is looked at again: a task that never falls silent may
+/// not have the sitter for itself.
+const AT_ONCE: usize = 16;
 /// The longest status that is kept, in bytes.
 const LONGEST_STATUS: usize = 256;
 
@@ -58,11 +61,11 @@ impl Notify {
         format!("@{}", self.name)
     }
 
-    /// What was said since, by senders that `is_heard` lets speak (user, pid).
+    /// What was said since, or the beginning of it, by senders that `is_heard` lets speak (user, pid).
     pub fn read(&self, is_heard: impl Fn(u32, i32) -> bool) -> Vec<Said> {
         let mut said = Vec::new();
         let mut buffer = [0; LONGEST];
-        loop {
+        for _ in 0..AT_ONCE {
             let mut space = cmsg_space!(UnixCredentials);
             let mut parts = [IoSliceMut::new(&mut buffer)];
             let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
@@ -74,6 +77,7 @@ impl Notify {
                 said.extend(parse(&buffer[..length]));
             }
         }
+        said
     }
 }
 

@@ -9,6 +9,7 @@ use crate::log::LogThread;
 use crate::measure::Meter;
 use crate::notify::{Notify, Said};
 use crate::ready::Probe;
+use crate::tell::tell;
 use crate::upgrade;
 use cerebro_linux::pidfd::PidFd;
 use cerebro_linux::process::{Identity, Tree, reap};
@@ -72,50 +73,76 @@ pub struct Sitter {
 
 impl Sitter {
     /// Runs until it is told to leave, or, alone, until the task rests; answers how that ended.
-    pub fn run(mut self) -> Result<Option<Exit>, DirError> {
-        // Being set up took more than waiting will; that it is not given back harms nothing else.
-        let _ = cerebro_linux::memory::trim_stack();
-        loop {
-            let resting = matches!(
-                self.watch.phase(),
-                supervise::Phase::Stopped | supervise::Phase::Failed(_)
-            );
-            if self.process.is_none() && (self.leaving || (self.stand_alone && resting)) {
-                self.logs.finish();
-                if let (true, Some(group)) = (self.stand_alone, self.group.take()) {
-                    group.remove();
-                }
-                return Ok(self.state.last_exit);
+    pub fn run(mut self: Box<Self>) -> Result<Option<Exit>, DirError> {
+        let mut trimmed = None;
+        while !self.is_done() {
+            // Being set up and starting a task take more stack than waiting does; that it is not
+            // given back would harm nothing else.
+            if trimmed != Some(self.state.incarnation) {
+                trimmed = Some(self.state.incarnation);
+                let _ = cerebro_linux::memory::trim_stack();
             }
             let ready = self.wait();
-            self.reap()?;
-            self.obey_signals()?;
-            self.listen()?;
-            self.ask_whether_ready(ready.probe)?;
-            if ready.oom {
-                self.ran_out_of_memory();
-            }
-            for (client, request) in self.control.requests(&self.state) {
-                self.obey(client, request)?;
-            }
-            let now = clock::since_boot();
-            if self.next_measure.is_some_and(|at| now >= at) {
-                self.measure_by_rule()?;
-            }
-            if self.next_count.is_some_and(|at| now >= at) {
-                self.next_count = None;
-                self.count_oom_kills();
-            }
-            // Here rather than where it happened, so that one that never starts and need not wait
-            // in between does not keep us from all else.
-            if let Some(why) = self.not_started.take() {
-                self.ended(Exit::NotStarted(why))?;
-            }
-            self.happened(Event::Tick)?;
+            self.turn(&ready)?;
         }
+        self.logs.finish();
+        if let (true, Some(group)) = (self.stand_alone, self.group.take()) {
+            group.remove();
+        }
+        Ok(self.state.last_exit.take())
+    }
+
+    /// Whether there is nothing left to do.
+    fn is_done(&self) -> bool {
+        let resting =
+            matches!(self.watch.phase(), supervise::Phase::Stopped | supervise::Phase::Failed(_));
+        self.process.is_none() && (self.leaving || (self.stand_alone && resting && !self.keeps_serving()))
+    }
+
+    /// Looks after everything once. Not within the loop's frame, which is there while it waits.
+    #[inline(never)]
+    fn turn(&mut self, ready: &Ready) -> Result<(), DirError> {
+        self.reap()?;
+        self.obey_signals()?;
+        self.listen()?;
+        self.ask_whether_ready(ready.probe)?;
+        if ready.oom {
+            self.ran_out_of_memory();
+        }
+        for (client, request) in self.control.requests(&self.state) {
+            self.obey(client, request)?;
+        }
+        self.serve();
+        let now = clock::since_boot();
+        if self.next_measure.is_some_and(|at| now >= at) {
+            self.measure_by_rule()?;
+        }
+        if self.next_count.is_some_and(|at| now >= at) {
+            self.next_count = None;
+            self.count_oom_kills();
+        }
+        // Here rather than where it happened, so that one that never starts and need not wait
+        // in between does not keep us from all else.
+        if let Some(why) = self.not_started.take() {
+            self.ended(Exit::NotStarted(why))?;
+        }
+        self.forgive_silence(now)?;
+        self.happened(Event::Tick)
+    }
+
+    /// A task that ran while no sitter was there may have said then that it is ready, and says so
+    /// once. It must not be ended for that.
+    fn forgive_silence(&mut self, now: Duration) -> Result<(), DirError> {
+        let supervise::Phase::Running { since, ready: false } = *self.watch.phase() else {
+            return Ok(());
+        };
+        let waits = self.state.adopted && self.spec.readiness == Readiness::Notify;
+        let is_late = self.spec.policy.ready_within.is_some_and(|within| now >= since + within);
+        if waits && is_late { self.happened(Event::Ready) } else { Ok(()) }
     }
 
     /// Waits for anything to happen, or for the next deadline.
+    #[inline(never)]
     fn wait(&self) -> Ready {
         let mut polled = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         let oom = self.group.as_ref().and_then(|group| group.oom.as_ref());
@@ -306,8 +333,9 @@ impl Sitter {
                 Effect::Abort => self.send(libc::SIGABRT),
                 Effect::KillTree => self.kill_tree(),
                 Effect::Tell(finding) => {
-                    let warning = matches!(finding, Finding::Warned { .. });
-                    self.state.counts.warnings += u32::from(warning);
+                    if let Finding::Warned { constraint, .. } = finding {
+                        self.state.counts.warn(constraint);
+                    }
                     self.state.finding = Some(finding);
                 }
             }
@@ -361,7 +389,7 @@ impl Sitter {
     fn save(&mut self) -> Option<DirError> {
         let error = self.dir.save(&self.state).err();
         if let (Some(error), None) = (&error, self.unsaved_until) {
-            eprintln!("tasksitter: {error}; it goes on, and tries again");
+            tell(format_args!("{error}; it goes on, and tries again"));
         }
         self.unsaved_until = error.as_ref().map(|_| clock::since_boot() + SAVE_AGAIN);
         error
@@ -504,10 +532,8 @@ impl Sitter {
         let escaped = self.process.as_ref().is_some_and(|process| process.identity.is_alive());
         let gone = gone && (!escaped || self.with_tree(|tree| tree.kill(KILL_WITHIN)));
         if !gone {
-            eprintln!(
-                "tasksitter: processes of {} do not die of SIGKILL",
-                self.dir.path().display()
-            );
+            let path = self.dir.path().display();
+            tell(format_args!("processes of {path} do not die of SIGKILL"));
         }
     }
 }

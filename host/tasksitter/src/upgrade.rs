@@ -4,33 +4,65 @@
 //! sitter looks for it anyway.
 
 use crate::files::TaskDir;
-use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use crate::tell::tell;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Names the descriptor of the lock that the program before held.
 const LOCK: &str = "CEREBRO_TASK_LOCK";
 
-/// Whether `program` is one that understands the task in `dir`.
+/// What a task sitter prints that understands a task, followed by its version: that a program ends
+/// well does not make it one.
+pub const UNDERSTOOD: &str = "tasksitter understands";
+/// How long a program has to say so. The task is not watched meanwhile.
+const CHECK_WITHIN: Duration = Duration::from_secs(2);
+
+/// Whether `program` is a task sitter that understands the task in `dir`.
 pub fn is_usable(program: &Path, dir: &Path) -> bool {
+    let answer = check(program, dir);
+    if let Err(error) = &answer {
+        tell(format_args!("does not go on as `{}`: {error}", program.display()));
+    }
+    answer.is_ok()
+}
+
+fn check(program: &Path, dir: &Path) -> io::Result<()> {
     let mut command = Command::new(program);
-    command.arg("--check").arg(dir).stdin(Stdio::null()).stdout(Stdio::null());
-    match command.status() {
-        Ok(status) if status.success() => true,
-        Ok(status) => {
-            eprintln!(
-                "tasksitter: `{}` does not understand this task: {status}",
-                program.display()
-            );
-            false
+    command.arg("--check").arg(dir).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn()?;
+    let answer = answer(&mut child);
+    // It may still be there, if it did not answer.
+    let _ = child.kill();
+    let status = child.wait()?;
+    match answer? {
+        answer if answer.starts_with(UNDERSTOOD.as_bytes()) && status.success() => Ok(()),
+        _ => Err(io::Error::other(format!("it does not understand this task ({status})"))),
+    }
+}
+
+/// The beginning of what it prints, until it ends.
+fn answer(child: &mut Child) -> io::Result<Vec<u8>> {
+    let (mut answer, end) = (Vec::new(), Instant::now() + CHECK_WITHIN);
+    let Some(output) = &mut child.stdout else { return Ok(answer) };
+    let mut buffer = [0; 256];
+    while answer.len() < buffer.len() {
+        let left = end.saturating_duration_since(Instant::now()).as_millis();
+        let mut polled = [PollFd::new(output.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut polled, PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO))? == 0 {
+            let message = format!("it did not answer within {CHECK_WITHIN:?}");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, message));
         }
-        Err(error) => {
-            eprintln!("tasksitter: cannot go on as `{}`: {error}", program.display());
-            false
+        match output.read(&mut buffer)? {
+            0 => break,
+            read => answer.extend_from_slice(&buffer[..read]),
         }
     }
+    Ok(answer)
 }
 
 /// Executes `program` on the directory; comes back only if that failed.

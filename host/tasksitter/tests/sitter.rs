@@ -2,112 +2,29 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
-use cerebro_linux::process::{Identity, kill_tree};
-use cerebro_tasksitter::protocol::{
-    Exit, MARKER, Phase, Policy, Request, TaskSpec, TaskState, socket_path,
-};
+mod common;
+
+use cerebro_tasksitter::protocol::{Exit, Phase, Policy, Request};
+use common::{Task, is_running, marked, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
-use std::io::Write;
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::{Duration, Instant};
-
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A task in a directory of its own; dropped, it takes everything with it.
-struct Task {
-    dir: tempfile::TempDir,
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        if let Some(state) = self.state() {
-            let _ = kill(Pid::from_raw(state.sitter), Signal::SIGKILL);
-        }
-        let marker = format!("{MARKER}={}", self.dir.path().display());
-        kill_tree(None, &marker, Duration::from_secs(5));
-    }
-}
 
 fn policy() -> Policy {
     Policy::default()
 }
 
-fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = condition() {
-            return found;
-        }
-        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-impl Task {
-    fn start(script: &str, policy: Policy) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-        let mut spec = TaskSpec::new(argv, dir.path().to_owned());
+fn start(script: &str, policy: Policy) -> Task {
+    Task::start(script, |spec| {
         spec.env.insert("GREETING".to_owned(), "hello".to_owned());
         spec.policy = policy;
-        fs::write(dir.path().join("spec.json"), serde_json::to_vec(&spec).unwrap()).unwrap();
-        let task = Self { dir };
-        task.launch();
-        task
-    }
-
-    fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    fn launch(&self) {
-        cerebro_tasksitter::launch(env!("CARGO_BIN_EXE_tasksitter").as_ref(), self.path()).unwrap();
-    }
-
-    fn state(&self) -> Option<TaskState> {
-        serde_json::from_slice(&fs::read(self.path().join("state.json")).ok()?).ok()
-    }
-
-    fn wait(&self, what: &str, condition: impl Fn(&TaskState) -> bool) -> TaskState {
-        until(what, || self.state().filter(&condition))
-    }
-
-    fn running(&self) -> (i32, TaskState) {
-        let state = self.wait("it runs", |s| s.phase == Phase::Running && s.pid.is_some());
-        (state.pid.unwrap(), state)
-    }
-
-    fn ask(&self, request: Request) {
-        let dir = fs::File::open(self.path()).unwrap();
-        let mut stream = until("the socket", || UnixStream::connect(socket_path(dir.as_fd())).ok());
-        stream
-            .write_all(format!("{}\n", serde_json::to_string(&request).unwrap()).as_bytes())
-            .unwrap();
-    }
-
-    fn log(&self, name: &str) -> String {
-        fs::read_to_string(self.path().join("logs").join(format!("{name}.log"))).unwrap_or_default()
-    }
-
-    fn kill_sitter(&self) -> i32 {
-        let sitter = self.state().unwrap().sitter;
-        kill(Pid::from_raw(sitter), Signal::SIGKILL).unwrap();
-        until("the sitter is dead", || (!is_running(sitter)).then_some(()));
-        sitter
-    }
-}
-
-fn is_running(pid: i32) -> bool {
-    Identity::of(pid).is_some()
+    })
 }
 
 #[test]
 fn a_killed_task_runs_again_and_its_output_is_kept() {
-    let task = Task::start("echo $GREETING; echo oops >&2; exec sleep 600", policy());
+    let task = start("echo $GREETING; echo oops >&2; exec sleep 600", policy());
     let (first, _) = task.running();
     until("the greeting", || (task.log("stdout") == "hello\n").then_some(()));
     kill(Pid::from_raw(first), Signal::SIGKILL).unwrap();
@@ -121,7 +38,7 @@ fn a_killed_task_runs_again_and_its_output_is_kept() {
 
 #[test]
 fn a_killed_sitter_leaves_the_task_and_the_next_adopts_it_and_sees_its_end() {
-    let task = Task::start("exec sleep 600", policy());
+    let task = start("exec sleep 600", policy());
     let (pid, before) = task.running();
     task.kill_sitter();
     assert!(is_running(pid), "the task goes on alone");
@@ -140,7 +57,7 @@ fn a_killed_sitter_leaves_the_task_and_the_next_adopts_it_and_sees_its_end() {
 
 #[test]
 fn nothing_is_lost_that_is_written_while_no_sitter_is_there() {
-    let task = Task::start(
+    let task = start(
         "while [ ! -e go ]; do sleep 0.01; done; echo alone; : > said; exec sleep 600",
         policy(),
     );
@@ -155,7 +72,7 @@ fn nothing_is_lost_that_is_written_while_no_sitter_is_there() {
 
 #[test]
 fn a_task_that_died_unwatched_is_started_once() {
-    let task = Task::start("echo x >> starts; exec sleep 600", policy());
+    let task = start("echo x >> starts; exec sleep 600", policy());
     let (pid, before) = task.running();
     task.kill_sitter();
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
@@ -171,8 +88,8 @@ fn a_task_that_died_unwatched_is_started_once() {
 
 #[test]
 fn sitters_killed_at_any_moment_never_leave_two() {
-    let task = Task::start("exec sleep 600", policy());
-    let marker = format!("{MARKER}={}", task.path().display());
+    let task = start("exec sleep 600", policy());
+    let marker = task.marker();
     for round in 0..40u64 {
         let (pid, _) = task.running();
         let sitter = task.state().unwrap().sitter;
@@ -192,28 +109,15 @@ fn sitters_killed_at_any_moment_never_leave_two() {
     }
 }
 
-/// Processes, not their remains, that carry the marker and are the task itself.
-fn marked(marker: &str) -> Vec<i32> {
-    let pids = fs::read_dir("/proc")
-        .unwrap()
-        .flatten()
-        .filter_map(|e| e.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| {
-        let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environ.split(|b| *b == 0).any(|entry| entry == marker.as_bytes()) && is_running(*pid)
-    })
-    .collect()
-}
-
 #[test]
 fn a_stop_asks_first_and_nothing_escapes_it() {
-    let task = Task::start(
+    let task = start(
         "trap 'echo asked; exit 0' TERM; setsid sh -c 'trap \"\" TERM; sleep 601 & sleep 602' & echo up; while :; do sleep 0.05; done",
         policy(),
     );
     let (pid, _) = task.running();
     until("it is up", || task.log("stdout").contains("up").then_some(()));
-    let marker = format!("{MARKER}={}", task.path().display());
+    let marker = task.marker();
     until("the runaways are there", || (marked(&marker).len() >= 4).then_some(()));
     task.ask(Request::Stop);
     let state = task.wait("it is stopped", |s| s.phase == Phase::Stopped && s.pid.is_none());
@@ -231,7 +135,7 @@ fn a_stop_asks_first_and_nothing_escapes_it() {
 #[test]
 fn one_that_does_not_listen_is_killed_after_its_grace() {
     let short = Policy { stop_grace: Duration::from_millis(100), ..policy() };
-    let task = Task::start("trap '' TERM; while :; do sleep 0.05; done", short);
+    let task = start("trap '' TERM; while :; do sleep 0.05; done", short);
     task.running();
     task.ask(Request::Stop);
     let state = task.wait("it is stopped", |s| s.phase == Phase::Stopped && s.pid.is_none());
@@ -240,14 +144,14 @@ fn one_that_does_not_listen_is_killed_after_its_grace() {
 
 #[test]
 fn what_cannot_be_started_is_given_up_with_the_reason() {
-    let task = Task::start("exit 3", Policy { max_restarts: Some(1), ..policy() });
+    let task = start("exit 3", Policy { max_restarts: Some(1), ..policy() });
     let state = task.wait("it is given up", |s| s.phase == Phase::Failed);
     assert_eq!((state.restarts, state.last_exit), (1, Some(Exit::Code(3))));
 }
 
 #[test]
 fn the_child_inherits_nothing() {
-    let task = Task::start(
+    let task = start(
         "ls /proc/self/fd > fds; grep -E 'Sig(Blk|Ign)' /proc/self/status > signals; exec sleep 600",
         policy(),
     );

@@ -86,6 +86,13 @@ impl Cgroups {
         Ok(found)
     }
 
+    /// The same without the version 1 hierarchies of other controllers than these: what is not
+    /// limited need not be counted.
+    pub fn only(mut self, controllers: &[&str]) -> Self {
+        self.v1.retain(|(controller, _)| controllers.contains(&controller.as_str()));
+        self
+    }
+
     /// The controllers that are missing, of CPU, memory and pids.
     pub fn missing(&self) -> Vec<&'static str> {
         let has = |c: &str| self.in_v2.contains(c) || self.v1.iter().any(|(own, _)| own == c);

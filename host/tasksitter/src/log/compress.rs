@@ -5,6 +5,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -50,6 +51,11 @@ fn compress(path: &Path) -> io::Result<()> {
         name.into()
     };
     let mut from = File::open(path)?;
+    // The sitter before may have left one at work: two would write the same file.
+    let is_mine = from.try_lock().is_ok() && from.metadata()?.nlink() > 0;
+    if !is_mine {
+        return Ok(());
+    }
     let part = with(PART);
     let mut to = GzEncoder::new(File::create(&part)?, Compression::fast());
     io::copy(&mut from, &mut to)?;
@@ -64,6 +70,20 @@ mod tests {
     use super::*;
     use flate2::read::GzDecoder;
     use std::io::Read;
+
+    #[test]
+    fn what_another_compresses_is_left_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.7");
+        fs::write(&path, "text").unwrap();
+        let other = File::open(&path).unwrap();
+        other.lock().unwrap();
+        compress_all(&dir.path().join("out")).unwrap();
+        assert!(path.exists() && fs::read_dir(dir.path()).unwrap().count() == 1);
+        drop(other);
+        compress_all(&dir.path().join("out")).unwrap();
+        assert!(!path.exists() && dir.path().join("out.7.gz").exists());
+    }
 
     #[test]
     fn what_was_set_aside_is_compressed_and_nothing_else() {

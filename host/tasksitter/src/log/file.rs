@@ -5,6 +5,7 @@ use super::{Tally, compress};
 use cerebro_tasksitter::protocol::Logs;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::Arc;
@@ -14,11 +15,25 @@ use std::time::{Duration, Instant};
 /// A file smaller than this is not worth setting aside.
 const LEAST: u64 = 4096;
 
+/// How often a file that is written to is looked for at its path: someone may have removed it.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// An open file.
+struct Open {
+    file: File,
+    /// Its place in its file system, by which it is known again.
+    place: (u64, u64),
+    /// It may be set aside. A device, a terminal and a pipe may not: they are not ours.
+    is_regular: bool,
+}
+
 /// The file being written.
 pub struct LogFile {
     path: PathBuf,
-    file: Option<File>,
+    file: Option<Open>,
     size: u64,
+    /// When it was last seen to be the one at its path.
+    seen: Instant,
     begun: Instant,
     limit: u64,
     age: Option<Duration>,
@@ -36,6 +51,7 @@ impl LogFile {
             path: path.to_owned(),
             file: Some(file),
             size,
+            seen: Instant::now(),
             begun: Instant::now(),
             limit: logs.bytes.max(LEAST),
             age: logs.age,
@@ -60,7 +76,9 @@ impl LogFile {
         let mut rest = piece;
         while !rest.is_empty() {
             let take = self.room_in_lines(rest);
-            if take > 0 && !self.append(&rest[..take]) {
+            let taken = self.append(&rest[..take]);
+            if taken < take {
+                rest = &rest[taken..];
                 break;
             }
             let ends_line = rest[..take].last().is_none_or(|byte| *byte == b'\n');
@@ -90,14 +108,38 @@ impl LogFile {
         piece[..bound].iter().position(is_newline).map_or(bound, |end| end + 1)
     }
 
-    fn append(&mut self, bytes: &[u8]) -> bool {
+    /// Answers how much of it the disk took. What it did not take does not count to the size: else
+    /// what is lost on a full disk would push out what was kept.
+    fn append(&mut self, bytes: &[u8]) -> usize {
+        if self.seen.elapsed() >= LOOK {
+            self.seen = Instant::now();
+            if self.is_gone() {
+                self.file = None;
+            }
+        }
         if self.file.is_none() {
             self.reopen();
         }
-        let Some(file) = &mut self.file else { return false };
-        let result = file.write_all(bytes);
-        self.size += bytes.len() as u64;
-        result.is_ok()
+        let Some(open) = &mut self.file else { return 0 };
+        let mut taken = 0;
+        while taken < bytes.len() {
+            match open.file.write(&bytes[taken..]) {
+                Ok(0) => break,
+                Ok(written) => taken += written,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        if open.is_regular {
+            self.size += taken as u64;
+        }
+        taken
+    }
+
+    /// Whether the file is no longer at its path: someone has removed it, or put another there.
+    fn is_gone(&self) -> bool {
+        let at_path = fs::metadata(&self.path).map(|data| (data.dev(), data.ino()));
+        self.file.as_ref().is_some_and(|open| at_path.ok() != Some(open.place))
     }
 
     fn is_old(&self) -> bool {
@@ -106,6 +148,10 @@ impl LogFile {
 
     /// Whatever goes wrong here, the next write tries again with what is there.
     fn rotate(&mut self) {
+        if !self.file.as_ref().is_some_and(|open| open.is_regular) {
+            self.begun = Instant::now();
+            return;
+        }
         let mut older = older(&self.path);
         older.sort_by_key(|(number, _)| *number);
         let next = older.last().map_or(1, |(number, _)| number + 1);
@@ -130,6 +176,10 @@ impl LogFile {
 
     fn reopen(&mut self) {
         self.begun = Instant::now();
+        if let Some(parent) = self.path.parent() {
+            // Says the next line, if it matters.
+            let _ = fs::create_dir_all(parent);
+        }
         match append(&self.path) {
             Ok((file, size)) => (self.file, self.size) = (Some(file), size),
             Err(_) => self.file = None,
@@ -137,10 +187,11 @@ impl LogFile {
     }
 }
 
-fn append(path: &Path) -> io::Result<(File, u64)> {
+fn append(path: &Path) -> io::Result<(Open, u64)> {
     let file = File::options().create(true).append(true).open(path)?;
-    let size = file.metadata()?.len();
-    Ok((file, size))
+    let data = file.metadata()?;
+    let (place, is_regular) = ((data.dev(), data.ino()), data.is_file());
+    Ok((Open { file, place, is_regular }, data.len()))
 }
 
 fn numbered(path: &Path, number: u64) -> PathBuf {

@@ -36,6 +36,8 @@ const BUSY_PIPE: i32 = 1 << 20;
 const QUIET_PIPE: usize = 64 << 10;
 /// Pieces that may wait for the disk where the task may not.
 const WAITING: usize = 8;
+/// Pieces that are read of each stream before it is looked whether to stop: more than a pipe holds.
+const ROUNDS: usize = 16;
 /// Stack of these threads: they keep nothing there.
 const STACK: usize = 64 << 10;
 
@@ -124,7 +126,7 @@ impl LogThread {
     }
 }
 
-/// Reads until it is told to stop, and then until the FIFOs are empty.
+/// Reads until it is told to stop, and then what is in the FIFOs.
 fn run(mut pumps: Vec<Pump>, stop: &EventFd) {
     let mut buffer = Buffer::new();
     loop {
@@ -135,7 +137,9 @@ fn run(mut pumps: Vec<Pump>, stop: &EventFd) {
         let _ = poll(&mut polled, PollTimeout::NONE);
         let stopped = polled.last().is_some_and(|stop| stop.any() == Some(true));
         let mut busy = false;
-        loop {
+        // Bounded, since a task that never falls silent must not keep us from stopping. What the
+        // pipes held by then is read all the same; the rest is for the next sitter.
+        for _ in 0..ROUNDS {
             let moved = pumps.iter_mut().filter_map(|pump| pump.pump(&mut buffer).then_some(()));
             if moved.count() == 0 {
                 break;
