@@ -371,6 +371,21 @@ async fn a_recipe_that_misbehaves_ends_in_words_and_the_cluster_goes_on() -> Res
         ensure!(why.contains(words), "{does}: {why}");
         ensure!(why.contains("about to misbehave"), "the last log lines are missing: {why}");
     }
+    // One that never ends is ended at the rollout's deadline, and the next one takes its place.
+    let mut endless = job.clone();
+    endless.rollout.deadline = Seconds::new(3);
+    cluster.client.put_job(&endless, Some(1)).await?;
+    let options = [("do".to_owned(), "loop".into())].into_iter().collect();
+    let request = DeployRequest { version: "2".parse()?, options };
+    let deployment = cluster.client.deploy(&job.dns_basename, &request).await?;
+    let why = reason(&cluster.ended(&deployment).await?)?;
+    ensure!(why.contains("within 3"), "{why}");
+    let write = [("do", "write"), ("path", "/opt/x/made"), ("text", "here")];
+    let options = write.map(|(name, value)| (name.to_owned(), value.into())).into_iter().collect();
+    let request = DeployRequest { version: "3".parse()?, options };
+    let deployment = cluster.client.deploy(&job.dns_basename, &request).await?;
+    let ended = cluster.ended(&deployment).await?;
+    ensure!(matches!(ended.state, DeploymentState::Succeeded { .. }), "{:?}", ended.state);
     deploy(&cluster, "1.0").await
 }
 

@@ -39,7 +39,8 @@ pub enum Task {
 
 type Result<T> = std::result::Result<T, lexopt::Error>;
 
-/// Reads the process's arguments.
+/// Reads the process's arguments. Not within the caller's frame, which stays.
+#[inline(never)]
 pub fn parse() -> Result<Task> {
     parse_from(lexopt::Parser::from_env())
 }
@@ -392,6 +393,17 @@ mod tests {
         ] {
             let error = described(&wrong).unwrap_err().to_string();
             assert!(!error.is_empty(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_manual_knows_every_flag() {
+        let manual = include_str!("../../../docs/man/tasksitter.1").replace("\\-", "-");
+        let words = USAGE.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+        let flags: Vec<_> = words.filter(|word| word.starts_with("--") && word.len() > 2).collect();
+        assert!(flags.len() > 50);
+        for flag in flags {
+            assert!(manual.contains(flag), "the manual has no {flag}");
         }
     }
 }
