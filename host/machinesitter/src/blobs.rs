@@ -1,5 +1,6 @@
 //! Components and artifacts from the cluster's store, by digest, kept on the machine.
 
+use crate::cache;
 use crate::disk::chain;
 use async_trait::async_trait;
 use cerebro_api::{Client, ClientError, MAX_UPLOAD};
@@ -69,10 +70,17 @@ impl Blobs {
         Ok(Self { directory, client, under_way: Mutex::default() })
     }
 
+    /// Where the files are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The file with this content; fetched once, however many ask for it.
     pub async fn file(&self, digest: Digest) -> Result<PathBuf, FetchError> {
         let path = self.directory.join(digest.to_string());
+        // One that cannot be touched is used all the same; only its age is not right.
         if path.exists() {
+            let _ = cache::touch(&path);
             return Ok(path);
         }
         let turn = {

@@ -16,6 +16,7 @@
 mod agent;
 mod argv;
 mod blobs;
+mod cache;
 mod checks;
 mod disk;
 mod events;

@@ -2,6 +2,7 @@
 //! in a task of its own; while it does, the planner leaves its instance alone.
 
 use crate::agent::Agent;
+use crate::cache;
 use crate::disk::{Outcome, Record, chain};
 use crate::recipes::{self, Way};
 use crate::table::{Doing, Entry, Hold};
@@ -117,6 +118,8 @@ async fn deploy(agent: &Arc<Agent>, id: &InstanceId, assignment: Assignment) -> 
             Outcome { deployment, failures: Some(failures), message }
         }
     };
+    let pruning = agent.clone();
+    tokio::task::spawn_blocking(move || cache::prune(&pruning));
     let record = agent.table.update(id, |entry| {
         entry.record.deployed = Some(outcome);
         entry.note.clear();

@@ -20,6 +20,9 @@ use tokio::time::{Instant, sleep, timeout};
 const LISTENS_WITHIN: Duration = Duration::from_secs(8);
 /// How long a sitter may take to answer a question.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// How long a task that was killed with its sitter may take to die: the next sitter should find
+/// word of that. A task that lives does not notice.
+const DIES_WITHIN: Duration = Duration::from_millis(10);
 /// Sitters that are launched at a time: enough to keep every core at work, and few enough that
 /// each is up soon, however many there are to be.
 const LAUNCHED_AT_A_TIME: usize = 16;
@@ -49,7 +52,7 @@ impl Sitters {
         }
         let _turn = self.turns.acquire().await.map_err(io::Error::other)?;
         let mut told = match witness {
-            Some(witness) => witness.testify(dir).await,
+            Some(witness) => witness.attend(dir, DIES_WITHIN).await,
             None => true,
         };
         let (program, directory) = (self.program.clone(), dir.to_owned());

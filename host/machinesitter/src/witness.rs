@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// How often the kernel is asked how a process ended, a millisecond apart.
 const TRIES: u32 = 100;
@@ -38,6 +38,18 @@ impl Witness {
     /// Whether it is of the process in `state`.
     pub fn is_of(&self, state: &TaskState) -> bool {
         (Some(self.process.pid), self.incarnation) == (state.pid, state.incarnation)
+    }
+
+    /// Waits for so long whether the process ends, and then does as [`testify`](Self::testify).
+    pub async fn attend(&self, dir: &Path, within: Duration) -> bool {
+        let end = Instant::now() + within;
+        while !self.testify(dir).await {
+            if Instant::now() >= end {
+                return false;
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        true
     }
 
     /// If the process has ended, writes down how, for the sitter to come; answers whether it has.

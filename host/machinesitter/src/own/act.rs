@@ -184,7 +184,17 @@ pub async fn remove(agent: &Arc<Agent>, name: &str) -> Result<(), OwnError> {
         }
         _ => {}
     }
-    agent.own.entries().remove(name);
+    let is_last = {
+        let mut entries = agent.own.entries();
+        entries.remove(name);
+        entries.is_empty()
+    };
+    // A group that we chose ourselves goes with the last task that was in it.
+    if let (true, None, Some((groups, parent))) = (is_last, &agent.settings.cgroup, &agent.cgroups)
+        && let Err(error) = groups.group(parent).remove_empty()
+    {
+        tracing::debug!(error = chain(&error), "the control group of the tasks is left");
+    }
     Ok(())
 }
 

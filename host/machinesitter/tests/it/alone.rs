@@ -3,7 +3,7 @@
 
 use crate::http::{self, Answer};
 use crate::machine::bin_dir;
-use cerebro_api::machine::{MachineTask, Wanted};
+use cerebro_api::machine::MachineTask;
 use cerebro_api::paths::machine_task;
 use cerebro_linux::process::kill_tree;
 use cerebro_model::Phase;
@@ -132,7 +132,7 @@ impl Alone {
     fn remove_all(&self) -> Option<()> {
         let tasks = http::ask(self.address, "GET", "/v1/tasks", &[], "").ok()?;
         let tasks: Vec<MachineTask> = serde_json::from_str(&tasks.body).ok()?;
-        for task in tasks.iter().filter(|task| task.wanted != Some(Wanted::Stopped)) {
+        for task in tasks {
             let path = machine_task(&task.name);
             http::ask(self.address, "DELETE", &path, &[], "").ok()?;
         }
