@@ -7,6 +7,7 @@ use crate::files::{DirError, TaskDir, at};
 use crate::group::Group;
 use crate::log::{LogThread, Stream};
 use crate::measure::Meter;
+use crate::monitor;
 use crate::notify::{self, Notify};
 use crate::sitter::{Process, Sitter, exit_of};
 use crate::tell::tell;
@@ -34,6 +35,7 @@ impl Sitter {
         let wanted = notify::is_wanted(&spec.readiness, spec.policy.watchdog.is_some());
         let notify = wanted.then(|| Notify::bind(dir.path())).transpose();
         let notify = notify.map_err(at("listen to the task of", &here))?;
+        let monitor = monitor::begin(&spec, stand_alone)?;
         let (group, enforcement) = group(&spec);
         let before = dir.state();
         let same_boot = before.as_ref().filter(|state| state.boot == boot);
@@ -64,6 +66,7 @@ impl Sitter {
             logs,
             control,
             notify,
+            monitor,
             probe: None,
             meter: Meter::default(),
             next_measure: None,

@@ -5,6 +5,7 @@ use cerebro_tasksitter::protocol::{ExitNote, TaskSpec, TaskState};
 use nix::sys::stat::Mode;
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -19,6 +20,16 @@ pub enum DirError {
     /// Another sitter is at work here.
     #[error("another task sitter watches {0}")]
     InUse(String),
+    /// Its pages cannot be served.
+    #[error("cannot serve its pages at {address}: {source}: {hint}")]
+    Monitor {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+        /// What to do about it.
+        hint: &'static str,
+    },
     /// A file is not as it should be.
     #[error("cannot {doing} {path}: {source}")]
     File {

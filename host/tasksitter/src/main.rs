@@ -11,6 +11,7 @@ mod files;
 mod group;
 mod log;
 mod measure;
+mod monitor;
 mod notify;
 mod ready;
 mod sitter;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Remembers the last measure, since a share of CPU lies between two.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Meter {
     /// CPU that the group had used when the present incarnation began, in microseconds.
     at_start: u64,

@@ -76,8 +76,10 @@ pub struct TaskState {
     pub boot: String,
 }
 
-/// What happened to a task, counted over all of its incarnations.
+/// What happened to a task, counted over all of its incarnations. What an older sitter did not count
+/// is 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counts {
     /// Violations of the CPU limit.
     pub cpu_violations: u32,
@@ -87,6 +89,12 @@ pub struct Counts {
     pub time_violations: u32,
     /// Warnings at thresholds below a limit.
     pub warnings: u32,
+    /// Of those, of the CPU limit.
+    pub cpu_warnings: u32,
+    /// Of the memory limit.
+    pub mem_warnings: u32,
+    /// Of the lifetime.
+    pub time_warnings: u32,
     /// Processes that the kernel killed for want of memory.
     pub oom_kills: u64,
     /// Of those, in this incarnation.
@@ -95,6 +103,18 @@ pub struct Counts {
     pub oom_counter: u64,
     /// Bytes of output that were dropped.
     pub log_bytes_dropped: u64,
+}
+
+impl Counts {
+    /// Counts a warning.
+    pub fn warn(&mut self, constraint: Constraint) {
+        self.warnings += 1;
+        *match constraint {
+            Constraint::Cpu => &mut self.cpu_warnings,
+            Constraint::Mem => &mut self.mem_warnings,
+            Constraint::TimeLimit => &mut self.time_warnings,
+        } += 1;
+    }
 }
 
 /// Where a task stands.

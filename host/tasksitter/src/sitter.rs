@@ -7,6 +7,7 @@ use crate::files::{DirError, TaskDir, at};
 use crate::group::Group;
 use crate::log::LogThread;
 use crate::measure::Meter;
+use crate::monitor::HttpMonitor;
 use crate::notify::{Notify, Said};
 use crate::ready::Probe;
 use crate::tell::tell;
@@ -53,6 +54,7 @@ pub struct Sitter {
     pub logs: LogThread,
     pub control: Control,
     pub notify: Option<Notify>,
+    pub monitor: Option<HttpMonitor>,
     pub probe: Option<Probe>,
     pub meter: Meter,
     /// When the tree is measured next; none where nothing depends on it.
@@ -86,6 +88,7 @@ impl Sitter {
             self.turn(&ready)?;
         }
         self.logs.finish();
+        self.monitor.take().into_iter().for_each(HttpMonitor::finish);
         if let (true, Some(group)) = (self.stand_alone, self.group.take()) {
             group.remove();
         }
@@ -96,7 +99,8 @@ impl Sitter {
     fn is_done(&self) -> bool {
         let resting =
             matches!(self.watch.phase(), supervise::Phase::Stopped | supervise::Phase::Failed(_));
-        self.process.is_none() && (self.leaving || (self.stand_alone && resting && !self.keeps_serving()))
+        self.process.is_none()
+            && (self.leaving || (self.stand_alone && resting && !self.keeps_serving()))
     }
 
     /// Looks after everything once. Not within the loop's frame, which is there while it waits.
@@ -158,10 +162,15 @@ impl Sitter {
         polled.extend(self.control.descriptors().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         polled.extend(self.notify.iter().map(|n| PollFd::new(n.as_fd(), PollFlags::POLLIN)));
         polled.extend(self.process.iter().map(|p| PollFd::new(p.fd.as_fd(), PollFlags::POLLIN)));
+        let monitor = self.monitor.as_ref();
+        let served = monitor.into_iter().flat_map(|monitor| monitor.descriptors(&self.logs));
+        polled.extend(served.map(|(fd, flags)| PollFd::new(fd, flags)));
+        let served = monitor.and_then(HttpMonitor::deadline);
         let probed = self.probe.as_ref().map(Probe::deadline);
         let pending = self.not_started.as_ref().map(|_| Duration::ZERO);
         let own = [self.next_measure, self.next_count, self.unsaved_until, pending];
-        let deadline = own.into_iter().chain([self.watch.deadline(), probed]).flatten().min();
+        let deadline =
+            own.into_iter().chain([self.watch.deadline(), probed, served]).flatten().min();
         let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
             let left = deadline.saturating_sub(clock::since_boot()).as_micros().div_ceil(1000);
             PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)

@@ -11,6 +11,7 @@ mod file;
 mod lines;
 
 pub use compress::compress_all;
+pub use file::older;
 
 use cerebro_tasksitter::protocol::{Logs, WhenSlow};
 use file::LogFile;
