@@ -40,7 +40,7 @@ struct Follower<O> {
     owner: O,
     dir: PathBuf,
     last: Option<TaskState>,
-    witness: Option<Witness>,
+    witness: Option<Arc<Witness>>,
     heard: Heard,
     /// The sitter that was asked to go on as our own version.
     asked: Option<i32>,
@@ -50,7 +50,7 @@ impl<O: Owner> Follower<O> {
     async fn run(mut self) {
         let (mut lost, mut mourned, mut failures) = (Instant::now(), false, 0u32);
         loop {
-            match self.sitters.reach(&self.dir, self.witness.as_ref()).await {
+            match self.sitters.reach(&self.dir, self.witness.clone()).await {
                 Ok(mut connection) => {
                     failures = 0;
                     let mut is_first = true;
@@ -116,7 +116,7 @@ impl<O: Owner> Follower<O> {
 
     async fn take(&mut self, state: TaskState) {
         if !self.witness.as_ref().is_some_and(|witness| witness.is_of(&state)) {
-            self.witness = Witness::of(&state);
+            self.witness = Witness::of(&state).map(Arc::new);
         }
         let heard = std::mem::replace(&mut self.heard, Heard::Told);
         let events = observe::events(self.last.as_ref(), &state, heard);

@@ -5,10 +5,12 @@
 
 use crate::witness::Witness;
 use cerebro_tasksitter::protocol::{Notice, Phase, Request, TaskState, TaskStats, socket_path};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
@@ -31,12 +33,15 @@ const LAUNCHED_AT_A_TIME: usize = 16;
 pub struct Sitters {
     program: PathBuf,
     turns: Semaphore,
+    /// Directories for which a sitter is being launched.
+    launching: Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Sitters {
     /// Sitters that are launched as `program`.
     pub fn new(program: PathBuf) -> Self {
-        Self { program, turns: Semaphore::new(LAUNCHED_AT_A_TIME) }
+        let turns = Semaphore::new(LAUNCHED_AT_A_TIME);
+        Self { program, turns, launching: Mutex::default() }
     }
 
     /// The program.
@@ -46,7 +51,29 @@ impl Sitters {
 
     /// Connects to the sitter of the task in `dir`, or to one that is launched for it. `witness`
     /// holds the process that the task was when a sitter was last heard.
-    pub async fn reach(&self, dir: &Path, witness: Option<&Witness>) -> io::Result<Connection> {
+    pub async fn reach(
+        self: &Arc<Self>,
+        dir: &Path,
+        witness: Option<Arc<Witness>>,
+    ) -> io::Result<Connection> {
+        if let Ok(connection) = Connection::open(dir).await {
+            return Ok(connection);
+        }
+        // A launch that was begun comes to its end, whether its caller waits for it or not: else the
+        // next caller would launch a second sitter beside the first.
+        let (sitters, dir) = (self.clone(), dir.to_owned());
+        let launch = async move { sitters.launch(&dir, witness.as_deref()).await };
+        tokio::spawn(launch).await.map_err(io::Error::other)?
+    }
+
+    /// One sitter of a directory at a time, and a few altogether.
+    async fn launch(&self, dir: &Path, witness: Option<&Witness>) -> io::Result<Connection> {
+        let own_turn = {
+            let mut launching = self.launching.lock().unwrap_or_else(PoisonError::into_inner);
+            launching.retain(|_, turn| Arc::strong_count(turn) > 1);
+            launching.entry(dir.to_owned()).or_default().clone()
+        };
+        let _own_turn = own_turn.lock().await;
         if let Ok(connection) = Connection::open(dir).await {
             return Ok(connection);
         }
@@ -72,7 +99,11 @@ impl Sitters {
     }
 
     /// Ends the task in `dir` and its sitter. `heard` is given each state on the way.
-    pub async fn end(&self, dir: &Path, mut heard: impl FnMut(TaskState)) -> io::Result<()> {
+    pub async fn end(
+        self: &Arc<Self>,
+        dir: &Path,
+        mut heard: impl FnMut(TaskState),
+    ) -> io::Result<()> {
         let mut connection = self.reach(dir, None).await?;
         connection.ask(Request::Stop).await?;
         while let Some(notice) = connection.next().await {

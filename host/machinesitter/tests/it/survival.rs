@@ -81,9 +81,10 @@ fn a_sitter_of_another_version_is_asked_to_go_on_as_ours() {
     told.status = "the last word".to_owned();
     say(&told);
     alone.wait("t", "the last word was heard", |task| task.status == "the last word");
-    stream.shutdown(Shutdown::Write).unwrap();
-    drop(socket);
+    // Before the agent has a reason to launch another, which will have a socket of its own there.
     std::fs::remove_file(dir.join("control.sock")).unwrap();
+    drop(socket);
+    stream.shutdown(Shutdown::Write).unwrap();
     let mut asked = String::new();
     stream.read_to_string(&mut asked).unwrap();
     let requests: Vec<Request> =
