@@ -6,7 +6,8 @@ use anyhow::{Context, Result, ensure};
 use cerebro_api::ClientError;
 use cerebro_api::body::DeployRequest;
 use cerebro_model::{
-    Cores, Deployment, DeploymentState, EventKind, Job, JobName, MachineId, Megabytes, ZoneLayout,
+    Cores, Deployment, DeploymentState, EventKind, Job, JobName, MachineId, Megabytes, Seconds,
+    ZoneLayout,
 };
 use cerebro_tests::processes::{blocked_signals, is_running, kill_9, touching};
 use cerebro_tests::{Cluster, Options, component, portal, root, until};
