@@ -163,6 +163,26 @@ fn every_page_comes_in_every_form() {
     }
     let health = get(address, "/healthz");
     assert_eq!((health.status, health.text()), (200, "ok\n"));
+    // Its input and its outputs: nothing of the sitter's.
+    assert_eq!(fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(), 3);
+}
+
+#[test]
+fn the_next_sitter_serves_where_the_last_one_did() {
+    // Any port that is free now; whoever takes it meanwhile makes this fail with the reason.
+    let address = TcpListener::bind(anywhere()).unwrap().local_addr().unwrap();
+    let task = Task::start("echo begin; exec sleep 600", |spec| {
+        spec.monitor = Some(Monitor { address, keep_running: false });
+    });
+    let sitter = task.running().1.sitter;
+    until("its words", || (task.log("stdout") == "begin\n").then_some(()));
+    let mut follower = follow(address, "/logfile?name=stdout.log&follow");
+    assert_eq!(unchunked(&mut follower).next().unwrap(), b"begin\n");
+    task.kill_sitter();
+    assert_eq!(follower.read(&mut [0]).unwrap_or(0), 0, "its follower sees that it is gone");
+    task.launch();
+    task.wait("adoption", |s| s.sitter != sitter && s.pid.is_some());
+    assert_eq!(get(address, "/healthz").text(), "ok\n", "{:?}", task.read("sitter.log"));
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod report;
 mod request;
 mod routes;
 mod snapshot;
+mod value;
 
 use crate::clock;
 use crate::files::DirError;
@@ -114,6 +115,8 @@ impl HttpMonitor {
         }
         if had_some && self.connections.is_empty() {
             self.connections = Vec::new();
+            // Pages take more stack than waiting does.
+            let _ = cerebro_linux::memory::trim_stack();
         }
     }
 

@@ -3,7 +3,8 @@
 use super::date;
 use super::escape::{Html, Url};
 use super::logs::LogEntry;
-use super::report::{Fact, Report, Section, Value, bytes_for_people};
+use super::report::{Fact, Report, Section};
+use super::value::{Value, bytes_for_people};
 use cerebro_tasksitter::protocol::{Phase, TaskSpec, TaskState};
 use std::fmt::Write;
 
