@@ -128,7 +128,7 @@ fn end(mut page: String) -> String {
 fn limit(page: &mut String, section: &Section) {
     let [limit, used, percent, warnings, violations, action] = &section.facts[..] else { return };
     let limited = limit.value != Value::None;
-    let against = if limited { format!("of {}", limit.value) } else { "no limit".to_owned() };
+    let against = if limited { format!("of {}", limit.value) } else { "· no limit".to_owned() };
     let _ = write!(
         page,
         "<div class=card><h3>{} <span>{} {against}</span></h3>",
@@ -145,11 +145,12 @@ fn limit(page: &mut String, section: &Section) {
         "<div class=track><div{colour} style=\"width:{:.1}%\"></div></div>",
         percent.clamp(0.0, 100.0)
     );
-    let _ = write!(
-        page,
-        "<p class=small>{} warnings · {} violations",
-        warnings.value, violations.value
-    );
+    let counted = |fact: &Fact, one: &str| {
+        let plural = if fact.value == Value::Count(1) { "" } else { "s" };
+        format!("{} {one}{plural}", fact.value)
+    };
+    let (warnings, violations) = (counted(warnings, "warning"), counted(violations, "violation"));
+    let _ = write!(page, "<p class=small>{warnings} · {violations}");
     if limited {
         let _ = write!(page, " · on violation: {}", action.value);
     }
@@ -189,6 +190,7 @@ mod tests {
         is_inert(&page);
         assert!(page.contains("http-equiv=refresh content=5"));
         assert!(page.contains("<span>0.25 cores of 0.50 cores</span>"));
+        assert!(page.contains("<p class=small>0 warnings · 2 violations"));
         assert!(page.contains("width:50.0%") && page.contains("no limit"));
         assert!(page.contains("<dt>Version</dt><dd>v7 &quot;beta&quot;</dd>"));
     }
