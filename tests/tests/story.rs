@@ -286,7 +286,11 @@ async fn a_dead_machine_is_replaced_with_evidence() -> Result<()> {
         let active = machines.iter().filter(|view| view.machine.state.is_active()).count();
         (active == 3 && machines.iter().all(|view| view.machine.id != dead)).then_some(())
     };
-    until("the dead one is forgotten and replaced", gone).await?;
+    if let Err(error) = until("the dead one is forgotten and replaced", gone).await {
+        let events = cluster.events_after(seen).await?;
+        let told: String = events.iter().map(|event| format!("\n{}", event.message)).collect();
+        return Err(error.context(told));
+    }
     Ok(())
 }
 
@@ -379,9 +383,11 @@ async fn a_recipe_that_misbehaves_ends_in_words_and_the_cluster_goes_on() -> Res
     let options = [("do".to_owned(), "loop".into())].into_iter().collect();
     let request = DeployRequest { version: "2".parse()?, options };
     let deployment = cluster.client.deploy(&job.dns_basename, &request).await?;
-    let why = reason(&cluster.ended(&deployment).await?)?;
+    let ended = cluster.ended(&deployment).await?;
+    let why = reason(&ended)?;
     ensure!(why.contains("within 3"), "{why}");
-    let write = [("do", "write"), ("path", "/opt/x/made"), ("text", "here")];
+    cluster.client.put_job(&job, Some(2)).await?;
+    let write = [("do", "write"), ("path", "/opt/x"), ("text", "here")];
     let options = write.map(|(name, value)| (name.to_owned(), value.into())).into_iter().collect();
     let request = DeployRequest { version: "3".parse()?, options };
     let deployment = cluster.client.deploy(&job.dns_basename, &request).await?;
