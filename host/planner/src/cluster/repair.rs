@@ -38,17 +38,19 @@ pub(super) fn plan(fleet: &Fleet, policy: &Policy, now: Timestamp, plan: &mut Pl
 
 /// Since when an active machine has been silent for too long, if it has.
 fn silence(observed: &ObservedMachine, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
-    // A machine unheard since the start gets twice the time: its agent may just be backing off.
+    let MachineState::Active { since: joined } = observed.machine.state else { return None };
+    // A machine unheard since the start gets twice the time: its agent may just be backing off. One
+    // that has just joined may not have been heard otherwise yet.
     let (since, patience) = match observed.last_heartbeat {
         Some(last) => (last, policy.suspect_after),
-        None => (policy.started_at, policy.suspect_after * 2),
+        None => (policy.started_at.max(joined), policy.suspect_after * 2),
     };
     (now.since(since) >= patience).then_some(since)
 }
 
 /// Whether a machine is silent, so that nothing new should be placed on it.
 pub(super) fn is_silent(observed: &ObservedMachine, policy: &Policy, now: Timestamp) -> bool {
-    observed.machine.state.is_active() && silence(observed, policy, now).is_some()
+    silence(observed, policy, now).is_some()
 }
 
 /// Zones of which so much is silent at once that the fault may be ours. One machine may always

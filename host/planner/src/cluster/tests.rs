@@ -187,6 +187,17 @@ fn a_controller_that_just_started_blames_nobody() {
 }
 
 #[test]
+fn a_machine_that_has_just_joined_is_not_silent() {
+    let mut fleet = fleet(&[], 2, at(100));
+    for observed in fleet.machines.values_mut() {
+        observed.last_heartbeat = None;
+        observed.machine.state = MachineState::Active { since: at(100) };
+    }
+    assert_eq!(plan(&fleet, &policy(2, 2), at(101)).decisions, []);
+    assert!(!plan(&fleet, &policy(2, 2), at(110)).decisions.is_empty());
+}
+
+#[test]
 fn a_new_version_goes_out_a_batch_at_a_time_and_stops_at_a_failure() {
     let job = job("a.b", 3, 0.5, 100);
     let mut fleet = fleet(std::slice::from_ref(&job), 3, at(1));
