@@ -59,6 +59,7 @@ impl Sitter {
             dir,
             watch,
             state,
+            prepared: child::Prepared::default(),
             published: None,
             published_pid: same_boot.and_then(|state| Some((state.incarnation, state.pid?))),
             process: None,
@@ -85,24 +86,27 @@ impl Sitter {
 
     /// `before` is what the last sitter of this boot left, and `child` what the last child did.
     fn begin(&mut self, before: Option<&TaskState>, child: Option<Child>) -> Result<(), DirError> {
+        let mut remains = None;
         if let Some(child) = child {
             // Its own word: the sitter that started it may not have come to write it down.
             self.state.incarnation = self.state.incarnation.max(child.incarnation);
             if let Some(process) = find(child.identity, &child::marker(self.dir.path())) {
                 let same = before.filter(|before| before.incarnation == child.incarnation);
-                if same.is_none() {
-                    self.missed_a_life();
+                if before.is_some() && same.is_none() {
+                    self.missed_a_restart();
                 }
                 let ready = same.is_some_and(|before| before.ready);
                 let stopping = before.is_some_and(|before| before.phase == Phase::Stopping);
                 return self.adopt(process, ready, stopping);
             }
+            // It ended while this process executed another program, or is not buried yet.
+            remains = child.identity.status_of_remains();
         }
         let Some(before) = before else { return self.happened(Event::Begin) };
         match before.phase {
             // The last sitter was about to start it, and did not come to.
             Phase::Running if before.pid.is_none() => self.happened(Event::Begin),
-            Phase::Running | Phase::Stopping => self.missed_the_end(before.phase),
+            Phase::Running | Phase::Stopping => self.missed_the_end(before.phase, remains),
             // Whoever stopped it meant it, and whoever gave it up too.
             Phase::Stopped => self.rest(None),
             Phase::Failed => self.rest(Some(before.reason.unwrap_or(Reason::Ended))),
@@ -119,23 +123,22 @@ impl Sitter {
         if stopping { self.happened(Event::Stop) } else { self.publish() }
     }
 
-    /// The last sitter ended between the end of one life and the word of the next: how the former
-    /// ended may be known all the same.
-    fn missed_a_life(&mut self) {
-        if let Some(status) = self.told_by_another() {
-            self.state.last_exit = Some(exit_of(Some(status)));
-            self.state.ended_at = Some(clock::wall_micros());
-        }
+    /// The last sitter saw one life end and began the next, and did not come to write that down.
+    fn missed_a_restart(&mut self) {
+        self.state.last_exit = Some(exit_of(self.told_by_another()));
+        self.state.ended_at = Some(clock::wall_micros());
+        self.state.restarts += 1;
+        self.watch = Watch::new(self.spec.policy.clone(), past(&self.state));
     }
 
     /// The task ended between two sitters.
-    fn missed_the_end(&mut self, phase: Phase) -> Result<(), DirError> {
+    fn missed_the_end(&mut self, phase: Phase, remains: Option<i32>) -> Result<(), DirError> {
         let since = clock::since_boot();
         self.happened(Event::Adopted { since, ready: false })?;
         if phase == Phase::Stopping {
             self.happened(Event::Stop)?;
         }
-        self.ended(exit_of(self.told_by_another()))
+        self.ended(exit_of(remains.or_else(|| self.told_by_another())))
     }
 
     fn rest(&mut self, failed: Option<Reason>) -> Result<(), DirError> {
@@ -224,7 +227,17 @@ pub fn own_group(dir: &Path) -> Option<String> {
     Some(format!("cerebro-tasksitter/{:x}-{:x}", place.dev(), place.ino()))
 }
 
+/// Takes the signals that a sitter obeys, and gives up ignoring others: the child would ignore them
+/// too. What is ignored when a program is executed may be anything, such as SIGHUP under nohup.
 fn signals() -> nix::Result<SignalFd> {
+    let default_action = [0u64; 4];
+    for signal in (1..=64).filter(|signal| *signal != libc::SIGPIPE) {
+        let (action, old) = (default_action.as_ptr(), std::ptr::null_mut::<u64>());
+        // By the system call, since libc keeps some signals to itself; 64 is the kernel's last.
+        // SAFETY: all zeros is the kernel's `struct sigaction` for the default action, with an
+        // empty mask of 8 bytes; the two signals that refuse it don't matter.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action, old, 8) };
+    }
     let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD];
     let signals = signals.into_iter().collect::<SigSet>();
     signals.thread_block()?;

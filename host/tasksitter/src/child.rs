@@ -17,13 +17,14 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A start that is ready to be made: all that may fail or allocate has been done.
 pub struct Start {
-    program: Program,
+    program: Arc<Program>,
     identity: Option<credentials::Identity>,
     no_new_privileges: bool,
     attributes: Attributes,
@@ -49,20 +50,45 @@ enum Step {
     Execute,
 }
 
+/// The task's program with its environment, which stays the same from start to start unless the
+/// user's entry changes.
+#[derive(Default)]
+pub struct Prepared(Option<(Option<credentials::Identity>, Arc<Program>)>);
+
+impl Prepared {
+    fn program(
+        &mut self,
+        spec: &TaskSpec,
+        dir: &Path,
+        identity: Option<&credentials::Identity>,
+        variables: &[(&str, String)],
+    ) -> io::Result<Arc<Program>> {
+        if let Some((of, program)) = &self.0
+            && of.as_ref() == identity
+        {
+            return Ok(program.clone());
+        }
+        let environment = environment(spec, dir, identity, variables);
+        let argv = spec.argv.iter().map(OsStr::new);
+        let environment = environment.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
+        let program = Arc::new(Program::new(argv, environment)?);
+        self.0 = Some((identity.cloned(), program.clone()));
+        Ok(program)
+    }
+}
+
 impl Start {
-    /// Gets everything ready to start the task as its `incarnation`; `variables` are added to its
-    /// environment.
+    /// Gets everything ready to start the task as its `incarnation` in this `boot`; `variables` are
+    /// added to its environment, the same ones each time.
     pub fn prepare(
         spec: &TaskSpec,
         dir: &TaskDir,
-        incarnation: u64,
+        (boot, incarnation): (&str, u64),
         variables: &[(&str, String)],
+        prepared: &mut Prepared,
     ) -> io::Result<Self> {
         let identity = credentials::find(&spec.credentials)?;
-        let environment = environment(spec, dir.path(), identity.as_ref(), variables);
-        let argv = spec.argv.iter().map(OsStr::new);
-        let program =
-            Program::new(argv, environment.iter().map(|(k, v)| (k.as_ref(), v.as_ref())))?;
+        let program = prepared.program(spec, dir.path(), identity.as_ref(), variables)?;
         let rlimits =
             spec.attributes.rlimits.iter().map(|(name, limit)| Ok((resource(name)?, *limit)));
         let rlimits = rlimits.collect::<io::Result<Vec<_>>>()?;
@@ -78,7 +104,6 @@ impl Start {
         // counts, and some file systems flush what was truncated before they go on.
         let mut note =
             File::options().create(true).truncate(false).write(true).open(dir.child_file())?;
-        let boot = cerebro_linux::process::boot_id()?;
         let head = format!("{incarnation:020} {boot}\n");
         // The line of the child before is no longer one.
         note.write_all(format!("{head}-\n").as_bytes())?;
@@ -142,7 +167,11 @@ impl Start {
         }
         let umask = self.attributes.umask;
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(umask));
-        reset_signals()?;
+        // What is ignored stays so over exec. The sitter ignores nothing but what Rust does.
+        // SAFETY: sets a default action.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        // What the sitter reads from a descriptor, the task must get as a signal.
+        nix::sys::signal::SigSet::empty().thread_set_mask()?;
         // SAFETY: closes at exec whatever was inherited; takes no pointers.
         unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
         self.at(Step::Limits);
@@ -194,20 +223,6 @@ fn environment(
     all.extend(variables.iter().map(|(name, value)| ((*name).into(), value.into())));
     all.insert(MARKER.into(), dir.into());
     all
-}
-
-/// By the system call, since libc keeps some signals to itself; 64 is the kernel's last.
-fn reset_signals() -> io::Result<()> {
-    let default_action = [0u64; 4];
-    for signal in 1..=64 {
-        let (action, old) = (default_action.as_ptr(), std::ptr::null_mut::<u64>());
-        // SAFETY: all zeros is the kernel's `struct sigaction` for the default action, with an
-        // empty mask of 8 bytes; the two signals that refuse it don't matter.
-        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action, old, 8) };
-    }
-    // What the sitter reads from a descriptor, the task must get as a signal.
-    nix::sys::signal::SigSet::empty().thread_set_mask()?;
-    Ok(())
 }
 
 fn write_identity(note: RawFd) -> io::Result<()> {

@@ -6,7 +6,7 @@ use std::ffi::CString;
 use std::io;
 
 /// A user with its groups.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     uid: Uid,
     gid: Gid,

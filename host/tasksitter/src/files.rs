@@ -140,6 +140,11 @@ impl TaskDir {
         serde_json::from_slice(&fs::read(self.path.join("state.json")).ok()?).ok()
     }
 
+    pub fn forget_state(&self) -> Result<(), DirError> {
+        let file = self.path.join("state.json");
+        fs::remove_file(&file).map_err(at("remove", &file))
+    }
+
     pub fn save(&self, state: &TaskState) -> Result<(), DirError> {
         self.replace("state.json", state)
     }

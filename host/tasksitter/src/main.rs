@@ -20,7 +20,7 @@ mod upgrade;
 
 use arguments::Task;
 use cerebro_linux::namespace::{Side, fork_alone};
-use cerebro_tasksitter::protocol::{Exit, TaskSpec};
+use cerebro_tasksitter::protocol::{Exit, Phase, TaskSpec};
 use files::{DirError, TaskDir, at};
 use sitter::Sitter;
 use std::path::Path;
@@ -86,6 +86,10 @@ fn describe(path: &Path, mut spec: TaskSpec) -> Result<Box<Sitter>, DirError> {
     let dir = TaskDir::open(path)?;
     spec.cgroup = begin::own_group(dir.path());
     dir.save_spec(&spec)?;
+    // Whoever asks for it anew wants it to start, and to be counted from nothing.
+    if dir.state().is_some_and(|last| matches!(last.phase, Phase::Stopped | Phase::Failed)) {
+        dir.forget_state()?;
+    }
     Sitter::open(dir, spec, true)
 }
 

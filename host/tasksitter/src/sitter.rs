@@ -45,6 +45,7 @@ pub struct Sitter {
     pub dir: TaskDir,
     pub watch: Watch,
     pub state: TaskState,
+    pub prepared: child::Prepared,
     /// What was told last.
     pub published: Option<TaskState>,
     /// The process that the sitter before knew last, with its incarnation.
@@ -429,7 +430,7 @@ impl Sitter {
         }
     }
 
-    fn start_child(&self) -> io::Result<Process> {
+    fn start_child(&mut self) -> io::Result<Process> {
         let mut variables = Vec::new();
         if let Some(notify) = &self.notify {
             variables.push(("NOTIFY_SOCKET", notify.address()));
@@ -437,7 +438,9 @@ impl Sitter {
         if let Some(watchdog) = self.spec.policy.watchdog {
             variables.push(("WATCHDOG_USEC", watchdog.as_micros().to_string()));
         }
-        let start = Start::prepare(&self.spec, &self.dir, self.state.incarnation, &variables)?;
+        let life = (self.state.boot.as_str(), self.state.incarnation);
+        let prepared = &mut self.prepared;
+        let start = Start::prepare(&self.spec, &self.dir, life, &variables, prepared)?;
         let spawned = match &self.group {
             Some(group) => group.start(start)?,
             None => start.go(None)?,

@@ -182,15 +182,17 @@ impl Task {
     }
 
     pub fn stats(&self) -> TaskStats {
-        let mut stream = self.connect();
-        stream.write_all(&line(&Request::Stats { pss: false })).unwrap();
-        let mut lines = BufReader::new(stream).lines();
-        loop {
-            let notice = lines.next().expect("an answer to what it uses").unwrap();
-            if let Notice::Stats(stats) = serde_json::from_str(&notice).unwrap() {
-                return *stats;
-            }
-        }
+        // Hung up on by a sitter that is just going on as another program, it asks again.
+        until("an answer to what it uses", || {
+            let mut stream = self.connect();
+            stream.write_all(&line(&Request::Stats { pss: false })).ok()?;
+            BufReader::new(stream).lines().map_while(Result::ok).find_map(|notice| {
+                match serde_json::from_str(&notice).unwrap() {
+                    Notice::Stats(stats) => Some(*stats),
+                    Notice::State(_) => None,
+                }
+            })
+        })
     }
 
     pub fn log(&self, name: &str) -> String {
