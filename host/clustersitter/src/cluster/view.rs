@@ -47,11 +47,12 @@ fn job(state: &State, record: &JobRecord) -> JobView {
     let name = &record.job.dns_basename;
     let of_job = || state.records.deployments.values().filter(|d| d.job_name() == name);
     let instances = state.records.instances.values().filter(|instance| instance.job == *name);
-    let healthy = instances.filter(|instance| {
-        state.observed.statuses.get(&instance.id).is_some_and(|status| {
-            status.placement == instance.placement && status.phase.is_well()
-        })
-    });
+    let healthy =
+        instances.filter(|instance| {
+            state.observed.statuses.get(&instance.id).is_some_and(|status| {
+                status.placement == instance.placement && status.phase.is_well()
+            })
+        });
     let problems = state.observed.notes.iter().filter_map(|note| match note {
         Note::Unplaceable { job, zone, why } if job == name => Some(format!("{zone}: {why}")),
         _ => None,
