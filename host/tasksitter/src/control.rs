@@ -30,6 +30,9 @@ struct Client {
     id: ClientId,
     stream: UnixStream,
     held: Vec<u8>,
+    /// It could not be told something: it has left, or does not read. What it asked may still be
+    /// on its way to us.
+    deaf: bool,
 }
 
 impl Control {
@@ -50,15 +53,16 @@ impl Control {
     /// Takes new clients, reads what all of them ask, and tells the new ones the state.
     pub fn requests(&mut self, state: &TaskState) -> Vec<(ClientId, Request)> {
         let mut requests = Vec::new();
-        self.clients.retain_mut(|client| client.read(&mut requests));
+        self.clients.retain_mut(|client| client.read(&mut requests) && !client.deaf);
         while let Ok((stream, _)) = self.listener.accept() {
             if stream.set_nonblocking(true).is_ok() {
                 self.met += 1;
-                let mut client = Client { id: ClientId(self.met), stream, held: Vec::new() };
-                // Read first: one that asks and leaves has asked all the same.
-                if client.read(&mut requests)
-                    && client.tell(&line(&Notice::State(Box::new(state.clone()))))
-                {
+                let id = ClientId(self.met);
+                let mut client = Client { id, stream, held: Vec::new(), deaf: false };
+                // Read first, and once more if it has left: one that asks and leaves has asked all
+                // the same.
+                if client.read(&mut requests) {
+                    client.tell(&line(&Notice::State(Box::new(state.clone()))));
                     if self.clients.len() >= MOST_CLIENTS {
                         self.clients.remove(0);
                     }
@@ -73,14 +77,17 @@ impl Control {
     pub fn announce(&mut self, notice: &Notice) {
         if !self.clients.is_empty() {
             let line = line(notice);
-            self.clients.retain_mut(|client| client.tell(&line));
+            self.clients.iter_mut().for_each(|client| client.tell(&line));
         }
     }
 
     /// Tells one client, if it is still there.
     pub fn reply(&mut self, to: ClientId, notice: &Notice) {
         let line = line(notice);
-        self.clients.retain_mut(|client| client.id != to || client.tell(&line));
+        self.clients
+            .iter_mut()
+            .filter(|client| client.id == to)
+            .for_each(|client| client.tell(&line));
     }
 }
 
@@ -92,8 +99,8 @@ fn line(notice: &Notice) -> Vec<u8> {
 }
 
 impl Client {
-    fn tell(&mut self, line: &[u8]) -> bool {
-        self.stream.write_all(line).is_ok()
+    fn tell(&mut self, line: &[u8]) {
+        self.deaf = self.deaf || self.stream.write_all(line).is_err();
     }
 
     /// Answers whether the client is still there.
