@@ -2,7 +2,7 @@
 //!
 //! Several tasks at once, half of them in control groups, each tormented by a thread that also plays
 //! its agent: it holds the task's pidfd, starts sitters, and leaves word of an end that no sitter
-//! saw. `CEREBRO_STRESS_ROUNDS` (60) is the number of rounds over all tasks; 1000 is the long form.
+//! saw. `CEREBRO_STRESS_ROUNDS` (24) is the number of rounds over all tasks; 1000 is the long form.
 //! `CEREBRO_STRESS_SEED` repeats the choices of a run, though not the machine's timing.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
