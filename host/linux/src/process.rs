@@ -64,6 +64,17 @@ impl Identity {
         parse(line).map(|stat| stat.identity)
     }
 
+    /// Of the process that had this pid at `time` since boot. It may be gone: then this is nobody
+    /// else's, since whoever has the pid after it starts later.
+    pub fn at_time(pid: i32, time: Duration) -> Self {
+        // In whole numbers: to round down at the edge of a tick would make it nobody's.
+        let ticks = time.as_nanos() * crate::usage::ticks_per_second() as u128 / 1_000_000_000;
+        let latest = Self { pid, started: u64::try_from(ticks).unwrap_or(u64::MAX) };
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+        let now = stat.as_deref().and_then(Self::from_stat);
+        now.filter(|now| now.started <= latest.started).unwrap_or(latest)
+    }
+
     /// When it started, since boot.
     pub fn started_after_boot(self) -> Duration {
         Duration::from_secs_f64(self.started as f64 / crate::usage::ticks_per_second())
@@ -240,6 +251,18 @@ mod tests {
         let own = Identity::of(std::process::id() as i32).unwrap();
         assert!(own.is_alive());
         assert!(!Identity { started: own.started + 1, ..own }.is_alive());
+    }
+
+    #[test]
+    fn a_process_is_known_by_the_time_at_which_it_was_there() {
+        let own = Identity::of(std::process::id() as i32).unwrap();
+        let tick = Duration::from_secs_f64(1.0 / crate::usage::ticks_per_second());
+        let started = own.started_after_boot();
+        for later in [tick / 2, Duration::from_secs(3600)] {
+            assert_eq!(Identity::at_time(own.pid, started + later), own);
+        }
+        // There before we were: another process, which is gone.
+        assert!(!Identity::at_time(own.pid, started - tick / 2).is_alive());
     }
 
     #[test]

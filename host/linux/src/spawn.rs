@@ -68,8 +68,8 @@ pub struct Spawned {
 /// Starts `program` as a child, in the version 2 control group of which `group` is a descriptor if
 /// there is one, and lets `prepare` run in it before exec. Once this answers, exec has succeeded.
 ///
-/// The child shares the caller's memory until exec, and the calling thread waits for that: so no
-/// page tables are copied, however large the caller is.
+/// The child shares the caller's memory and stack until exec, as with `vfork`, and the calling thread
+/// waits for that: so no page tables are copied, however large the caller is.
 ///
 /// # Safety
 /// `prepare` runs beside the caller's other threads, in their memory and as if it were the calling
@@ -84,7 +84,6 @@ pub unsafe fn spawn<F: FnMut() -> io::Result<()>>(
     let arguments = pointers(&program.arguments);
     let environment = pointers(&program.environment);
     let mut birth = Birth { program, arguments, environment, prepare, error: 0 };
-    let mut stack = vec![0u128; STACK / size_of::<u128>()];
     let mut pidfd: libc::c_int = -1;
     let flags = libc::CLONE_PIDFD | libc::CLONE_VFORK | libc::CLONE_VM;
     // SAFETY: all zeros is a valid `clone_args`.
@@ -92,16 +91,13 @@ pub unsafe fn spawn<F: FnMut() -> io::Result<()>>(
     call.flags = u64::from(flags.cast_unsigned());
     call.pidfd = (&raw mut pidfd) as u64;
     call.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
-    call.stack = stack.as_mut_ptr() as u64;
-    call.stack_size = STACK as u64;
     if let Some(group) = group {
         const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
         call.flags |= CLONE_INTO_CGROUP;
         call.cgroup = u64::from(group.as_raw_fd().cast_unsigned());
     }
-    // SAFETY: the arguments are valid, and so is the stack, until the child has executed its program
-    // or ended, which is when this returns. `be_born` never returns, and only it is given `birth`
-    // meanwhile.
+    // SAFETY: the arguments are valid until the child has executed its program or ended, which is
+    // when this returns. `be_born` never returns, and only it is given `birth` meanwhile.
     let pid = unsafe { clone3(&call, be_born::<F>, (&raw mut birth).cast()) };
     let pid = i32::try_from(Errno::result(pid)?).map_err(io::Error::other)?;
     // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
@@ -115,9 +111,6 @@ pub unsafe fn spawn<F: FnMut() -> io::Result<()>>(
         }
     }
 }
-
-/// Bytes of the child's stack: it calls little, and nothing deep.
-const STACK: usize = 64 << 10;
 
 /// What the child needs, and what it tells.
 struct Birth<'a, F> {
@@ -139,20 +132,21 @@ extern "C" fn be_born<F: FnMut() -> io::Result<()>>(birth: *mut libc::c_void) ->
     unsafe { libc::_exit(127) }
 }
 
-/// The system call, after which the child goes on in `entry` on its own stack: what libc's `clone`
-/// does, which cannot take a control group.
+/// The system call, after which the child goes on in `entry`, below the caller's frames: what libc's
+/// `vfork` does, which cannot take a control group.
 ///
 /// # Safety
-/// `call` must be valid and name a stack; `entry` must not return; and `argument` must be what it
-/// expects.
+/// `call` must be valid, name no stack, and have `CLONE_VFORK`; `entry` must not return; and
+/// `argument` must be what it expects.
 unsafe fn clone3(
     call: &libc::clone_args,
     entry: extern "C" fn(*mut libc::c_void) -> !,
     argument: *mut libc::c_void,
 ) -> libc::c_long {
     let mut result: libc::c_long;
-    // SAFETY: the kernel keeps all registers but the result (and two that are named); the child has
-    // a result of 0 and a stack that is aligned, since it begins and ends on 16 bytes.
+    // SAFETY: the kernel keeps all registers but the result (and two that are named). The child has
+    // a result of 0 and writes below the stack pointer, where nothing of ours is (there is no red
+    // zone without `nostack`, and the pointer is aligned for a call), while this thread waits.
     #[cfg(target_arch = "x86_64")]
     unsafe {
         std::arch::asm!(

@@ -6,7 +6,7 @@ use crate::control::Control;
 use crate::files::{DirError, TaskDir, at};
 use crate::group::Group;
 use crate::log::{LogThread, Stream};
-use crate::measure::Meter;
+use crate::measure::{CpuShare, Meter};
 use crate::monitor;
 use crate::notify::{self, Notify};
 use crate::sitter::{Process, Sitter, exit_of};
@@ -48,7 +48,7 @@ impl Sitter {
             ..before.clone().unwrap_or_else(nothing)
         };
         // A state that was lost, or damaged, is no reason to forget the child.
-        let child = child::last(&dir).filter(|child| child.may_be_of(&boot, same_boot.is_some()));
+        let child = child::last(&dir).filter(|child| child.boot == boot);
         if same_boot.is_none() {
             (state.phase, state.pid) = (Phase::Stopped, None);
             state.counts.oom_counter = group.as_ref().map_or(0, |g| g.cgroup().oom_kills());
@@ -70,6 +70,7 @@ impl Sitter {
             monitor,
             probe: None,
             meter: Meter::default(),
+            share: CpuShare::default(),
             next_measure: None,
             out_of_memory: false,
             next_count: None,

@@ -1,8 +1,8 @@
 //! Starting the task's process, and finding one that an earlier sitter started.
 //!
-//! The child writes its incarnation and its own `/proc/self/stat` into the file `child` before
-//! exec, and holds the sitter's lock until exec. So whoever gets the lock knows: either no child
-//! was made, or its lines are there. There is no moment at which a second one could be started.
+//! The child writes its pid and the time since boot into the file `child` before exec, behind its
+//! incarnation, and holds the sitter's lock until exec. So whoever gets the lock knows: either no
+//! child was made, or its lines are there. There is no moment at which a second one could be started.
 
 use crate::credentials;
 use crate::files::TaskDir;
@@ -13,26 +13,27 @@ use nix::sys::resource::Resource;
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::time::Duration;
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A start that is ready to be made: all that may fail or allocate has been done.
 pub struct Start {
-    program: Arc<Program>,
-    identity: Option<credentials::Identity>,
+    kit: Arc<Kit>,
     no_new_privileges: bool,
     attributes: Attributes,
     rlimits: Vec<(Resource, Rlimit)>,
     oom_score_adj: Option<String>,
     cwd: CString,
-    stdio: [File; 3],
-    note: File,
+    /// Where in the note the child's own line begins.
+    line_at: libc::off_t,
     /// What the child is at. It shares our memory until exec, so it is told here without a word.
     step: AtomicU8,
 }
@@ -50,30 +51,56 @@ enum Step {
     Execute,
 }
 
-/// The task's program with its environment, which stays the same from start to start unless the
-/// user's entry changes.
-#[derive(Default)]
-pub struct Prepared(Option<(Option<credentials::Identity>, Arc<Program>)>);
+/// What stays the same from start to start, unless the user's entry changes.
+struct Kit {
+    identity: Option<credentials::Identity>,
+    program: Program,
+    stdio: [File; 3],
+    /// The file `child`.
+    note: File,
+}
 
-impl Prepared {
-    fn program(
-        &mut self,
+impl Kit {
+    fn open(
         spec: &TaskSpec,
-        dir: &Path,
-        identity: Option<&credentials::Identity>,
+        dir: &TaskDir,
+        identity: Option<credentials::Identity>,
         variables: &[(&str, String)],
-    ) -> io::Result<Arc<Program>> {
-        if let Some((of, program)) = &self.0
-            && of.as_ref() == identity
-        {
-            return Ok(program.clone());
-        }
-        let environment = environment(spec, dir, identity, variables);
+    ) -> io::Result<Self> {
+        let environment = environment(spec, dir.path(), identity.as_ref(), variables);
         let argv = spec.argv.iter().map(OsStr::new);
         let environment = environment.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
-        let program = Arc::new(Program::new(argv, environment)?);
-        self.0 = Some((identity.cloned(), program.clone()));
-        Ok(program)
+        let program = Program::new(argv, environment)?;
+        let error = if spec.one_stream() { "stdout" } else { "stderr" };
+        let stdio = [
+            File::open("/dev/null")?,
+            dir.open_for_task("stdout", identity.as_ref())?,
+            dir.open_for_task(error, identity.as_ref())?,
+        ];
+        let note =
+            File::options().create(true).truncate(false).write(true).open(dir.child_file())?;
+        Ok(Self { identity, program, stdio, note })
+    }
+}
+
+/// Keeps the [`Kit`] of the last start for the next.
+#[derive(Default)]
+pub struct Prepared(Option<Arc<Kit>>);
+
+impl Prepared {
+    fn kit(
+        &mut self,
+        spec: &TaskSpec,
+        dir: &TaskDir,
+        variables: &[(&str, String)],
+    ) -> io::Result<Arc<Kit>> {
+        let identity = credentials::find(&spec.credentials)?;
+        if let Some(kit) = self.0.as_ref().filter(|kit| kit.identity == identity) {
+            return Ok(kit.clone());
+        }
+        let kit = Arc::new(Kit::open(spec, dir, identity, variables)?);
+        self.0 = Some(kit.clone());
+        Ok(kit)
     }
 }
 
@@ -87,37 +114,23 @@ impl Start {
         variables: &[(&str, String)],
         prepared: &mut Prepared,
     ) -> io::Result<Self> {
-        let identity = credentials::find(&spec.credentials)?;
-        let program = prepared.program(spec, dir.path(), identity.as_ref(), variables)?;
+        let kit = prepared.kit(spec, dir, variables)?;
         let rlimits =
             spec.attributes.rlimits.iter().map(|(name, limit)| Ok((resource(name)?, *limit)));
         let rlimits = rlimits.collect::<io::Result<Vec<_>>>()?;
-        let stdio = [
-            File::open("/dev/null")?,
-            dir.open_for_task("stdout", identity.as_ref())?,
-            dir.open_for_task(
-                if spec.one_stream() { "stdout" } else { "stderr" },
-                identity.as_ref(),
-            )?,
-        ];
         // Over what was there, rather than truncated: what is left of it stands behind the line that
         // counts, and some file systems flush what was truncated before they go on.
-        let mut note =
-            File::options().create(true).truncate(false).write(true).open(dir.child_file())?;
         let head = format!("{incarnation:020} {boot}\n");
         // The line of the child before is no longer one.
-        note.write_all(format!("{head}-\n").as_bytes())?;
-        note.seek(SeekFrom::Start(head.len() as u64))?;
+        kit.note.write_all_at(format!("{head}-\n").as_bytes(), 0)?;
         Ok(Self {
-            program,
-            identity,
+            kit,
             no_new_privileges: spec.credentials.no_new_privileges,
             rlimits,
             oom_score_adj: spec.attributes.oom_score_adj.map(|adjust| adjust.to_string()),
             attributes: spec.attributes.clone(),
             cwd: CString::new(spec.cwd.as_os_str().as_bytes())?,
-            stdio,
-            note,
+            line_at: libc::off_t::try_from(head.len()).map_err(io::Error::other)?,
             step: AtomicU8::new(Step::Session as u8),
         })
     }
@@ -126,7 +139,7 @@ impl Start {
     /// answers, exec has succeeded.
     pub fn go(&self, group: Option<BorrowedFd<'_>>) -> io::Result<Spawned> {
         // SAFETY: `in_child` makes only async-signal-safe calls.
-        unsafe { spawn(&self.program, group, || self.in_child()) }
+        unsafe { spawn(&self.kit.program, group, || self.in_child()) }
             .map_err(|error| self.explain(&error))
     }
 
@@ -138,7 +151,7 @@ impl Start {
             () if is(Step::Limits) => "cannot set its resource limits".to_owned(),
             () if is(Step::Nice) => "cannot set its nice value".to_owned(),
             () if is(Step::OomScore) => "cannot set its OOM score adjustment".to_owned(),
-            () if is(Step::User) => match &self.identity {
+            () if is(Step::User) => match &self.kit.identity {
                 Some(identity) => format!("cannot become the user `{}`", identity.name),
                 None => "cannot give up privileges".to_owned(),
             },
@@ -159,7 +172,7 @@ impl Start {
     /// Between fork and exec: leaves what it inherited, becomes the user, and writes down who it is.
     fn in_child(&self) -> io::Result<()> {
         nix::unistd::setsid()?;
-        for (number, file) in self.stdio.iter().enumerate() {
+        for (number, file) in self.kit.stdio.iter().enumerate() {
             // SAFETY: two descriptors; what stood at the second one is the sitter's, which has its
             // own table.
             let result = unsafe { libc::dup2(file.as_raw_fd(), number as RawFd) };
@@ -191,7 +204,7 @@ impl Start {
             write_file(c"/proc/self/oom_score_adj", adjust.as_bytes())?;
         }
         self.at(Step::User);
-        if let Some(identity) = &self.identity {
+        if let Some(identity) = &self.kit.identity {
             identity.assume()?;
         }
         if self.no_new_privileges {
@@ -201,7 +214,7 @@ impl Start {
         nix::unistd::chdir(self.cwd.as_c_str())?;
         self.at(Step::Word);
         // Last, so that a line means a child that is about to be the task.
-        write_identity(self.note.as_raw_fd())?;
+        write_identity(self.kit.note.as_raw_fd(), self.line_at)?;
         self.at(Step::Execute);
         Ok(())
     }
@@ -225,15 +238,24 @@ fn environment(
     all
 }
 
-fn write_identity(note: RawFd) -> io::Result<()> {
-    let mut buffer = [0u8; 1024];
-    // SAFETY: the path is a C string, the buffer is valid for its length, the descriptors are open.
-    let written = unsafe {
-        let stat = libc::open(c"/proc/self/stat".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
-        let read = libc::read(stat, buffer.as_mut_ptr().cast(), buffer.len());
-        libc::close(stat);
-        libc::write(note, buffer.as_ptr().cast(), usize::try_from(read).unwrap_or(0))
+/// Without a look into `/proc`, which takes as long as all else that a child does: the pid and the
+/// time tell whose process it is, too.
+fn write_identity(note: RawFd, at: libc::off_t) -> io::Result<()> {
+    // SAFETY: all zeros is a valid `timespec`, and the pointer is to it.
+    let now = unsafe {
+        let mut now: libc::timespec = std::mem::zeroed();
+        libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now);
+        now
     };
+    let mut line = [0u8; 64];
+    let left = {
+        let mut rest = &mut line[..];
+        // Numbers are written without allocating.
+        writeln!(rest, "{} {} {}", nix::unistd::getpid(), now.tv_sec, now.tv_nsec)?;
+        rest.len()
+    };
+    // SAFETY: the buffer is valid for less than its length, and the descriptor is open.
+    let written = unsafe { libc::pwrite(note, line.as_ptr().cast(), line.len() - left, at) };
     if written > 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
@@ -268,15 +290,8 @@ pub fn resource(name: &str) -> io::Result<Resource> {
 pub struct Child {
     pub incarnation: u64,
     pub identity: Identity,
-    /// The boot that it belongs to; none where an older sitter started it.
-    boot: Option<String>,
-}
-
-impl Child {
-    /// Whether it is of this boot, as far as it says so; else that of the state decides.
-    pub fn may_be_of(&self, boot: &str, state_is: bool) -> bool {
-        self.boot.as_ref().map_or(state_is, |own| own == boot)
-    }
+    /// The boot that it belongs to.
+    pub boot: String,
 }
 
 /// The child that the last sitter started, dead or alive; none if it started none.
@@ -285,8 +300,11 @@ pub fn last(dir: &TaskDir) -> Option<Child> {
     let mut lines = note.lines();
     let mut head = lines.next()?.split(' ');
     let incarnation = head.next()?.parse().ok()?;
-    let boot = head.next().map(str::to_owned);
-    Some(Child { incarnation, identity: Identity::from_stat(lines.next()?)?, boot })
+    let boot = head.next()?.to_owned();
+    let mut own = lines.next()?.split(' ');
+    let pid = own.next()?.parse().ok()?;
+    let time = Duration::new(own.next()?.parse().ok()?, own.next()?.parse().ok()?);
+    Some(Child { incarnation, identity: Identity::at_time(pid, time), boot })
 }
 
 /// The way to `directory`, as an environment entry.

@@ -67,6 +67,12 @@ impl Group {
         &self.cgroup
     }
 
+    /// How often the kernel killed in it for want of memory.
+    pub fn oom_kills(&self) -> u64 {
+        let watched = self.oom.as_ref().and_then(OomWatch::kills);
+        watched.unwrap_or_else(|| self.cgroup.oom_kills())
+    }
+
     /// Whether the kernel enforces the limits of this controller.
     pub fn enforces(&self, controller: &str) -> bool {
         !self.missing.contains(&controller)

@@ -6,6 +6,9 @@ use cerebro_tasksitter::protocol::TaskStats;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// Measures closer to each other than this say little of a share of CPU.
+const SHORTEST_SPAN: Duration = Duration::from_millis(500);
+
 /// Remembers the last measure, since a share of CPU lies between two.
 #[derive(Debug, Clone, Default)]
 pub struct Meter {
@@ -73,5 +76,51 @@ impl Meter {
             log_bytes: 0,
         };
         (stats, last.is_some_and(|last| throttled > last.throttled))
+    }
+}
+
+/// The share of CPU between the last two looks that anyone asked for.
+#[derive(Debug, Default)]
+pub struct CpuShare {
+    last: Option<Measured>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Measured {
+    at: Duration,
+    incarnation: u64,
+    cpu_seconds: f64,
+    cores: Option<f64>,
+}
+
+impl CpuShare {
+    /// Cores used since the last look at the same incarnation.
+    pub fn cores(&mut self, now: Duration, incarnation: u64, cpu_seconds: f64) -> Option<f64> {
+        let last = self.last.filter(|last| last.incarnation == incarnation);
+        let passed = last.map_or(SHORTEST_SPAN, |last| now.saturating_sub(last.at));
+        if passed < SHORTEST_SPAN {
+            return last.and_then(|last| last.cores);
+        }
+        let cores =
+            last.map(|last| (cpu_seconds - last.cpu_seconds).max(0.0) / passed.as_secs_f64());
+        self.last = Some(Measured { at: now, incarnation, cpu_seconds, cores });
+        cores
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_cpu_lies_between_two_looks_at_one_incarnation() {
+        let mut share = CpuShare::default();
+        let second = Duration::from_secs;
+        assert_eq!(share.cores(second(1), 1, 10.0), None);
+        assert_eq!(share.cores(second(3), 1, 11.0), Some(0.5));
+        // Too soon to say anything new.
+        assert_eq!(share.cores(second(3) + Duration::from_millis(1), 1, 12.0), Some(0.5));
+        assert_eq!(share.cores(second(5), 1, 15.0), Some(2.0));
+        assert_eq!(share.cores(second(7), 2, 0.1), None);
     }
 }

@@ -6,7 +6,7 @@ use crate::control::{ClientId, Control};
 use crate::files::{DirError, TaskDir, at};
 use crate::group::Group;
 use crate::log::LogThread;
-use crate::measure::Meter;
+use crate::measure::{CpuShare, Meter};
 use crate::monitor::HttpMonitor;
 use crate::notify::{Notify, Said};
 use crate::ready::Probe;
@@ -58,6 +58,8 @@ pub struct Sitter {
     pub monitor: Option<HttpMonitor>,
     pub probe: Option<Probe>,
     pub meter: Meter,
+    /// The share of CPU for those who ask.
+    pub share: CpuShare,
     /// When the tree is measured next; none where nothing depends on it.
     pub next_measure: Option<Duration>,
     /// The kernel has killed in this incarnation, or is about to.
@@ -257,7 +259,7 @@ impl Sitter {
                 Ok(())
             }
             Request::Stats { pss } => {
-                let (stats, _) = self.measure(pss);
+                let stats = self.look(pss);
                 self.control.reply(client, &Notice::Stats(Box::new(stats)));
                 Ok(())
             }
@@ -325,7 +327,7 @@ impl Sitter {
     fn count_oom_kills(&mut self) {
         let Some(group) = &self.group else { return };
         let counts = &mut self.state.counts;
-        let counter = group.cgroup().oom_kills();
+        let counter = group.oom_kills();
         let more = counter.saturating_sub(counts.oom_counter);
         counts.oom_counter = counter;
         counts.oom_kills += more;
@@ -503,8 +505,20 @@ impl Sitter {
         }
     }
 
+    /// What the tree uses, for someone who asks: that changes nothing for the rules, whose meter
+    /// goes on from where it was.
+    pub fn look(&mut self, pss: bool) -> TaskStats {
+        let meter = self.meter.clone();
+        let (mut stats, _) = self.measure(pss);
+        self.meter = meter;
+        let (now, incarnation) = (clock::since_boot(), self.state.incarnation);
+        let cores = self.share.cores(now, incarnation, stats.cpu_seconds);
+        stats.cpu_cores = cores.or(stats.cpu_cores);
+        stats
+    }
+
     /// What the tree uses, and whether the kernel held it back since it was measured before.
-    pub fn measure(&mut self, pss: bool) -> (TaskStats, bool) {
+    fn measure(&mut self, pss: bool) -> (TaskStats, bool) {
         self.count_oom_kills();
         let processes = self.processes();
         let cgroup = self.group.as_ref().map(Group::cgroup);

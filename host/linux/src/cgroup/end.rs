@@ -89,11 +89,12 @@ impl Cgroup {
 
 /// Tells cheaply whether anything is in a group, by files that are kept open.
 #[derive(Debug)]
-pub struct Occupancy {
-    /// The file `cgroup.events` of version 2.
-    events: Option<File>,
-    /// The files `cgroup.procs` of version 1.
-    lists: Vec<File>,
+pub enum Occupancy {
+    /// The file `cgroup.events` of version 2: every child is born in that group, whatever others it
+    /// is in.
+    Events(File),
+    /// The files `cgroup.procs` of version 1, where there is no version 2 tree.
+    Lists(Vec<File>),
 }
 
 impl Occupancy {
@@ -105,16 +106,14 @@ impl Occupancy {
             let length = nix::sys::uio::pread(file, &mut buffer, 0).ok()?;
             Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
         };
-        let populated = self
-            .events
-            .as_ref()
-            .is_some_and(|file| read(file).is_none_or(|events| !events.contains("populated 0")));
-        let own = std::process::id().to_string();
-        populated
-            || self
-                .lists
-                .iter()
-                .any(|file| read(file).is_none_or(|list| list.lines().any(|pid| pid != own)))
+        match self {
+            Self::Events(file) => read(file).is_none_or(|text| !text.contains("populated 0")),
+            Self::Lists(files) => {
+                let own = std::process::id().to_string();
+                let is_ours = |list: String| list.lines().all(|pid| pid == own);
+                files.iter().any(|file| !read(file).is_some_and(is_ours))
+            }
+        }
     }
 }
 
@@ -122,10 +121,12 @@ impl Cgroup {
     /// Tells cheaply whether anything is in it.
     pub fn occupancy(&self) -> Result<Occupancy, CgroupError> {
         let open = |path: PathBuf| File::open(&path).map_err(at("open", &path));
-        let events = self.v2().map(|dir| open(dir.join("cgroup.events"))).transpose()?;
+        if let Some(dir) = self.v2() {
+            return open(dir.join("cgroup.events")).map(Occupancy::Events);
+        }
         let v1 = self.cgroups.v1.iter().map(|(_, root)| root.join(&self.path));
         let lists = v1.map(|dir| open(dir.join("cgroup.procs"))).collect::<Result<_, _>>()?;
-        Ok(Occupancy { events, lists })
+        Ok(Occupancy::Lists(lists))
     }
 }
 

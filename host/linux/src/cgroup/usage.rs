@@ -26,7 +26,10 @@ fn number(file: &Path) -> Option<u64> {
 }
 
 fn field(file: &Path, name: &str) -> Option<u64> {
-    let text = fs::read_to_string(file).ok()?;
+    field_in(&fs::read_to_string(file).ok()?, name)
+}
+
+fn field_in(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
@@ -86,7 +89,7 @@ impl Cgroup {
                 )?;
                 let line = format!("{} {}", event.as_fd().as_raw_fd(), control.as_raw_fd());
                 fs::write(dir.join("cgroup.event_control"), line)?;
-                Ok(Some(OomWatch::V1(event.into())))
+                Ok(Some(OomWatch::V1 { event: event.into(), control }))
             }
             None => Ok(None),
         }
@@ -96,8 +99,13 @@ impl Cgroup {
 /// Tells when the kernel may have killed in a group for want of memory.
 #[derive(Debug)]
 pub enum OomWatch {
-    /// An eventfd, readable once that happened.
-    V1(OwnedFd),
+    /// An eventfd, readable once that happened, and the file `memory.oom_control`.
+    V1 {
+        /// The eventfd.
+        event: OwnedFd,
+        /// The file.
+        control: File,
+    },
     /// The file `memory.events`, with a priority event at each change.
     V2(File),
 }
@@ -106,7 +114,7 @@ impl OomWatch {
     /// What to poll for.
     pub fn poll_for(&self) -> (BorrowedFd<'_>, nix::poll::PollFlags) {
         match self {
-            Self::V1(event) => (event.as_fd(), nix::poll::PollFlags::POLLIN),
+            Self::V1 { event, .. } => (event.as_fd(), nix::poll::PollFlags::POLLIN),
             Self::V2(file) => (file.as_fd(), nix::poll::PollFlags::POLLPRI),
         }
     }
@@ -115,8 +123,16 @@ impl OomWatch {
     pub fn clear(&self) {
         let mut buffer = [0; 512];
         let _ = match self {
-            Self::V1(event) => nix::unistd::read(event, &mut buffer[..8]),
+            Self::V1 { event, .. } => nix::unistd::read(event, &mut buffer[..8]),
             Self::V2(file) => nix::sys::uio::pread(file, &mut buffer, 0),
         };
+    }
+
+    /// What [`Cgroup::oom_kills`] says, without a file to open; none if the group is gone.
+    pub fn kills(&self) -> Option<u64> {
+        let (Self::V1 { control: file, .. } | Self::V2(file)) = self;
+        let mut buffer = [0; 512];
+        let length = nix::sys::uio::pread(file, &mut buffer, 0).ok()?;
+        field_in(std::str::from_utf8(&buffer[..length]).ok()?, "oom_kill")
     }
 }

@@ -30,6 +30,9 @@ use std::thread::{self, JoinHandle};
 
 /// Bytes read at a time. Larger ones gain nothing once they don't fit the processor's cache.
 const BUFFER: usize = 256 << 10;
+/// A read of so much shows that the task waits for us: writes of a page and a half, of which none
+/// shares a page with another, fill a FIFO of [`QUIET_PIPE`] with a little more.
+const BUSY: usize = QUIET_PIPE / 2;
 /// The FIFO's size once a task has shown that it needs one: the most that the kernel gives to
 /// anyone, unless told otherwise (pipe(7)).
 const BUSY_PIPE: i32 = 1 << 20;
@@ -259,7 +262,7 @@ impl Pump {
                 tally.dropped.fetch_add(dropped, Relaxed);
             }
         }
-        if read >= QUIET_PIPE && !self.grown {
+        if read >= BUSY && !self.grown {
             // Refused where the user has too much of it already: then it stays as it is.
             let (fd, wanted) = (self.fifo.as_raw_fd(), BUSY_PIPE);
             // SAFETY: a descriptor of ours and a number.

@@ -31,7 +31,6 @@ use cerebro_tasksitter::protocol::TaskSpec;
 use connection::Connection;
 use nix::poll::PollFlags;
 use nix::sys::socket::{setsockopt, sockopt::SndBuf};
-use snapshot::CpuShare;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -55,7 +54,6 @@ pub struct HttpMonitor {
     pause: Option<Duration>,
     /// The log thread was told that someone follows.
     follows: bool,
-    share: CpuShare,
 }
 
 impl HttpMonitor {
@@ -63,8 +61,7 @@ impl HttpMonitor {
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
-        let (connections, share) = (Vec::new(), CpuShare::default());
-        Ok(Self { listener, connections, pause: None, follows: false, share })
+        Ok(Self { listener, connections: Vec::new(), pause: None, follows: false })
     }
 
     /// Where it listens: what it was given, with the port that the kernel chose for 0.
@@ -121,8 +118,7 @@ impl HttpMonitor {
     }
 
     fn serve(&mut self, sitter: &mut Sitter, now: Duration) {
-        let share = &mut self.share;
-        let mut answer = |request: &request::Request| routes::answer(request, sitter, share);
+        let mut answer = |request: &request::Request| routes::answer(request, sitter);
         self.connections.retain_mut(|connection| connection.step(now, &mut answer));
     }
 

@@ -8,7 +8,7 @@ use super::logbody::LogBody;
 use super::logs::{self, LogEntry};
 use super::report::Report;
 use super::request::Request;
-use super::snapshot::{CpuShare, Snapshot};
+use super::snapshot::Snapshot;
 use super::{date, health, metrics, page};
 use crate::begin;
 use crate::sitter::Sitter;
@@ -43,13 +43,13 @@ impl Form {
 }
 
 /// Answers a request from how things are now.
-pub fn answer(request: &Request, sitter: &mut Sitter, share: &mut CpuShare) -> Answer {
+pub fn answer(request: &Request, sitter: &mut Sitter) -> Answer {
     let result = match request.path.as_str() {
-        "/" | "/stats" => stats(request, sitter, share),
+        "/" | "/stats" => stats(request, sitter),
         "/logs" => list(request, sitter),
         "/logfile" => log_file(request, sitter),
         "/metrics" => {
-            let text = metrics::metrics(&Snapshot::take(sitter, share, request.flag("pss")));
+            let text = metrics::metrics(&Snapshot::take(sitter, request.flag("pss")));
             Ok(whole(request, metrics::CONTENT_TYPE, &text))
         }
         "/healthz" => Ok(health(request, sitter)),
@@ -73,9 +73,9 @@ fn whole(request: &Request, content_type: &str, text: &str) -> Answer {
     Answer::whole(head, text.as_bytes(), request.head_only)
 }
 
-fn stats(request: &Request, sitter: &mut Sitter, share: &mut CpuShare) -> Result<Answer, Wrong> {
+fn stats(request: &Request, sitter: &mut Sitter) -> Result<Answer, Wrong> {
     let form = Form::of(request)?;
-    let snapshot = Snapshot::take(sitter, share, request.flag("pss"));
+    let snapshot = Snapshot::take(sitter, request.flag("pss"));
     let report = Report::new(&snapshot);
     Ok(match form {
         Form::Page => whole(request, HTML, &page::stats(&report, snapshot.spec, snapshot.state)),

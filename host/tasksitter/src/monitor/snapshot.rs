@@ -10,8 +10,6 @@ use std::time::Duration;
 
 /// The longest version that is shown, in bytes.
 const LONGEST_VERSION: u64 = 256;
-/// Measures closer to each other than this say little of a share of CPU.
-const SHORTEST_SPAN: Duration = Duration::from_millis(500);
 
 /// How a task is, now.
 pub struct Snapshot<'a> {
@@ -30,49 +28,12 @@ pub struct Snapshot<'a> {
     pub log_failing: bool,
 }
 
-/// Remembers the last measure that was shown, since a share of CPU lies between two. The rules have a
-/// meter of their own: that someone looks changes nothing for the task.
-#[derive(Debug, Default)]
-pub struct CpuShare {
-    last: Option<Measured>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Measured {
-    at: Duration,
-    incarnation: u64,
-    cpu_seconds: f64,
-    cores: Option<f64>,
-}
-
-impl CpuShare {
-    /// Cores used since the last look at the same incarnation.
-    fn cores(&mut self, now: Duration, incarnation: u64, cpu_seconds: f64) -> Option<f64> {
-        let last = self.last.filter(|last| last.incarnation == incarnation);
-        let passed = last.map_or(SHORTEST_SPAN, |last| now.saturating_sub(last.at));
-        if passed < SHORTEST_SPAN {
-            return last.and_then(|last| last.cores);
-        }
-        let cores =
-            last.map(|last| (cpu_seconds - last.cpu_seconds).max(0.0) / passed.as_secs_f64());
-        self.last = Some(Measured { at: now, incarnation, cpu_seconds, cores });
-        cores
-    }
-}
-
 impl<'a> Snapshot<'a> {
     /// Looks now. `pss` asks for what is slow to find out.
-    pub fn take(sitter: &'a mut Sitter, share: &mut CpuShare, pss: bool) -> Self {
+    pub fn take(sitter: &'a mut Sitter, pss: bool) -> Self {
         let now = clock::since_boot();
-        let stats = (!sitter.spec.disable_stat_collection).then(|| {
-            // The rules go on measuring from where they were.
-            let meter = sitter.meter.clone();
-            let (mut stats, _) = sitter.measure(pss);
-            sitter.meter = meter;
-            let cores = share.cores(now, sitter.state.incarnation, stats.cpu_seconds);
-            stats.cpu_cores = cores.or(stats.cpu_cores);
-            stats
-        });
+        let measured = !sitter.spec.disable_stat_collection;
+        let stats = measured.then(|| sitter.look(pss));
         let state = &sitter.state;
         let begun = state.started_after_boot.filter(|_| state.pid.is_some());
         let tally = sitter.logs.tally();
@@ -223,18 +184,6 @@ pub mod tests {
         assert_eq!((mem.percent(), mem.violations, mem.warnings), (Some(25.0), 0, 5));
         let time = snapshot.of(Constraint::TimeLimit);
         assert_eq!((time.limit, time.used, time.percent()), (None, Some(90.0), None));
-    }
-
-    #[test]
-    fn a_share_of_cpu_lies_between_two_looks_at_one_incarnation() {
-        let mut share = CpuShare::default();
-        let second = Duration::from_secs;
-        assert_eq!(share.cores(second(1), 1, 10.0), None);
-        assert_eq!(share.cores(second(3), 1, 11.0), Some(0.5));
-        // Too soon to say anything new.
-        assert_eq!(share.cores(second(3) + Duration::from_millis(1), 1, 12.0), Some(0.5));
-        assert_eq!(share.cores(second(5), 1, 15.0), Some(2.0));
-        assert_eq!(share.cores(second(7), 2, 0.1), None);
     }
 
     #[test]
