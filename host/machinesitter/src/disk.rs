@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -101,6 +102,11 @@ impl Disk {
     /// The directory for the definitions of those tasks.
     pub fn definitions(&self) -> PathBuf {
         self.root.join("definitions")
+    }
+
+    /// Says where the agent listens, for whoever starts it with port 0.
+    pub fn tell_address(&self, address: SocketAddr) -> Result<(), DiskError> {
+        write(&self.root.join("address.json"), &address)
     }
 
     /// The agent's data directory.

@@ -71,6 +71,7 @@ pub async fn run(settings: Settings) -> Result<(), AgentError> {
     let address = SocketAddr::new(settings.address, settings.port);
     let listening = TcpListener::bind(address).await;
     let listener = listening.map_err(|source| AgentError::Listen { address, source })?;
+    disk.tell_address(listener.local_addr().map_err(system("find out its own address"))?)?;
     let agent = Arc::new(build(settings, disk)?);
 
     let found = adopt(&agent)? + own::begin(&agent)?;

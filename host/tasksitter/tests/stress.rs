@@ -2,7 +2,7 @@
 //!
 //! Several tasks at once, half of them in control groups, each tormented by a thread that also plays
 //! its agent: it holds the task's pidfd, starts sitters, and leaves word of an end that no sitter
-//! saw. `CEREBRO_STRESS_ROUNDS` (24) is the number of rounds over all tasks; 1000 is the long form.
+//! saw. `CEREBRO_STRESS_ROUNDS` (100) is the number of rounds over all tasks; 1000 is the long form.
 //! `CEREBRO_STRESS_SEED` repeats the choices of a run, though not the machine's timing.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
@@ -72,7 +72,7 @@ struct Agent {
 #[test]
 fn randomised_kills_make_no_second_copy_and_lose_nothing() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let rounds = number("CEREBRO_STRESS_ROUNDS").unwrap_or(24);
+    let rounds = number("CEREBRO_STRESS_ROUNDS").unwrap_or(100);
     let seed = number("CEREBRO_STRESS_SEED").unwrap_or_else(random::seed);
     eprintln!("CEREBRO_STRESS_SEED={seed} CEREBRO_STRESS_ROUNDS={rounds}");
     if !ends_are_told_to_strangers() {

@@ -12,7 +12,7 @@ use crate::agent::Agent;
 use answer::Refusal;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router, middleware};
 use cerebro_api::body::{AgentHealth, ReportedEvent};
 use cerebro_api::paths;
@@ -35,7 +35,7 @@ pub async fn serve(agent: Arc<Agent>, listener: TcpListener) {
         .route("/logfile", get(aliases::logfile));
     let changes = Router::new()
         .route(paths::TASKS, post(tasks::define))
-        .route("/v1/tasks/{name}", axum::routing::delete(tasks::remove))
+        .route("/v1/tasks/{name}", delete(tasks::remove).put(tasks::replace))
         .route("/v1/tasks/{name}/{verb}", post(tasks::act))
         .route("/add_task", post(tasks::define))
         .route("/start_task", aliases::verb(tasks::Verb::Start))

@@ -103,6 +103,33 @@ pub async fn define(
     Ok((StatusCode::CREATED, Json(view)))
 }
 
+/// What becomes of a task that runs when it is defined anew.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replacement {
+    #[serde(default)]
+    restart: bool,
+}
+
+/// Defines a task anew, or for the first time.
+pub async fn replace(
+    State(agent): Shared,
+    Path(name): Path<String>,
+    Query(query): Query<Replacement>,
+    Body(task): Body<TaskConfiguration>,
+) -> Result<(StatusCode, Json<MachineTask>), Refusal> {
+    if task.name != name {
+        let detail = format!("the definition's `name` is `{}`: expected `{name}`", task.name);
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, detail));
+    }
+    let is_new = own::replace(&agent, task).await?;
+    if query.restart {
+        own::restart(&agent, &name).await?;
+    }
+    let view = agent.own.view(&name).ok_or_else(|| Refusal::unknown(&name))?;
+    Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(view)))
+}
+
 /// Stops and forgets a task.
 pub async fn remove(State(agent): Shared, Path(name): Path<String>) -> Result<StatusCode, Refusal> {
     match Known::find(&agent, &name)? {
@@ -159,7 +186,8 @@ pub async fn perform(
         (Known::Own(name), Verb::Stop) => own::stop(agent, name).await?,
         (Known::Instance(id), Verb::Start) => return Err(controllers(id, "start")),
         (Known::Instance(id), Verb::Stop) => return Err(controllers(id, "stop")),
-        (_, Verb::Restart) => ask(agent, &task, name, Request::Restart).await?,
+        (Known::Own(name), Verb::Restart) => own::restart(agent, name).await?,
+        (Known::Instance(_), Verb::Restart) => ask(agent, &task, name, Request::Restart).await?,
         (_, Verb::Reload) => ask(agent, &task, name, Request::Reload).await?,
         (_, Verb::Signal) => {
             let signal = signal(which)?;
@@ -175,15 +203,10 @@ async fn ask(
     name: &str,
     request: Request,
 ) -> Result<(), Refusal> {
-    let Err(error) = sitters::ask(&task.dir(agent), request.clone()).await else { return Ok(()) };
-    match (task, request) {
-        // What was stopped is started by that; the original's users know it so.
-        (Known::Own(name), Request::Restart) => Ok(own::start(agent, name).await?),
-        _ => {
-            let detail = format!("`{name}` does not run: its task sitter does not answer: {error}");
-            Err(Refusal::new(StatusCode::CONFLICT, detail))
-        }
-    }
+    sitters::ask(&task.dir(agent), request).await.map_err(|error| {
+        let detail = format!("`{name}` does not run: its task sitter does not answer: {error}");
+        Refusal::new(StatusCode::CONFLICT, detail)
+    })
 }
 
 /// By name, with or without `SIG`, or by number.

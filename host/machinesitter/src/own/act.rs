@@ -10,7 +10,7 @@ use crate::tasks::{LAST_LINES, STOPS_WITHIN};
 use crate::{logs, sitters};
 use cerebro_api::machine::Wanted;
 use cerebro_model::{EventKind, Subject, TaskConfiguration};
-use cerebro_tasksitter::protocol::{Phase, Request, TaskState};
+use cerebro_tasksitter::protocol::{Phase, Request, TaskSpec, TaskState};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub enum OwnError {
     #[error("this machine has no task `{0}`")]
     Unknown(String),
     /// There is one already.
-    #[error("the task `{0}` is defined already, in another way: remove it first")]
+    #[error("the task `{0}` is defined already, in another way: PUT replaces a definition")]
     Exists(String),
     /// It cannot be one.
     #[error(transparent)]
@@ -73,6 +73,20 @@ pub fn define(agent: &Agent, task: TaskConfiguration) -> Result<(), OwnError> {
     Ok(())
 }
 
+/// Keeps a definition in place of another; what runs goes on as it is until it is started again.
+/// Answers whether there was none.
+pub async fn replace(agent: &Agent, task: TaskConfiguration) -> Result<bool, OwnError> {
+    if !agent.own.has(&task.name) {
+        define(agent, task)?;
+        return Ok(true);
+    }
+    definition::check(&task)?;
+    let _turn = turn(agent, &task.name).await?;
+    agent.own.definitions.save(&task)?;
+    agent.own.update(&task.name.clone(), |entry| entry.task = task);
+    Ok(false)
+}
+
 /// Waits for one's turn with a task.
 async fn turn(agent: &Agent, name: &str) -> Result<tokio::sync::OwnedMutexGuard<()>, OwnError> {
     let unknown = || OwnError::Unknown(name.to_owned());
@@ -96,6 +110,10 @@ pub async fn start(agent: &Arc<Agent>, name: &str) -> Result<(), OwnError> {
     let _turn = turn(agent, name).await?;
     wish(agent, name, Wanted::Started)?;
     agent.own.update(name, |entry| entry.wanted = Wanted::Started);
+    if !agent.own.read(name, runs).unwrap_or(false) && is_redefined(agent, name)? {
+        // Its sitter knows the definition before.
+        leave(agent, name).await?;
+    }
     let followed = agent.own.read(name, |entry| entry.follower.is_some()).unwrap_or(false);
     let mut states = if followed {
         let states = agent.own.read(name, |entry| entry.state.subscribe());
@@ -120,13 +138,31 @@ fn has_begun(state: &TaskState) -> bool {
         || (state.phase == Phase::Stopped && state.incarnation > 0)
 }
 
-/// Has a task begin anew; answers what will be said of it.
-fn launch(
-    agent: &Arc<Agent>,
-    name: &str,
-) -> Result<Option<watch::Receiver<Option<TaskState>>>, OwnError> {
+/// Ends a task and starts it again, as it is defined now.
+pub async fn restart(agent: &Arc<Agent>, name: &str) -> Result<(), OwnError> {
+    if is_redefined(agent, name)? {
+        stop(agent, name).await?;
+    } else if sitters::ask(&agent.own.dir(name), Request::Restart).await.is_ok() {
+        return Ok(());
+    }
+    // What was stopped is started by that; the original's users know it so.
+    start(agent, name).await
+}
+
+/// Whether it has a process, as far as its sitter has said.
+fn runs(entry: &super::Entry) -> bool {
+    entry.state.borrow().as_ref().is_some_and(|state| state.pid.is_some())
+}
+
+/// Whether its sitter was launched for another definition than it has now.
+fn is_redefined(agent: &Agent, name: &str) -> Result<bool, OwnError> {
+    let launched: Option<TaskSpec> = disk::read(&agent.own.dir(name).join("spec.json"))?;
+    Ok(launched.is_some() && launched != spec(agent, name)?)
+}
+
+/// What its sitter is to run; none if there is no such task.
+fn spec(agent: &Agent, name: &str) -> Result<Option<TaskSpec>, OwnError> {
     let Some(task) = agent.own.read(name, |entry| entry.task.clone()) else { return Ok(None) };
-    let dir = agent.own.dir(name);
     let place = Place {
         name: name.to_owned(),
         environment: BTreeMap::new(),
@@ -134,7 +170,16 @@ fn launch(
         cgroup: agent.cgroup_path(&group(name)),
     };
     let as_root = nix::unistd::geteuid().is_root();
-    let spec = spec::of(&agent.settings, &task, place, as_root)?;
+    Ok(Some(spec::of(&agent.settings, &task, place, as_root)?))
+}
+
+/// Has a task begin anew; answers what will be said of it.
+fn launch(
+    agent: &Arc<Agent>,
+    name: &str,
+) -> Result<Option<watch::Receiver<Option<TaskState>>>, OwnError> {
+    let Some(spec) = spec(agent, name)? else { return Ok(None) };
+    let dir = agent.own.dir(name);
     // What the task before it left would make the sitter take the new one for stopped.
     disk::remove(&dir.join("state.json"))?;
     disk::write(&dir.join("spec.json"), &spec)?;
@@ -200,10 +245,15 @@ pub async fn remove(agent: &Arc<Agent>, name: &str) -> Result<(), OwnError> {
 
 async fn halt(agent: &Arc<Agent>, name: &str) -> Result<(), OwnError> {
     wish(agent, name, Wanted::Stopped)?;
+    agent.own.update(name, |entry| entry.wanted = Wanted::Stopped);
+    leave(agent, name).await
+}
+
+/// Ends a task with its sitter.
+async fn leave(agent: &Arc<Agent>, name: &str) -> Result<(), OwnError> {
     let dir = agent.own.dir(name);
     // First: it would launch another sitter for the one that ends now.
     let known = agent.own.update(name, |entry| {
-        entry.wanted = Wanted::Stopped;
         let followed = entry.follower.take().is_some();
         (followed, entry.task.stop_grace.duration() + STOPS_WITHIN)
     });

@@ -5,7 +5,7 @@ mod begin;
 mod definition;
 mod view;
 
-pub use act::{OwnError, define, remove, start, stop};
+pub use act::{OwnError, define, remove, replace, restart, start, stop};
 pub use begin::begin;
 
 use crate::disk::{Disk, DiskError, at};

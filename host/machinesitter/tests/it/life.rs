@@ -1,7 +1,7 @@
 //! The life of a task of the machine's own.
 
 use crate::alone::{Alone, kill_hard};
-use cerebro_api::machine::{TaskOwner, Wanted};
+use cerebro_api::machine::{MachineTask, TaskOwner, Wanted};
 use cerebro_api::paths::machine_task;
 use cerebro_linux::process::Identity;
 use cerebro_model::Phase;
@@ -45,13 +45,44 @@ fn any_name_lives_a_whole_life() {
 }
 
 #[test]
+fn a_definition_is_replaced_and_counts_from_the_next_start() {
+    let alone = Alone::start();
+    let put = |query: &str, command: &str| {
+        let body = json!({ "name": "t", "command": command, "stop_grace": 1 }).to_string();
+        alone.ask("PUT", &format!("/v1/tasks/t{query}"), &body).status
+    };
+    let says = |what: &str| {
+        let log = alone.ask("GET", "/v1/tasks/t/logs?tail=1", "");
+        assert_eq!(log.body, format!("{what}\n"));
+    };
+    let command = |number: u32| format!("echo I am {number}; exec sleep 1000");
+    assert_eq!(put("", &command(1)), 201);
+    alone.act("t", "start");
+    let first = alone.wait_healthy("t");
+    assert_eq!(put("", &command(2)), 200);
+    assert_eq!(alone.task("t").pid, first.pid, "it goes on");
+    let is_another = |task: &MachineTask| task.phase == Phase::Healthy && task.pid != first.pid;
+    alone.act("t", "restart");
+    let second = alone.wait("t", "it is the second", is_another);
+    says("I am 2");
+    assert!(!is_alive(first.pid));
+    assert_eq!(put("?restart=true", &command(3)), 200);
+    alone.wait("t", "it is the third", |task| {
+        task.phase == Phase::Healthy && task.pid != second.pid
+    });
+    says("I am 3");
+    let other = json!({ "name": "u", "command": "true" }).to_string();
+    assert_eq!(alone.ask("PUT", "/v1/tasks/t", &other).status, 400);
+}
+
+#[test]
 fn refusals_are_problems_with_words() {
     let alone = Alone::start();
     alone.define("t", "sleep 1000", json!({}));
     let same = json!({ "name": "t", "command": "sleep 1000", "stop_grace": 1 }).to_string();
     assert_eq!(alone.ask("POST", "/v1/tasks", &same).status, 201, "the same again is no error");
     for (method, path, body, status, words) in [
-        ("POST", "/v1/tasks", r#"{"name":"t","command":"true"}"#, 409, "remove it first"),
+        ("POST", "/v1/tasks", r#"{"name":"t","command":"true"}"#, 409, "PUT replaces"),
         ("POST", "/v1/tasks", r#"{"name":"u","comand":"true"}"#, 422, "unknown field `comand`"),
         ("POST", "/v1/tasks", r#"{"name":"0.z.a","command":"true"}"#, 422, "an instance's"),
         ("POST", "/v1/tasks", "{", 400, "EOF"),

@@ -5,7 +5,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -50,14 +50,17 @@ fn compress(path: &Path) -> io::Result<()> {
         name.push(suffix);
         name.into()
     };
-    let mut from = File::open(path)?;
+    // The directory may be one where the task may put links.
+    let mut from = File::options().read(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
     // The sitter before may have left one at work: two would write the same file.
     let is_mine = from.try_lock().is_ok() && from.metadata()?.nlink() > 0;
     if !is_mine {
         return Ok(());
     }
     let part = with(PART);
-    let mut to = GzEncoder::new(File::create(&part)?, Compression::fast());
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true).custom_flags(libc::O_NOFOLLOW);
+    let mut to = GzEncoder::new(options.open(&part)?, Compression::fast());
     io::copy(&mut from, &mut to)?;
     to.finish()?;
     // Whoever lists the files between these two sees the log twice rather than not at all.

@@ -5,7 +5,7 @@ use super::{Tally, compress};
 use cerebro_tasksitter::protocol::Logs;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::Arc;
@@ -30,6 +30,9 @@ struct Open {
 /// The file being written.
 pub struct LogFile {
     path: PathBuf,
+    /// Whoever chose the path chose a link. One that appears later is the task's doing, and would
+    /// have us write where the task may not.
+    is_link: bool,
     file: Option<Open>,
     size: u64,
     /// When it was last seen to be the one at its path.
@@ -46,9 +49,11 @@ pub struct LogFile {
 impl LogFile {
     /// Opens the file, and goes on where it ends.
     pub fn open(path: &Path, logs: &Logs, tally: Arc<Tally>) -> io::Result<Self> {
-        let (file, size) = append(path)?;
+        let is_link = fs::symlink_metadata(path).is_ok_and(|data| data.is_symlink());
+        let (file, size) = append(path, is_link)?;
         Ok(Self {
             path: path.to_owned(),
+            is_link,
             file: Some(file),
             size,
             seen: Instant::now(),
@@ -180,15 +185,16 @@ impl LogFile {
             // Says the next line, if it matters.
             let _ = fs::create_dir_all(parent);
         }
-        match append(&self.path) {
+        match append(&self.path, self.is_link) {
             Ok((file, size)) => (self.file, self.size) = (Some(file), size),
             Err(_) => self.file = None,
         }
     }
 }
 
-fn append(path: &Path) -> io::Result<(Open, u64)> {
-    let file = File::options().create(true).append(true).open(path)?;
+fn append(path: &Path, follow: bool) -> io::Result<(Open, u64)> {
+    let flags = if follow { 0 } else { libc::O_NOFOLLOW };
+    let file = File::options().create(true).append(true).custom_flags(flags).open(path)?;
     let data = file.metadata()?;
     let (place, is_regular) = ((data.dev(), data.ino()), data.is_file());
     Ok((Open { file, place, is_regular }, data.len()))
@@ -278,6 +284,24 @@ mod tests {
         }
         assert_eq!(older(&path).len(), 2);
         assert_eq!(text(&path), "one\ntwo\n");
+    }
+
+    #[test]
+    fn a_link_that_the_task_puts_there_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, secret) = (dir.path().join("out"), dir.path().join("secret"));
+        fs::write(&secret, "").unwrap();
+        let mut log = LogFile::open(&path, &logs(4096, 1), Arc::default()).unwrap();
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&secret, &path).unwrap();
+        log.seen -= 2 * LOOK;
+        log.write(b"hello\n");
+        assert_eq!(log.tally.dropped.load(Relaxed), 6);
+        assert_eq!(fs::metadata(&secret).unwrap().len(), 0);
+        // One that was there from the beginning is what the user wants.
+        let mut log = LogFile::open(&path, &logs(4096, 1), Arc::default()).unwrap();
+        log.write(b"hello\n");
+        assert_eq!(fs::read(&secret).unwrap(), b"hello\n");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 # The agent without a controller, with a task sitter for each task; with control groups and logs in
 # every scenario.
 # scenarios: restart rest rest-logs rest-1000 memory log behaviour
-# needs: {bin}/machinesitter {bin}/tasksitter
+# needs: {bin}/machinesitter {bin}/tasksitter curl
 # logs: data/tasks/t0/logs
 . "$(dirname "$0")/lib.sh"
 
@@ -26,7 +26,13 @@ start() {
         --bin "$BENCH_BIN"
 }
 
-# Its end is not its tasks' end: these end when nothing defines them any longer.
-stop() { rm -f "$definitions"/*.json; }
+# Its end is not its tasks' end: each is removed, which stops it.
+stop() {
+    local address
+    address=$(tr -d '"' <"$BENCH_DIR/data/address.json")
+    url() { printf 'url = "http://%s/v1/tasks/t%s"\n' "$address" "$1"; }
+    each_task url | curl --silent --show-error --fail --request DELETE --config -
+    kill -TERM "$BENCH_PID"
+}
 
 "$1"
