@@ -9,6 +9,7 @@ use crate::proc::{self, PidFd};
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -241,13 +242,13 @@ impl<'a> Run<'a> {
             .replace("{mem}", &self.tasks.memory.to_string())
             .replace("{mem_mb}", &(self.tasks.memory >> 20).to_string());
         let mut words = words.split_whitespace();
-        let mut command = Command::new(words.next().unwrap_or_default());
+        let mut command = started_as_by_init(words.next().unwrap_or_default());
         command.args(words);
         command
     }
 
     fn script(&self, script: &Path, word: &str) -> Command {
-        let mut command = Command::new(script);
+        let mut command = started_as_by_init(script);
         command
             .arg(word)
             .current_dir(&self.directory)
@@ -326,4 +327,13 @@ impl Drop for Run<'_> {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// A program with the small environment that an init gives, rather than that of whoever measures: a
+/// page of variables would count as the contender's memory.
+fn started_as_by_init(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    command.env_clear().env("PATH", path).env("HOME", "/root").env("LANG", "C.UTF-8");
+    command
 }

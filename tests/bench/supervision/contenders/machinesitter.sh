@@ -3,7 +3,7 @@
 # every scenario.
 # scenarios: restart rest rest-logs rest-1000 memory log behaviour
 # needs: {bin}/machinesitter {bin}/tasksitter curl
-# logs: data/tasks/t0/logs
+# logs: data/own/t0/logs
 . "$(dirname "$0")/lib.sh"
 
 definitions=$BENCH_DIR/data/definitions
