@@ -49,6 +49,10 @@ pub enum EventKind {
     RecipeUploaded,
     JobChanged,
     JobDeleted,
+    SecretChanged,
+    SecretRemoved,
+    /// A machine was given a secret, for the first time in one deployment of one instance.
+    SecretRead,
     DeploymentStarted,
     DeploymentSucceeded,
     DeploymentFailed,

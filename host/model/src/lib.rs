@@ -17,6 +17,7 @@ mod machine;
 mod names;
 mod quantity;
 mod recipe;
+mod secret;
 mod task;
 mod time;
 
@@ -30,11 +31,12 @@ pub use instance::{Instance, InstanceStatus, Phase};
 pub use job::{Job, JobRecord, Options, Ports, Rollout, ZoneLayout};
 pub use machine::{Capacity, DeathCertificate, Machine, MachineState, MachineStats};
 pub use names::{
-    DeploymentId, InstanceId, JobName, MachineId, NameError, PortName, RecipeName, Version,
-    ZoneName,
+    DeploymentId, InstanceId, JobName, MachineId, NameError, PortName, RecipeName, SecretName,
+    Version, ZoneName,
 };
 pub use quantity::{Cores, Megabytes, QuantityError, Seconds};
 pub use recipe::{ComponentKind, Recipe};
+pub use secret::{Secret, SecretSizeError};
 pub use task::{
     Flap, Holds, MaxRestarts, OnViolation, OomKill, PerConstraint, Percent, PortRef, Readiness,
     Resource, Rlimit, StopSignal, TaskConfiguration, Umask, User, Violations, Warnings, WhenSlow,

@@ -137,6 +137,13 @@ name!(
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 );
 
+name!(
+    /// The name of a secret that the cluster keeps, such as `db-password`.
+    SecretName, "secret's name",
+    "letters, digits, `.`, `_` and `-`, at most 100 characters, not only punctuation",
+    |text| is_word(text, 100, b"._-")
+);
+
 impl InstanceId {
     /// The id of instance `number` of `job` in `zone`.
     pub fn new(number: u32, zone: &ZoneName, job: &JobName) -> Self {
