@@ -1,5 +1,8 @@
 //! What a commit is made of, and how it can end.
 
+use crate::key::KeyError;
+use cerebro_model::Secret;
+
 /// The right to commit: the term in which the lead was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fence(pub(crate) u64);
@@ -37,6 +40,7 @@ pub struct Batch {
     pub(crate) expectations: Vec<(String, Option<u64>)>,
     pub(crate) puts: Vec<(String, Vec<u8>)>,
     pub(crate) deletes: Vec<String>,
+    pub(crate) secrets: Vec<(String, Option<Secret>)>,
     pub(crate) events: Vec<Vec<u8>>,
 }
 
@@ -67,6 +71,14 @@ impl Batch {
         self
     }
 
+    /// Writes a secret under `key`, or with none deletes it. Keys of secrets are apart from those of
+    /// entries, and what is written is encrypted.
+    #[must_use]
+    pub fn secret(mut self, key: impl Into<String>, secret: Option<Secret>) -> Self {
+        self.secrets.push((key.into(), secret));
+        self
+    }
+
     /// Adds an event to the log.
     #[must_use]
     pub fn event(mut self, value: Vec<u8>) -> Self {
@@ -76,12 +88,17 @@ impl Batch {
 
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
-        self.puts.is_empty() && self.deletes.is_empty() && self.events.is_empty()
+        self.puts.is_empty()
+            && self.deletes.is_empty()
+            && self.secrets.is_empty()
+            && self.events.is_empty()
     }
 
     pub(crate) fn bytes(&self) -> usize {
         let puts: usize = self.puts.iter().map(|(key, value)| key.len() + value.len()).sum();
-        puts + self.events.iter().map(Vec::len).sum::<usize>()
+        let secret = |secret: &Option<Secret>| secret.as_ref().map_or(0, |s| s.reveal().len());
+        let secrets: usize = self.secrets.iter().map(|(key, s)| key.len() + secret(s)).sum();
+        puts + secrets + self.events.iter().map(Vec::len).sum::<usize>()
     }
 }
 
@@ -158,6 +175,9 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// The key of the secrets cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The engine failed: disk full, no permission, a corrupted file.
     #[error("the store failed while it tried to {doing}")]
     Engine {

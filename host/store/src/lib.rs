@@ -5,22 +5,31 @@
 //! can follow without touching callers, because terms and fencing are part of the trait from the
 //! start. [`Blobs`] keeps components and artifacts beside it, by digest.
 //!
+//! Secrets are kept apart from the rest, encrypted with a key that lies in a file beside the
+//! database (see `docs/decisions/0010-secrets.md`).
+//!
 //! Calls block on the disk: a commit returns once it would survive a power cut.
 
 mod batch;
 mod blobs;
+mod key;
 mod sqlite;
 
 pub use batch::{Batch, CommitError, Committed, Entry, Fence, StoreError, StoredEvent};
 pub use blobs::{BlobError, BlobWriter, Blobs};
+pub use key::KeyError;
 pub use sqlite::SqliteStore;
 
+use cerebro_model::Secret;
 use std::path::Path;
 
 /// Keys with bytes, and a log of events.
 pub trait Store: Send + Sync {
     /// The entry under `key`.
     fn get(&self, key: &str) -> Result<Option<Entry>, StoreError>;
+
+    /// The secret under `key`.
+    fn secret(&self, key: &str) -> Result<Option<Secret>, StoreError>;
 
     /// Every entry whose key starts with `prefix`, by key, all as of one moment.
     fn scan(&self, prefix: &str) -> Result<Vec<Entry>, StoreError>;
@@ -37,6 +46,7 @@ pub trait Store: Send + Sync {
     /// The number of the newest event; 0 if there is none.
     fn last_event(&self) -> Result<u64, StoreError>;
 
-    /// Writes a whole and consistent copy to `target`, which must not exist.
+    /// Writes a whole and consistent copy to `target`, which must not exist. The key of the secrets
+    /// is not in it.
     fn backup(&self, target: &Path) -> Result<(), StoreError>;
 }

@@ -1,10 +1,12 @@
 //! SQLite behind the trait: WAL, synchronous=FULL, so that what was acknowledged survives.
 
+use crate::key::{Key, KeyError};
 use crate::{Batch, CommitError, Committed, Entry, Fence, Store, StoreError, StoredEvent};
+use cerebro_model::Secret;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::fs::{self, File, TryLockError};
-use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Each step leads from one schema to the next; `user_version` counts the steps taken.
 const MIGRATIONS: &[&str] = &["
@@ -12,6 +14,8 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE event (seq INTEGER PRIMARY KEY AUTOINCREMENT, value BLOB NOT NULL);
     CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     INSERT INTO counter VALUES ('revision', 0), ('term', 0);
+", "
+    CREATE TABLE secret (key TEXT PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
 "];
 
 /// The largest batch, in bytes: what etcd takes in one request, so that it could follow.
@@ -23,6 +27,9 @@ const EVENTS_KEPT: u64 = 10_000;
 /// A store in one directory, for one process at a time.
 pub struct SqliteStore {
     connection: Mutex<Connection>,
+    /// Of the secrets; none until one is needed.
+    key: OnceLock<Key>,
+    key_file: PathBuf,
     /// Held for as long as the store is open.
     _lock: File,
 }
@@ -48,13 +55,61 @@ impl SqliteStore {
             .pragma_update(None, "synchronous", "FULL")
             .map_err(engine("choose its journal"))?;
         migrate(&mut connection, path)?;
-        Ok(Self { connection: Mutex::new(connection), _lock: lock })
+        let (connection, key_file) = (Mutex::new(connection), directory.join("secrets.key"));
+        Ok(Self { connection, key: OnceLock::new(), key_file, _lock: lock })
     }
 
     /// A panic elsewhere cannot leave the connection in the middle of anything: transactions roll
     /// back when dropped.
     fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The key of the secrets, if it opens what it should; made if there are no secrets yet.
+    fn key(&self, connection: &Connection) -> Result<&Key, StoreError> {
+        if let Some(key) = self.key.get() {
+            return Ok(key);
+        }
+        let mut sealed = connection
+            .prepare_cached("SELECT key, sealed FROM secret ORDER BY key")
+            .map_err(engine("read secrets"))?;
+        let mut rows = sealed.query([]).map_err(engine("read secrets"))?;
+        let (mut any, mut found) = (false, None);
+        while let Some(row) = rows.next().map_err(engine("read secrets"))? {
+            let row =
+                row.get::<_, String>(0).and_then(|name| Ok((name, row.get::<_, Vec<u8>>(1)?)));
+            let (name, sealed) = row.map_err(engine("read secrets"))?;
+            let key = match found.take() {
+                Some(key) => key,
+                None => Key::read(&self.key_file)?,
+            };
+            any = true;
+            // One that is damaged must not keep the others shut.
+            if key.open(&name, sealed).is_some() {
+                return Ok(self.key.get_or_init(|| key));
+            }
+            found = Some(key);
+        }
+        if any {
+            return Err(KeyError::Wrong { path: self.key_file.clone() }.into());
+        }
+        let key = Key::read_or_make(&self.key_file)?;
+        Ok(self.key.get_or_init(|| key))
+    }
+
+    fn seal<'a>(
+        &self,
+        connection: &Connection,
+        batch: &'a Batch,
+    ) -> Result<Sealed<'a>, StoreError> {
+        let seal = |(key, secret): &'a (String, Option<Secret>)| {
+            let sealed = match secret {
+                Some(secret) => Some(self.key(connection)?.seal(key, secret)?),
+                None => None,
+            };
+            Ok((key.as_str(), sealed))
+        };
+        batch.secrets.iter().map(seal).collect()
     }
 }
 
@@ -111,7 +166,14 @@ fn broken_expectation(
     Ok(None)
 }
 
-fn write(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<Committed> {
+/// The batch's secrets as they are kept.
+type Sealed<'a> = Vec<(&'a str, Option<Vec<u8>>)>;
+
+fn write(
+    transaction: &Transaction<'_>,
+    batch: &Batch,
+    secrets: &Sealed<'_>,
+) -> rusqlite::Result<Committed> {
     let revision = counter(transaction, "revision")? + 1;
     transaction.execute("UPDATE counter SET value = ? WHERE name = 'revision'", [revision])?;
     let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO entry VALUES (?, ?, ?)")?;
@@ -121,6 +183,13 @@ fn write(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<Commi
     let mut delete = transaction.prepare_cached("DELETE FROM entry WHERE key = ?")?;
     for key in &batch.deletes {
         delete.execute([key])?;
+    }
+    for (key, sealed) in secrets {
+        match sealed {
+            Some(sealed) => transaction
+                .execute("INSERT OR REPLACE INTO secret VALUES (?, ?)", params![key, sealed])?,
+            None => transaction.execute("DELETE FROM secret WHERE key = ?", [key])?,
+        };
     }
     let mut append = transaction.prepare_cached("INSERT INTO event (value) VALUES (?)")?;
     for event in &batch.events {
@@ -138,6 +207,17 @@ impl Store for SqliteStore {
             .query_row("SELECT key, value, revision FROM entry WHERE key = ?", [key], entry)
             .optional()
             .map_err(engine("read"))
+    }
+
+    fn secret(&self, key: &str) -> Result<Option<Secret>, StoreError> {
+        let connection = self.connection();
+        let sealed: Option<Vec<u8>> = connection
+            .query_row("SELECT sealed FROM secret WHERE key = ?", [key], |row| row.get(0))
+            .optional()
+            .map_err(engine("read a secret"))?;
+        let Some(sealed) = sealed else { return Ok(None) };
+        let opened = self.key(&connection)?.open(key, sealed);
+        opened.map(Some).ok_or_else(|| KeyError::Damaged { key: key.to_owned() }.into())
     }
 
     fn scan(&self, prefix: &str) -> Result<Vec<Entry>, StoreError> {
@@ -168,7 +248,8 @@ impl Store for SqliteStore {
         if let Some(key) = broken_expectation(&transaction, &batch).map_err(failed)? {
             return Err(CommitError::Conflict { key });
         }
-        let committed = write(&transaction, &batch).map_err(failed)?;
+        let secrets = self.seal(&transaction, &batch)?;
+        let committed = write(&transaction, &batch, &secrets).map_err(failed)?;
         transaction.commit().map_err(failed)?;
         Ok(committed)
     }
