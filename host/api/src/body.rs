@@ -1,8 +1,8 @@
 //! Bodies of requests and answers that are not model types themselves.
 
 use cerebro_model::{
-    Capacity, Deployment, Digest, EventKind, Instance, InstanceStatus, JobRecord, Machine,
-    MachineId, MachineStats, Options, Subject, Timestamp, Version,
+    Capacity, Deployment, Digest, EventKind, Instance, InstanceStatus, JobName, JobRecord, Machine,
+    MachineId, MachineStats, Options, SecretName, Subject, Timestamp, Version,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -26,6 +26,21 @@ pub struct DeployRequest {
     #[serde(default, skip_serializing_if = "Options::is_empty")]
     #[schema(value_type = Object)]
     pub options: Options,
+}
+
+/// A secret, without what it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SecretView {
+    /// Its name.
+    pub name: SecretName,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When there was none of that name before.
+    pub created_at: Timestamp,
+    /// When it was set last.
+    pub changed_at: Timestamp,
+    /// The jobs whose grants name it, as they are defined now.
+    pub jobs: Vec<JobName>,
 }
 
 /// A job with what runs of it.

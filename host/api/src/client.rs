@@ -1,13 +1,14 @@
 //! The typed client of the controller's API: what the CLI and the agents call it with.
 
 use crate::body::{
-    Artifact, DeployRequest, Heartbeat, JobView, JoinRequest, MachineView, Report, TaskView, Term,
+    Artifact, DeployRequest, Heartbeat, JobView, JoinRequest, MachineView, Report, SecretView,
+    TaskView, Term,
 };
 use crate::{PROBLEM_JSON, Problem, paths};
 use bytes::Bytes;
 use cerebro_model::{
     Deployment, DeploymentId, Digest, Event, InstanceId, Job, JobName, JobRecord, MachineDesired,
-    MachineId, Recipe, RecipeName, Timestamp,
+    MachineId, Recipe, RecipeName, Secret, SecretName, Timestamp,
 };
 use futures::{Stream, StreamExt};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header};
@@ -126,6 +127,27 @@ impl Client {
         let base = self.base.clone();
         let unreachable = move |source| ClientError::Unreachable { base: base.clone(), source };
         Ok(self.send(request).await?.bytes_stream().map(move |piece| piece.map_err(&unreachable)))
+    }
+
+    /// Sets a secret, whether there was one of that name or not.
+    pub async fn put_secret(
+        &self,
+        name: &SecretName,
+        secret: Secret,
+    ) -> Result<SecretView, ClientError> {
+        let request = self.ask(Method::PUT, &paths::secret(name));
+        let request = request.header(header::CONTENT_TYPE, "application/octet-stream");
+        self.json(request.body(secret.into_bytes())).await
+    }
+
+    /// Removes a secret.
+    pub async fn delete_secret(&self, name: &SecretName) -> Result<(), ClientError> {
+        self.send(self.ask(Method::DELETE, &paths::secret(name))).await.map(drop)
+    }
+
+    /// Every secret's name and circumstances; never what it is.
+    pub async fn secrets(&self) -> Result<Vec<SecretView>, ClientError> {
+        self.json(self.ask(Method::GET, paths::SECRETS)).await
     }
 
     /// Every job.
@@ -273,6 +295,25 @@ impl Client {
     /// From an agent: how its instances are.
     pub async fn report(&self, id: &MachineId, report: &Report) -> Result<Term, ClientError> {
         self.json(self.ask(Method::POST, &paths::machine_report(id)).json(report)).await
+    }
+
+    /// From an agent: a secret that the job of its instance is granted. The status of a refusal is
+    /// 404 only where the cluster has no such secret.
+    pub async fn secret_for(
+        &self,
+        machine: &MachineId,
+        token: &str,
+        instance: &InstanceId,
+        name: &str,
+    ) -> Result<Vec<u8>, ClientError> {
+        // A component may ask for anything, also for what would lead to another path.
+        let name: SecretName = name.parse().map_err(|error: cerebro_model::NameError| {
+            ClientError::Refused(Problem::new(400, error.to_string()))
+        })?;
+        let path = paths::machine_secret(machine, instance, &name);
+        let answer = self.send(self.ask(Method::GET, &path).bearer_auth(token)).await?;
+        let unreachable = |source| ClientError::Unreachable { base: self.base.clone(), source };
+        Ok(answer.bytes().await.map_err(unreachable)?.to_vec())
     }
 
     fn ask(&self, method: Method, path: &str) -> RequestBuilder {

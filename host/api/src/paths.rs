@@ -1,6 +1,6 @@
 //! Every path of the controller's and the agent's API, once.
 
-use cerebro_model::{DeploymentId, Digest, InstanceId, JobName, MachineId, RecipeName};
+use cerebro_model::{DeploymentId, Digest, InstanceId, JobName, MachineId, RecipeName, SecretName};
 
 /// Uploaded components: list; with a name: `PUT` to upload, `GET` to inspect.
 pub const RECIPES: &str = "/v1/recipes";
@@ -12,6 +12,8 @@ pub const JOBS: &str = "/v1/jobs";
 pub const DEPLOYMENTS: &str = "/v1/deployments";
 /// Machines.
 pub const MACHINES: &str = "/v1/machines";
+/// Secrets: list; with a name: `PUT` to set, `DELETE` to remove. Nothing here gives one away.
+pub const SECRETS: &str = "/v1/secrets";
 /// Instances of all jobs: the tasks.
 pub const TASKS: &str = "/v1/tasks";
 /// On the agent: every task's log files.
@@ -43,6 +45,11 @@ pub fn job(job: &JobName) -> String {
 /// A job's deployments: `POST` to trigger one.
 pub fn job_deployments(job: &JobName) -> String {
     format!("{JOBS}/{job}/deployments")
+}
+
+/// `SECRETS/{name}`.
+pub fn secret(name: &SecretName) -> String {
+    format!("{SECRETS}/{name}")
 }
 
 /// `DEPLOYMENTS/{id}`.
@@ -83,6 +90,11 @@ pub fn machine_desired(id: &MachineId) -> String {
 /// From an agent: how its instances are, and what it saw.
 pub fn machine_report(id: &MachineId) -> String {
     format!("{MACHINES}/{id}/report")
+}
+
+/// From an agent: a secret that one of its instances is granted.
+pub fn machine_secret(id: &MachineId, instance: &InstanceId, name: &SecretName) -> String {
+    format!("{MACHINES}/{id}/instances/{instance}/secrets/{name}")
 }
 
 /// A task's logs: `?stream=stdout|stderr&tail=N&follow=true`; on the agent under the same path.

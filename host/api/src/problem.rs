@@ -23,6 +23,7 @@ impl Problem {
         let title = match status {
             400 => "Bad request",
             401 => "Not authenticated",
+            403 => "Forbidden",
             404 => "Not found",
             405 => "Method not allowed",
             409 => "Conflict",

@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::output::Format;
-use cerebro_model::{InstanceId, JobName, MachineId, RecipeName, Version};
+use cerebro_model::{InstanceId, JobName, MachineId, RecipeName, SecretName, Version};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -29,6 +29,9 @@ pub enum Command {
     /// Artifacts: what recipes fetch.
     #[command(subcommand)]
     Artifact(Artifact),
+    /// Secrets: what only the jobs that are granted it may know.
+    #[command(subcommand)]
+    Secret(Secret),
     /// Jobs.
     #[command(subcommand)]
     Job(Job),
@@ -94,6 +97,28 @@ pub enum Artifact {
     Push {
         /// The file.
         file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Secret {
+    /// Set a secret from standard input or a file, as it is there; nobody can read it back.
+    Set {
+        /// The name that recipes and the job's `grants.secrets` use.
+        name: SecretName,
+        /// The file, instead of standard input.
+        #[arg(long)]
+        file: Option<PathBuf>,
+        /// Without the line breaks at its end, such as `echo` adds one.
+        #[arg(long)]
+        trim: bool,
+    },
+    /// List the secrets and the jobs that are granted them; not what they are.
+    List,
+    /// Remove a secret.
+    Remove {
+        /// Its name.
+        name: SecretName,
     },
 }
 

@@ -33,6 +33,7 @@ async fn run(arguments: Arguments) -> Result<(), Fault> {
         Command::Dev(options) => commands::dev::run(options).await,
         Command::Recipe(command) => commands::recipe::run(&client()?, output, command).await,
         Command::Artifact(command) => commands::recipe::artifact(&client()?, output, command).await,
+        Command::Secret(command) => commands::secret::run(&client()?, output, command).await,
         Command::Job(command) => commands::job::run(&client()?, output, command).await,
         Command::Deploy(options) => commands::deploy::run(&client()?, output, options).await,
         Command::Machine(command) => commands::machine::run(&client()?, output, command).await,

@@ -6,6 +6,7 @@ pub mod events;
 pub mod job;
 pub mod machine;
 pub mod recipe;
+pub mod secret;
 pub mod task;
 
 use crate::fault::{ERROR, Fault};
