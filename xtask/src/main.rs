@@ -3,12 +3,15 @@
 
 mod bench;
 mod build;
+mod conformance;
 mod demo;
 mod drill;
 mod packages;
 mod rules;
 mod shell;
 mod suites;
+mod toolchains;
+mod wit;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -31,6 +34,8 @@ enum Command {
     },
     /// Build everything into target/cerebro: binaries in bin/, components in components/.
     Build,
+    /// Make the documents that are made from sources.
+    Docs,
     /// Start a cluster on this machine, deploy the example to it, and show what happens.
     Demo(demo::Options),
     /// Install what tests need, build, and run every suite, or those that are named.
@@ -38,6 +43,9 @@ enum Command {
         /// Which suites.
         #[arg(value_enum)]
         suites: Vec<suites::Suite>,
+        /// Only these languages in the suite `conformance`: rust, js, python, c, go.
+        #[arg(long = "lang", value_name = "LANGUAGE")]
+        languages: Vec<String>,
     },
 }
 
@@ -57,10 +65,11 @@ fn run(command: Command) -> Result<bool> {
     match command {
         Command::Bench { what } => bench::run_bench(what).map(|()| true),
         Command::Build => build::everything().map(|()| true),
+        Command::Docs => wit::write_reference().map(|()| true),
         Command::Demo(options) => {
             build::everything()?;
             tokio::runtime::Runtime::new()?.block_on(demo::run(options))
         }
-        Command::Test { suites } => suites::run(&suites).map(|()| true),
+        Command::Test { suites, languages } => suites::run(&suites, &languages).map(|()| true),
     }
 }

@@ -1,7 +1,7 @@
 //! The test suites.
 
 use crate::shell::run_in;
-use crate::{build, packages, rules, shell};
+use crate::{build, conformance, packages, rules, shell, wit};
 use anyhow::Result;
 
 /// A suite of tests.
@@ -11,25 +11,38 @@ pub enum Suite {
     Fmt,
     /// Lints of every workspace.
     Clippy,
-    /// Who may depend on what.
+    /// Who may depend on what, and that released interfaces stay.
     Rules,
     /// Every crate's own tests.
     Unit,
     /// The guests' own tests, run on the host.
     Guests,
+    /// The examples in each language, held to one specification.
+    Conformance,
     /// A whole cluster.
     E2e,
 }
 
-const ALL: [Suite; 6] =
-    [Suite::Fmt, Suite::Rules, Suite::Clippy, Suite::Unit, Suite::Guests, Suite::E2e];
+const ALL: [Suite; 7] = [
+    Suite::Fmt,
+    Suite::Rules,
+    Suite::Clippy,
+    Suite::Unit,
+    Suite::Guests,
+    Suite::Conformance,
+    Suite::E2e,
+];
 
 /// Debian's packages that some tests use: (package, a file that it brings).
 const PACKAGES: [(&str, &str); 2] =
     [("redis-server", "/usr/bin/redis-server"), ("iproute2", "/usr/sbin/ip")];
 
-/// Runs the suites that are named, or all of them.
-pub fn run(named: &[Suite]) -> Result<()> {
+/// Runs the suites that are named, or all of them; of `conformance`, the languages that are named.
+pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {
+    if named == [Suite::Conformance] {
+        // It needs nothing of the rest.
+        return conformance::run(languages);
+    }
     // Tests that need what cannot be installed fail, and say so.
     packages::install(&PACKAGES, "some tests")?;
     build::everything()?;
@@ -39,7 +52,10 @@ pub fn run(named: &[Suite]) -> Result<()> {
                 shell::run("cargo", &["fmt", "--all", "--check"])?;
                 run_in("recipes-wasm", "cargo", &["fmt", "--all", "--check"])?;
             }
-            Suite::Rules => rules::check()?,
+            Suite::Rules => {
+                rules::check()?;
+                wit::check()?;
+            }
             Suite::Clippy => {
                 shell::run(
                     "cargo",
@@ -50,9 +66,11 @@ pub fn run(named: &[Suite]) -> Result<()> {
                 run_in("recipes-wasm", "cargo", &guests)?;
             }
             Suite::Unit => {
-                shell::run("cargo", &["test", "--workspace", "--exclude", "cerebro-tests"])?
+                let others = ["--exclude", "cerebro-tests", "--exclude", "cerebro-conformance"];
+                shell::run("cargo", &[&["test", "--workspace"][..], &others].concat())?
             }
             Suite::Guests => run_in("recipes-wasm", "cargo", &["test", "--workspace"])?,
+            Suite::Conformance => conformance::run(languages)?,
             // One cluster at a time: each is a few machines, and measures nothing but itself.
             Suite::E2e => {
                 shell::run("cargo", &["test", "-p", "cerebro-tests", "--", "--test-threads=1"])?

@@ -1,11 +1,8 @@
 //! Components and artifacts from the cluster's store, by digest, kept on the machine.
 
 use crate::cache;
-use crate::disk::chain;
-use async_trait::async_trait;
 use cerebro_api::{Client, ClientError, MAX_UPLOAD};
 use cerebro_model::Digest;
-use cerebro_recipe_engine::{ArtifactError, ArtifactSource};
 use futures::StreamExt;
 use sha2::Digest as _;
 use std::collections::HashMap;
@@ -121,15 +118,5 @@ impl Blobs {
             return Err(FetchError::Wrong { wanted: digest, came });
         }
         tokio::fs::rename(&new, path).await.map_err(disk)
-    }
-}
-
-#[async_trait]
-impl ArtifactSource for Blobs {
-    async fn fetch(&self, digest: Digest) -> Result<PathBuf, ArtifactError> {
-        self.file(digest).await.map_err(|error| match error {
-            FetchError::NotFound(digest) => ArtifactError::NotFound(digest),
-            other => ArtifactError::Failed(chain(&other)),
-        })
     }
 }

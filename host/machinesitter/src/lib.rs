@@ -7,6 +7,7 @@
 //! - `own` keeps the tasks that are the machine's own, and needs no controller.
 //! - `follow` follows one task sitter per task over its socket, by way of `sitters`, and has another
 //!   launched when it dies; a `witness` sees how a task ends meanwhile.
+//! - `run_component` runs one component for `cerebro recipe run`, with no agent at all.
 //! - `machine` looks after the machine itself; `http` shows all of it, and takes what is asked.
 //!
 //! What holds: a task is no child of the agent, so no end of the agent ends a task. With the
@@ -21,6 +22,7 @@ mod checks;
 mod disk;
 mod events;
 mod follow;
+mod for_component;
 mod http;
 mod link;
 mod logs;
@@ -30,6 +32,7 @@ mod own;
 mod recipes;
 mod reconcile;
 mod run;
+mod run_component;
 mod settings;
 mod sitters;
 mod spec;
@@ -41,4 +44,5 @@ mod time;
 mod witness;
 
 pub use run::{AgentError, run};
+pub use run_component::main as run_component;
 pub use settings::{Arguments, Settings, SettingsError};

@@ -3,6 +3,7 @@
 use crate::agent::Agent;
 use crate::blobs::FetchError;
 use crate::disk::chain;
+use crate::for_component::ForComponent;
 use cerebro_model::{Assignment, Digest, EventKind, Options, RecipeName};
 use cerebro_recipe_engine::{
     Call, CompileError, Component, Context, Engine, Failure, Limits, LogLevel, LogLine, LogSink,
@@ -128,7 +129,7 @@ async fn component(agent: &Agent, digest: Digest) -> Result<Component, CallError
 }
 
 fn call(
-    agent: &Agent,
+    agent: &Arc<Agent>,
     assignment: &Assignment,
     options: Options,
     limits: Limits,
@@ -136,7 +137,7 @@ fn call(
 ) -> Call {
     let (instance, deployment) = (&assignment.instance, &assignment.deployment);
     Call {
-        context: Context {
+        context: Arc::new(Context {
             job: instance.job.clone(),
             instance: instance.id.clone(),
             number: instance.number,
@@ -147,11 +148,12 @@ fn call(
             address: agent.settings.address,
             ports: instance.ports.clone(),
             options,
-        },
-        grants: deployment.job.grants.clone(),
+        }),
+        grants: Arc::new(deployment.job.grants.clone()),
         root: agent.settings.root.clone(),
         limits,
-        artifacts: agent.blobs.clone(),
+        memory: agent.disk.task_dir(&instance.id).join("memory"),
+        agent: Arc::new(ForComponent::new(agent.clone(), instance.id.clone())),
         log,
     }
 }

@@ -18,6 +18,8 @@ pub mod imports {
         with: {
             "cerebro:recipe/artifact.artifact": crate::host::artifact::Artifact,
             "cerebro:recipe/command.outcome": crate::host::command::Outcome,
+            "cerebro:recipe/secret.secret": crate::host::secret::Secret,
+            "cerebro:recipe/types.effect": crate::host::effect::Effect,
         },
     });
 }

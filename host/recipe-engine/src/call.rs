@@ -6,7 +6,7 @@ use cerebro_model::{
     Digest, Grants, InstanceId, JobName, MachineId, Options, Ports, Version, ZoneName,
 };
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,16 +14,19 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Call {
     /// What is deployed or checked.
-    pub context: Context,
+    pub context: Arc<Context>,
     /// What the job lets the component do.
-    pub grants: Grants,
+    pub grants: Arc<Grants>,
     /// The directory that stands for `/`: `/` itself where the machine has a file system of its
     /// own.
     pub root: PathBuf,
     /// How much it may use.
     pub limits: Limits,
-    /// Where artifacts come from.
-    pub artifacts: Arc<dyn ArtifactSource>,
+    /// The directory for what outlives calls: what a component remembers, and what is still to be
+    /// done once a call succeeds. It is this instance's alone, and nobody else writes there.
+    pub memory: PathBuf,
+    /// What the agent does for the component.
+    pub agent: Arc<dyn Agent>,
     /// Where its log goes.
     pub log: Arc<dyn LogSink>,
 }
@@ -92,20 +95,92 @@ impl Default for Limits {
     }
 }
 
-/// Where artifacts come from: on an agent, a cache in front of the cluster's store.
+/// What the agent does for a component, beyond files, commands and the network.
 #[async_trait]
-pub trait ArtifactSource: Send + Sync {
-    /// The path of a local file whose content has this digest, and which nobody changes.
-    async fn fetch(&self, digest: Digest) -> Result<PathBuf, ArtifactError>;
+pub trait Agent: Send + Sync {
+    /// The path of a local file whose content has this digest, and which nobody changes: from a
+    /// cache in front of the cluster's store.
+    async fn artifact(&self, digest: Digest) -> Result<PathBuf, AgentError>;
+
+    /// Where what is fetched from elsewhere is kept, under its digest, beside what the cluster's
+    /// store gave.
+    fn artifacts(&self) -> &Path;
+
+    /// How a task of this machine is: the call's own, or the one of that name; none if it was never
+    /// started.
+    async fn task(&self, name: Option<&str>) -> Result<Option<TaskStatus>, AgentError>;
+
+    /// What a task's tree uses; none if it does not run.
+    async fn task_usage(&self, name: Option<&str>) -> Result<Option<TaskUsage>, AgentError>;
+
+    /// The last lines of a task's output.
+    async fn task_output(
+        &self,
+        name: Option<&str>,
+        stderr: bool,
+        lines: usize,
+    ) -> Result<Vec<String>, AgentError>;
+
+    /// Sends a signal to a task's process.
+    async fn signal_task(&self, name: Option<&str>, signal: i32) -> Result<(), AgentError>;
+
+    /// Ends a task and starts it again.
+    async fn restart_task(&self, name: Option<&str>) -> Result<(), AgentError>;
+
+    /// A secret of the cluster's.
+    async fn secret(&self, name: &str) -> Result<Vec<u8>, AgentError>;
 }
 
-/// Why an artifact is not to be had.
+/// Why the agent cannot do it.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum ArtifactError {
-    /// The store does not have it.
-    #[error("the cluster's store has no artifact `{0}`; upload it first")]
-    NotFound(Digest),
-    /// It could not be brought.
+pub enum AgentError {
+    /// There is no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// This agent never does that.
+    #[error("{0}")]
+    Unsupported(String),
+    /// It went wrong.
     #[error("{0}")]
     Failed(String),
+}
+
+/// How a task is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskStatus {
+    /// `running`, `backing-off`, `stopping`, `stopped` or `failed`.
+    pub phase: String,
+    /// Whether it has said that it is ready, or need not.
+    pub ready: bool,
+    /// Its process, if there is one.
+    pub pid: Option<u32>,
+    /// How often it was started.
+    pub incarnation: u64,
+    /// How often it was started again because it had ended.
+    pub restarts: u32,
+    /// How long its process has lived.
+    pub age: Option<Duration>,
+    /// How it ended last, in words.
+    pub last_exit: Option<String>,
+}
+
+/// What a task's whole tree of processes uses.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TaskUsage {
+    /// Seconds of CPU time since its process began.
+    pub cpu_seconds: f64,
+    /// Cores in use between this and the last look; none at the first.
+    pub cpu_cores: Option<f64>,
+    /// Resident memory in bytes.
+    pub resident: u64,
+    /// Memory in bytes as it counts towards its limit, where the kernel tells.
+    pub memory: Option<u64>,
+    /// Its memory limit in bytes, if it has one.
+    pub memory_limit: Option<u64>,
+    /// Processes.
+    pub processes: u32,
+    /// Threads.
+    pub threads: u32,
+    /// Open descriptors.
+    pub descriptors: Option<u32>,
 }

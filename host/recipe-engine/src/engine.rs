@@ -3,6 +3,7 @@
 use crate::cache::Cache;
 use crate::error::{CompileError, EngineError};
 use crate::host::{Capabilities, State};
+use crate::{http, pool};
 use cerebro_model::{ComponentKind, Digest};
 use cerebro_recipe_inspect::{Inspection, inspect};
 use std::collections::HashMap;
@@ -14,7 +15,6 @@ use std::thread;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 use wasmtime::component::{InstancePre, Linker};
-use wasmtime::{Config, OptLevel};
 
 /// How often a computing component is looked at.
 const TICK: Duration = Duration::from_millis(10);
@@ -77,20 +77,11 @@ impl Engine {
     /// An engine that keeps compiled components in `cache_dir`, which it makes for its user alone.
     pub fn new(cache_dir: PathBuf) -> Result<Self, EngineError> {
         let unsupported = |error: String| EngineError::Unsupported(error);
-        let mut config = Config::new();
-        config.epoch_interruption(true).cranelift_opt_level(OptLevel::Speed);
-        let wasmtime =
-            wasmtime::Engine::new(&config).map_err(|error| unsupported(format!("{error:#}")))?;
+        let wasmtime = pool::engine().map_err(|error| unsupported(format!("{error:#}")))?;
         let mut hasher = DefaultHasher::new();
         wasmtime.precompile_compatibility_hash().hash(&mut hasher);
         let cache = Cache::open(cache_dir, format!("{:016x}", hasher.finish()))?;
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .pool_max_idle_per_host(0)
-            .no_proxy()
-            .user_agent(concat!("cerebro/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| unsupported(error.to_string()))?;
+        let http = http::client(None).map_err(|error| unsupported(error.to_string()))?;
         tick(&wasmtime).map_err(|error| unsupported(error.to_string()))?;
         let inner = Inner {
             wasmtime,

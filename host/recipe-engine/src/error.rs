@@ -1,6 +1,7 @@
 //! What goes wrong, told apart.
 
 use crate::logbook::LogLine;
+use crate::secrets::Secrets;
 use cerebro_model::{ComponentKind, Digest};
 use cerebro_recipe_inspect::{InspectError, NotGranted};
 use std::path::PathBuf;
@@ -114,10 +115,30 @@ pub enum Failure {
         /// What it may have, in bytes.
         limit: usize,
     },
+    /// It ran to its end, and what was then to be done failed. That is kept, and done at the end of
+    /// the next call that succeeds.
+    #[error("at the end: {message}")]
+    AtEnd {
+        /// What went wrong.
+        message: String,
+    },
     /// It ran to its end and said that it failed.
     #[error("{message}")]
     Returned {
         /// What it said.
         message: String,
     },
+}
+
+impl Failure {
+    /// The same without any secret in its words.
+    pub(crate) fn blot(mut self, secrets: &Secrets) -> Self {
+        if let Self::Trapped { message, .. } | Self::AtEnd { message } | Self::Returned { message } =
+            &mut self
+            && let Some(blotted) = secrets.blot(message)
+        {
+            *message = blotted;
+        }
+        self
+    }
 }

@@ -23,12 +23,23 @@ mod call;
 mod engine;
 mod error;
 mod host;
+mod http;
 mod limiter;
 mod logbook;
+mod memory;
+mod pool;
 mod run;
+mod secrets;
 mod tree;
 
-pub use call::{ArtifactError, ArtifactSource, Call, Context, Limits};
+/// A number that nobody can guess.
+fn random() -> std::io::Result<u128> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;
+    Ok(u128::from_ne_bytes(bytes))
+}
+
+pub use call::{Agent, AgentError, Call, Context, Limits, TaskStatus, TaskUsage};
 pub use cerebro_recipe_inspect::{Inspection, NotGranted};
 pub use engine::{Component, Engine};
 pub use error::{CompileError, EngineError, Failure, RunError};

@@ -1,5 +1,6 @@
 //! The log of one call: bounded, with its end at hand.
 
+use crate::secrets::Secrets;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,6 +57,7 @@ impl<F: Fn(LogLine) + Send + Sync> LogSink for F {
 /// Passes lines on until the call has written its share, and remembers the last ones.
 pub(crate) struct Logbook {
     sink: Arc<dyn LogSink>,
+    secrets: Arc<Secrets>,
     state: Mutex<State>,
 }
 
@@ -67,15 +69,22 @@ struct State {
 }
 
 impl Logbook {
-    pub(crate) fn new(sink: Arc<dyn LogSink>, bytes: usize, lines: usize) -> Self {
+    pub(crate) fn new(
+        sink: Arc<dyn LogSink>,
+        bytes: usize,
+        lines: usize,
+        secrets: Arc<Secrets>,
+    ) -> Self {
         let state =
             State { bytes_left: bytes, lines_left: lines, full: false, tail: VecDeque::new() };
-        Self { sink, state: Mutex::new(state) }
+        Self { sink, secrets, state: Mutex::new(state) }
     }
 
     pub(crate) fn write(&self, level: LogLevel, message: &str) {
         for line in message.trim_end_matches('\n').split('\n') {
-            self.write_line(LogLine { level, message: cut(line) });
+            // Before it is cut: half a secret would not be known as one.
+            let blotted = self.secrets.blot(line);
+            self.write_line(LogLine { level, message: cut(blotted.as_deref().unwrap_or(line)) });
         }
     }
 
@@ -122,7 +131,7 @@ mod tests {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let sink = seen.clone();
         let sink = move |line: LogLine| sink.lock().unwrap().push(line.message);
-        (Logbook::new(Arc::new(sink), bytes, lines), seen)
+        (Logbook::new(Arc::new(sink), bytes, lines, Arc::default()), seen)
     }
 
     #[test]

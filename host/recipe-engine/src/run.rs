@@ -4,10 +4,11 @@ use crate::bindings::{health_check, interfaces::health, recipe};
 use crate::call::Call;
 use crate::engine::{Component, Engine};
 use crate::error::{Failure, RunError};
-use crate::host::{Capabilities, State};
+use crate::host::{Capabilities, State, words};
 use crate::logbook::Logbook;
+use crate::secrets::Secrets;
 use crate::tree::Tree;
-use cerebro_model::ComponentKind;
+use cerebro_model::{Allowed, ComponentKind};
 use cerebro_recipe_inspect::check_grants;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,9 +77,11 @@ impl Engine {
         entry: Entry,
     ) -> Result<Option<CheckReport>, RunError> {
         let limits = &call.limits;
-        let log = Arc::new(Logbook::new(call.log.clone(), limits.log_bytes, limits.log_lines));
-        let outcome = self.run_logged(component, call, entry, &log).await;
-        outcome.map_err(|failure| RunError { failure, log: log.tail() })
+        let secrets = Arc::<Secrets>::default();
+        let (bytes, lines) = (limits.log_bytes, limits.log_lines);
+        let log = Arc::new(Logbook::new(call.log.clone(), bytes, lines, secrets.clone()));
+        let outcome = self.run_logged(component, call, entry, &log, &secrets).await;
+        outcome.map_err(|failure| RunError { failure: failure.blot(&secrets), log: log.tail() })
     }
 
     async fn run_logged(
@@ -87,6 +90,7 @@ impl Engine {
         call: Call,
         entry: Entry,
         log: &Arc<Logbook>,
+        secrets: &Arc<Secrets>,
     ) -> Result<Option<CheckReport>, Failure> {
         let deadline = Instant::now() + call.limits.wall;
         let (after, memory) = (call.limits.wall, call.limits.memory);
@@ -94,13 +98,16 @@ impl Engine {
             return Err(Failure::WrongKind { is: component.kind(), wanted: entry.kind() });
         }
         check_grants(&component.inspection().imports, &call.grants)?;
+        let wants = None;
+        let allowed = Allowed::new(call.grants.clone(), wants);
         let linked = self
             .link(component, Capabilities::of(&call.grants))
             .map_err(|error| Failure::Incompatible { message: format!("{error:#}") })?;
-        let tree = Tree::open(&call.root, call.grants.clone(), self.inner.changing.clone())
+        let tree = Tree::open(&call.root, allowed.clone(), self.inner.changing.clone())
             .map_err(|source| Failure::Root { path: call.root.clone(), source })?;
 
-        let state = State::new(call, tree, log.clone(), self.inner.http.clone(), deadline);
+        let http = self.inner.http.clone();
+        let state = State::new(call, allowed, tree, log.clone(), secrets.clone(), http, deadline);
         let mut store = Store::new(self.wasmtime(), state);
         store.limiter(|state| &mut state.limiter);
         store.epoch_deadline_callback(move |_| match Instant::now() < deadline {
@@ -110,7 +117,23 @@ impl Engine {
         store.set_epoch_deadline(1);
 
         // Epochs end what computes, the timeout what waits for the host.
-        let ended = timeout_at(deadline, invoke(&mut store, linked, entry)).await;
+        let called = async {
+            let outcome = invoke(&mut store, linked, entry).await?;
+            // What it asked for to be done at the end, now that it has come to its end.
+            if outcome.is_ok() && !matches!(entry, Entry::Check) {
+                let scope = store.data().scope();
+                return Ok((outcome, scope.do_pending().await));
+            }
+            Ok((outcome, Ok(())))
+        };
+        let ended = match timeout_at(deadline, called).await {
+            Ok(Ok((_, Err(error)))) => {
+                return Err(Failure::AtEnd { message: words(&error).to_owned() });
+            }
+            Ok(Ok((outcome, Ok(())))) => Ok(Ok(outcome)),
+            Ok(Err(stop)) => Ok(Err(stop)),
+            Err(elapsed) => Err(elapsed),
+        };
         match ended {
             Err(_) => Err(Failure::TimedOut { after }),
             Ok(Ok(Ok(report))) => Ok(report),

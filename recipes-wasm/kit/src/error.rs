@@ -22,6 +22,7 @@ pub fn text(error: &Error) -> &str {
         | Error::Invalid(text)
         | Error::TimedOut(text)
         | Error::TooLarge(text)
+        | Error::Unsupported(text)
         | Error::Failed(text)
         | Error::Other(text) => text,
     }

@@ -12,7 +12,8 @@ pub mod values;
 /// The host's interfaces, as `wit/` describes them.
 pub mod host {
     pub use crate::bindings::cerebro::recipe::{
-        archive, artifact, command, context, files, health, log, net, types,
+        archive, artifact, command, context, facts, files, health, kv, log, net, notify, packages,
+        release, secret, services, task, types, users,
     };
 }
 
@@ -26,6 +27,11 @@ macro_rules! recipe {
         $crate::component!("recipe", $guest, {
             "cerebro:recipe/artifact@0.1.0": ::cerebro_guest_kit::host::artifact,
             "cerebro:recipe/archive@0.1.0": ::cerebro_guest_kit::host::archive,
+            "cerebro:recipe/release@0.1.0": ::cerebro_guest_kit::host::release,
+            "cerebro:recipe/packages@0.1.0": ::cerebro_guest_kit::host::packages,
+            "cerebro:recipe/services@0.1.0": ::cerebro_guest_kit::host::services,
+            "cerebro:recipe/users@0.1.0": ::cerebro_guest_kit::host::users,
+            "cerebro:recipe/notify@0.1.0": ::cerebro_guest_kit::host::notify,
         });
     };
 }
@@ -57,6 +63,10 @@ macro_rules! component {
                     "cerebro:recipe/files@0.1.0": ::cerebro_guest_kit::host::files,
                     "cerebro:recipe/command@0.1.0": ::cerebro_guest_kit::host::command,
                     "cerebro:recipe/net@0.1.0": ::cerebro_guest_kit::host::net,
+                    "cerebro:recipe/facts@0.1.0": ::cerebro_guest_kit::host::facts,
+                    "cerebro:recipe/task@0.1.0": ::cerebro_guest_kit::host::task,
+                    "cerebro:recipe/secret@0.1.0": ::cerebro_guest_kit::host::secret,
+                    "cerebro:recipe/kv@0.1.0": ::cerebro_guest_kit::host::kv,
                     $($own)*
                 },
             });

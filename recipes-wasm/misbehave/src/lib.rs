@@ -85,6 +85,10 @@ impl Guest for Misbehave {
                     stdin: None,
                     timeout,
                     guards: creates.into_iter().map(Guard::Creates).collect(),
+                    group: None,
+                    umask: None,
+                    success: vec![],
+                    semantics: None,
                 })
                 .doing(|| "run the command".to_owned())?;
                 if let Some(why) = outcome.skipped() {

@@ -175,6 +175,7 @@ fn name(change: &Change) -> &str {
         Change::Created => "created",
         Change::Updated => "updated",
         Change::Removed => "removed",
+        Change::Done => "done",
         Change::Other(other) => other,
     }
 }

@@ -68,6 +68,11 @@ impl Own {
         self.entries().contains_key(name)
     }
 
+    /// What its sitter said last.
+    pub fn state(&self, name: &str) -> Option<TaskState> {
+        self.read(name, |entry| entry.state.borrow().clone()).flatten()
+    }
+
     /// The names of all.
     pub fn names(&self) -> Vec<String> {
         self.entries().keys().cloned().collect()

@@ -3,7 +3,6 @@
 use super::{Scope, State};
 use crate::bindings::interfaces::artifact::{Host, HostArtifact};
 use crate::bindings::interfaces::types::Error;
-use crate::call::ArtifactError;
 use cerebro_model::Digest;
 use std::path::PathBuf;
 use wasmtime::component::Resource;
@@ -19,14 +18,29 @@ pub struct Artifact {
 impl Scope {
     async fn fetch_artifact(&self, sha256: &str) -> Result<Artifact, Error> {
         let digest: Digest = sha256.parse().map_err(|e| Error::Invalid(format!("{e}")))?;
-        let path = self.call.artifacts.fetch(digest).await.map_err(|error| match error {
-            ArtifactError::NotFound(_) => Error::NotFound(error.to_string()),
-            ArtifactError::Failed(why) => Error::Failed(why),
-        })?;
+        let path = self.call.agent.artifact(digest).await?;
+        Artifact::at(digest, path).await
+    }
+
+    /// What `url` gives, if that has this digest.
+    async fn download(&self, url: &str, sha256: &str) -> Result<Artifact, Error> {
+        let digest: Digest = sha256.parse().map_err(|e| Error::Invalid(format!("{e}")))?;
+        self.allowed(|grants| grants.fetch(url))?;
+        let store = self.call.agent.artifacts();
+        let path = store.join(digest.to_string());
+        if !path.exists() {
+            self.download_to(url, digest, &path).await?;
+        }
+        Artifact::at(digest, path).await
+    }
+}
+
+impl Artifact {
+    async fn at(digest: Digest, path: PathBuf) -> Result<Self, Error> {
         let found = tokio::fs::metadata(&path)
             .await
             .map_err(|e| Error::Failed(format!("look at the artifact `{digest}`: {e}")))?;
-        Ok(Artifact { digest, path, size: found.len() })
+        Ok(Self { digest, path, size: found.len() })
     }
 }
 
@@ -36,6 +50,17 @@ impl Host for State {
         sha256: String,
     ) -> wasmtime::Result<Result<Resource<Artifact>, Error>> {
         match self.scope.fetch_artifact(&sha256).await {
+            Ok(artifact) => Ok(Ok(self.table.push(artifact)?)),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    async fn download(
+        &mut self,
+        url: String,
+        sha256: String,
+    ) -> wasmtime::Result<Result<Resource<Artifact>, Error>> {
+        match self.scope.download(&url, &sha256).await {
             Ok(artifact) => Ok(Ok(self.table.push(artifact)?)),
             Err(error) => Ok(Err(error)),
         }

@@ -1,12 +1,17 @@
 //! `cerebro:recipe/command`.
 
-use super::{Scope, State, users};
-use crate::bindings::interfaces::command::{Guard, Host, HostOutcome, Spec};
+use super::{Scope, State, accounts};
+use crate::bindings::interfaces::command::{Guard, Host, HostOutcome, Semantics, Spec};
 use crate::bindings::interfaces::types::{Change, Error};
 use crate::logbook::{LogLevel, Logbook};
 use crate::run::remaining;
+use cerebro_linux::process::kill_tree;
+use cerebro_model::is_treacherous_variable;
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::stat::Mode;
 use nix::unistd::{Pid, geteuid};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -18,6 +23,10 @@ use wasmtime::component::Resource;
 
 /// How long to go on reading what a program wrote, once it has ended.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long what a program has started may take to die of SIGKILL.
+const KILL_WITHIN: Duration = Duration::from_secs(2);
+/// The variable by which what a program has started is known.
+const MARKER: &str = "CEREBRO_COMMAND";
 /// Bytes of a line before it is logged in parts.
 const LONGEST_LINE: u64 = 8 << 10;
 
@@ -27,8 +36,27 @@ pub struct Outcome {
     program: String,
     skipped: Option<String>,
     exit_code: i32,
+    is_success: bool,
     stdout: Kept,
     stderr: Kept,
+}
+
+impl Outcome {
+    /// An error, with the end of its stderr, unless it was a success.
+    pub(super) fn ensure_success(&self) -> Result<Change, Error> {
+        if self.skipped.is_some() {
+            return Ok(Change::Unchanged);
+        }
+        if self.is_success {
+            return Ok(Change::Done);
+        }
+        let stderr = String::from_utf8_lossy(&self.stderr.bytes);
+        let end: Vec<&str> = stderr.lines().rev().take(3).collect();
+        let end: Vec<&str> = end.into_iter().rev().collect();
+        let said = if end.is_empty() { String::new() } else { format!(": {}", end.join(" | ")) };
+        let (program, code) = (&self.program, self.exit_code);
+        Err(Error::Failed(format!("`{program}` ended with code {code}{said}")))
+    }
 }
 
 /// The beginning of what a program wrote.
@@ -38,19 +66,62 @@ struct Kept {
     truncated: bool,
 }
 
-/// Kills a program's whole process group when the call is over, however that comes.
-struct Group(Pid);
+/// Kills a program with all that it started when the call is over, however that comes.
+struct End {
+    root: Option<i32>,
+    marker: String,
+}
 
-impl Drop for Group {
+impl Drop for End {
     fn drop(&mut self) {
-        // It is no failure if nothing of it is left.
-        let _ = killpg(self.0, Signal::SIGKILL);
+        if let Some(root) = self.root {
+            // Those that stayed together go at once; it is no failure if nothing of them is left.
+            let _ = killpg(Pid::from_raw(root), Signal::SIGKILL);
+        }
+        kill_tree(None, &self.marker, KILL_WITHIN);
     }
+}
+
+/// A command with nothing but its words.
+pub(super) fn plain(argv: Vec<String>) -> Spec {
+    Spec {
+        argv,
+        env: Vec::new(),
+        cwd: None,
+        user: None,
+        group: None,
+        umask: None,
+        stdin: None,
+        timeout: None,
+        guards: Vec::new(),
+        success: Vec::new(),
+        semantics: None,
+    }
+}
+
+/// Refuses what this Cerebro cannot make true.
+fn check(semantics: &Semantics) -> Result<(), Error> {
+    if semantics.query {
+        let why =
+            "this Cerebro cannot keep a command from changing anything yet: leave out `query`";
+        return Err(Error::Unsupported(why.to_owned()));
+    }
+    if !semantics.contain.is_empty() {
+        let why = "this Cerebro cannot contain a command yet: leave out `contain`";
+        return Err(Error::Unsupported(why.to_owned()));
+    }
+    Ok(())
 }
 
 impl Scope {
     async fn run_command(&self, spec: Spec) -> Result<Outcome, Error> {
         let program = spec.argv.first().cloned().unwrap_or_default();
+        if let Some(semantics) = &spec.semantics {
+            check(semantics)?;
+            if let Some(undo) = &semantics.undo {
+                self.may_run(undo, spec.user.as_deref())?;
+            }
+        }
         if let Some(why) = self.guarded(&spec).await? {
             return Ok(Outcome { program, skipped: Some(why), ..Outcome::default() });
         }
@@ -69,16 +140,20 @@ impl Scope {
                 }
                 Guard::Unless(argv) => {
                     let question = Spec {
-                        argv: argv.clone(),
-                        stdin: None,
-                        guards: Vec::new(),
                         env: spec.env.clone(),
                         cwd: spec.cwd.clone(),
                         user: spec.user.clone(),
+                        group: spec.group.clone(),
                         timeout: spec.timeout,
+                        ..plain(argv.clone())
                     };
                     if self.execute(&question).await?.exit_code == 0 {
                         return Ok(Some(format!("`{}` ended with code 0", argv.join(" "))));
+                    }
+                }
+                Guard::UnlessChanged(changes) => {
+                    if changes.iter().all(|change| matches!(change, Change::Unchanged)) {
+                        return Ok(Some("nothing that it depends on has changed".to_owned()));
                     }
                 }
                 Guard::Other(other) => {
@@ -89,7 +164,19 @@ impl Scope {
         Ok(None)
     }
 
-    async fn execute(&self, spec: &Spec) -> Result<Outcome, Error> {
+    /// Whether a command may be run: a program by its absolute path, and its arguments.
+    pub(super) fn may_run(&self, argv: &[String], user: Option<&str>) -> Result<(), Error> {
+        let program = argv.first().map_or("", String::as_str);
+        let plain = program.split('/').skip(1).all(|part| !matches!(part, "" | "." | ".."));
+        if !program.starts_with('/') || !plain || argv.iter().any(|arg| arg.contains('\0')) {
+            return Err(Error::Invalid(format!(
+                "`{program}` is not a command: expected a plain absolute path and arguments"
+            )));
+        }
+        self.allowed(|grants| grants.run(argv, user))
+    }
+
+    pub(super) async fn execute(&self, spec: &Spec) -> Result<Outcome, Error> {
         let Some(program) = spec.argv.first() else {
             return Err(Error::Invalid("a command needs a program".to_owned()));
         };
@@ -101,30 +188,32 @@ impl Scope {
             )),
             _ => Error::Failed(format!("run `{program}`: {error}")),
         };
+        // In the environment of all that it starts, whatever session and group that is in.
+        let random = crate::random().map_err(|error| Error::Failed(error.to_string()))?;
+        let marker = format!("{MARKER}={:032x}", random);
+        let (name, value) = marker.split_once('=').unwrap_or_default();
+        command.env(name, value);
         let mut child = command.spawn().map_err(failed)?;
-        let _group =
-            child.id().and_then(|pid| i32::try_from(pid).ok()).map(|pid| Group(Pid::from_raw(pid)));
-        let limit = self.call.limits.output;
-        match timeout(time, run_to_end(&mut child, spec.stdin.as_deref(), &self.log, limit)).await {
+        let root = child.id().and_then(|pid| i32::try_from(pid).ok());
+        let _end = End { root, marker };
+        let (limit, stdin) = (self.call.limits.output, spec.stdin.clone());
+        let stdin = stdin.map(|stdin| self.secrets.fill(stdin));
+        match timeout(time, run_to_end(&mut child, stdin.as_deref(), &self.log, limit)).await {
             Err(_) => Err(Error::TimedOut(format!("`{program}` was killed after {time:?}"))),
             Ok(ended) => {
                 let (status, stdout, stderr) = ended.map_err(failed)?;
-                let program = program.clone();
-                Ok(Outcome { program, skipped: None, exit_code: code(status), stdout, stderr })
+                let (program, exit_code) = (program.clone(), code(status));
+                let is_success = match spec.success.as_slice() {
+                    [] => exit_code == 0,
+                    codes => codes.contains(&exit_code),
+                };
+                Ok(Outcome { program, skipped: None, exit_code, is_success, stdout, stderr })
             }
         }
     }
 
     fn prepare(&self, program: &str, spec: &Spec) -> Result<Command, Error> {
-        let plain = program.split('/').skip(1).all(|part| !matches!(part, "" | "." | ".."));
-        if !program.starts_with('/') || !plain || spec.argv.iter().any(|arg| arg.contains('\0')) {
-            return Err(Error::Invalid(format!(
-                "`{program}` is not a command: expected a plain absolute path and arguments"
-            )));
-        }
-        let granted = self.call.grants.run(program);
-        granted.map_err(|denied| Error::Denied(denied.to_string()))?;
-
+        self.may_run(&spec.argv, spec.user.as_deref())?;
         let mut command = Command::new(self.on_machine(program));
         command.args(&spec.argv[1..]).current_dir(self.beneath(spec.cwd.as_deref().unwrap_or("/")));
         let context = &self.call.context;
@@ -142,17 +231,35 @@ impl Scope {
             command.env("CEREBRO_ROOT", &self.call.root);
         }
         if let Some(name) = &spec.user {
-            let user = users::user(name)?;
+            let user = accounts::user(name)?;
             if user.uid != geteuid().as_raw() {
                 command.uid(user.uid).gid(user.gid);
             }
             command.env("HOME", user.home.as_deref().unwrap_or("/"));
         }
+        if let Some(group) = &spec.group {
+            command.gid(accounts::group(group)?);
+        }
+        let umask = Mode::from_bits_truncate(spec.umask.unwrap_or(0o022));
+        // SAFETY: umask is async-signal-safe and cannot fail.
+        unsafe {
+            command.pre_exec(move || {
+                nix::sys::stat::umask(umask);
+                Ok(())
+            });
+        }
         for (name, value) in &spec.env {
             if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
                 return Err(Error::Invalid(format!("`{name}` is not a variable's name")));
             }
-            command.env(name, value);
+            if is_treacherous_variable(name) {
+                return Err(Error::Denied(format!(
+                    "the variable `{name}` can turn a granted program into any program: no grant \
+                     allows it"
+                )));
+            }
+            let value = self.secrets.fill(value.clone().into_bytes());
+            command.env(name, OsString::from_vec(value));
         }
         let stdin = if spec.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -274,19 +381,7 @@ impl HostOutcome for State {
         &mut self,
         outcome: Resource<Outcome>,
     ) -> wasmtime::Result<Result<Change, Error>> {
-        let outcome = self.table.get(&outcome)?;
-        if outcome.skipped.is_some() {
-            return Ok(Ok(Change::Unchanged));
-        }
-        if outcome.exit_code == 0 {
-            return Ok(Ok(Change::Other("ran".to_owned())));
-        }
-        let stderr = String::from_utf8_lossy(&outcome.stderr.bytes);
-        let end: Vec<&str> = stderr.lines().rev().take(3).collect();
-        let end: Vec<&str> = end.into_iter().rev().collect();
-        let said = if end.is_empty() { String::new() } else { format!(": {}", end.join(" | ")) };
-        let (program, code) = (&outcome.program, outcome.exit_code);
-        Ok(Err(Error::Failed(format!("`{program}` ended with code {code}{said}"))))
+        Ok(self.table.get(&outcome)?.ensure_success())
     }
 
     async fn drop(&mut self, outcome: Resource<Outcome>) -> wasmtime::Result<()> {

@@ -1,7 +1,7 @@
 //! `cerebro:recipe/files`.
 
-use super::{State, users};
-use crate::bindings::interfaces::files::{Attributes, Entry, Host, Metadata, Owner};
+use super::{State, accounts};
+use crate::bindings::interfaces::files::{Attributes, Content, Entry, Host, Metadata, Node, Owner};
 use crate::bindings::interfaces::types::{Change, Error};
 use crate::tree;
 
@@ -26,7 +26,64 @@ impl Host for State {
         content: Vec<u8>,
         attributes: Attributes,
     ) -> wasmtime::Result<Result<Change, Error>> {
+        let content = self.scope.secrets.fill(content);
         let work = move |tree: &tree::Tree| tree.write(&path, &content, resolve(&attributes)?);
+        Ok(self.scope.with_tree(work).await)
+    }
+
+    async fn digest(&mut self, path: String) -> wasmtime::Result<Result<String, Error>> {
+        Ok(self.scope.with_tree(move |tree| tree.digest(&path)).await)
+    }
+
+    async fn set_attributes(
+        &mut self,
+        path: String,
+        attributes: Attributes,
+    ) -> wasmtime::Result<Result<Change, Error>> {
+        let work = move |tree: &tree::Tree| tree.set_attributes(&path, resolve(&attributes)?);
+        Ok(self.scope.with_tree(work).await)
+    }
+
+    async fn rename(
+        &mut self,
+        path: String,
+        to: String,
+    ) -> wasmtime::Result<Result<Change, Error>> {
+        Ok(self.scope.with_tree(move |tree| tree.rename(&path, &to)).await)
+    }
+
+    async fn copy(
+        &mut self,
+        path: String,
+        to: String,
+        attributes: Attributes,
+    ) -> wasmtime::Result<Result<Change, Error>> {
+        let work = move |tree: &tree::Tree| tree.copy(&path, &to, resolve(&attributes)?);
+        Ok(self.scope.with_tree(work).await)
+    }
+
+    async fn tree(
+        &mut self,
+        path: String,
+        nodes: Vec<Node>,
+        purge: bool,
+    ) -> wasmtime::Result<Result<Vec<(String, Change)>, Error>> {
+        let secrets = self.scope.secrets.clone();
+        let work = move |tree: &tree::Tree| {
+            let nodes = nodes.into_iter().map(|node| {
+                let content = match node.content {
+                    Content::Directory => tree::Content::Directory,
+                    Content::Bytes(bytes) => tree::Content::File(secrets.fill(bytes)),
+                    Content::Link(target) => tree::Content::Link(target),
+                    Content::Other(other) => {
+                        let why = format!("this Cerebro cannot make a `{other}`");
+                        return Err(Error::Unsupported(why));
+                    }
+                };
+                Ok(tree::Node { path: node.path, content, attributes: resolve(&node.attributes)? })
+            });
+            tree.hold(&path, nodes.collect::<Result<_, _>>()?, purge)
+        };
         Ok(self.scope.with_tree(work).await)
     }
 
@@ -59,7 +116,7 @@ fn resolve(attributes: &Attributes) -> Result<tree::Attributes, Error> {
 
 /// The numbers of an owner.
 pub(super) fn owner(owner: &Owner) -> Result<tree::Owner, Error> {
-    let user = users::user(&owner.user)?;
-    let gid = owner.group.as_deref().map(users::group).transpose()?.unwrap_or(user.gid);
+    let user = accounts::user(&owner.user)?;
+    let gid = owner.group.as_deref().map(accounts::group).transpose()?.unwrap_or(user.gid);
     Ok(tree::Owner { uid: user.uid, gid })
 }

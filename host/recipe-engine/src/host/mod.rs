@@ -1,26 +1,42 @@
 //! What a component can ask for: one module per WIT interface.
 
+mod accounts;
+mod addresses;
 mod archive;
 pub(crate) mod artifact;
 pub(crate) mod command;
 mod context;
+mod download;
+pub(crate) mod effect;
 mod files;
+mod kv;
 mod log;
 mod net;
-mod users;
+mod notify;
+mod release;
+pub(crate) mod secret;
+mod task;
 mod wasi;
+mod web;
 
 use crate::bindings::interfaces as wit;
 use crate::call::Call;
 use crate::limiter::Limiter;
 use crate::logbook::Logbook;
+use crate::secrets::Secrets;
 use crate::tree::Tree;
-use cerebro_model::Grants;
-use std::sync::Arc;
+use cerebro_model::{Allowed, Denied, Grants};
+use effect::Effect;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
 use tokio::time::Instant;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::WasiCtx;
 use wit::types::Error;
+
+/// Resources that a component may hold at a time.
+const MOST_RESOURCES: usize = 10_000;
 
 /// All that belongs to one instance of a component.
 pub(crate) struct State {
@@ -28,34 +44,48 @@ pub(crate) struct State {
     table: ResourceTable,
     pub(crate) limiter: Limiter,
     stderr: wasi::Tail,
-    scope: Scope,
+    web: web::Web,
+    scope: Arc<Scope>,
 }
 
 /// What a call may touch, and until when.
-struct Scope {
+pub(crate) struct Scope {
     call: Call,
+    allowed: Allowed,
     tree: Arc<Tree>,
     log: Arc<Logbook>,
+    secrets: Arc<Secrets>,
     http: reqwest::Client,
+    /// Names that were looked up, and what they were.
+    names: Mutex<HashMap<String, Vec<IpAddr>>>,
     deadline: Instant,
 }
 
 impl State {
     pub(crate) fn new(
         call: Call,
+        allowed: Allowed,
         tree: Tree,
         log: Arc<Logbook>,
+        secrets: Arc<Secrets>,
         http: reqwest::Client,
         deadline: Instant,
     ) -> Self {
-        let (wasi, stderr) = wasi::context(&log);
-        Self {
-            wasi,
-            table: ResourceTable::new(),
-            limiter: Limiter::new(&call.limits),
-            stderr,
-            scope: Scope { call, tree: Arc::new(tree), log, http, deadline },
-        }
+        let limiter = Limiter::new(&call.limits);
+        let names = Mutex::default();
+        let tree = Arc::new(tree);
+        let scope = Scope { call, allowed, tree, log, secrets, http, names, deadline };
+        let scope = Arc::new(scope);
+        let (wasi, stderr) = wasi::context(&scope);
+        let web = web::Web::new(scope.clone());
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MOST_RESOURCES);
+        Self { wasi, table, limiter, stderr, web, scope }
+    }
+
+    /// What the call may touch.
+    pub(crate) fn scope(&self) -> Arc<Scope> {
+        self.scope.clone()
     }
 
     /// What the component wrote when it panicked, if it did.
@@ -65,6 +95,11 @@ impl State {
 }
 
 impl Scope {
+    /// Whether the job grants something, and the component has declared that it wants it.
+    fn allowed(&self, check: impl Fn(&Grants) -> Result<(), Denied>) -> Result<(), Error> {
+        self.allowed.check(check).map_err(|denied| Error::Denied(denied.to_string()))
+    }
+
     /// Does something with files on a thread that may wait.
     async fn with_tree<T: Send + 'static>(
         &self,
@@ -82,11 +117,12 @@ pub(crate) struct Capabilities {
     files: bool,
     change: bool,
     command: bool,
+    secret: bool,
 }
 
 impl Capabilities {
     /// How many there are.
-    pub(crate) const SETS: usize = 8;
+    pub(crate) const SETS: usize = 16;
 
     pub(crate) fn of(grants: &Grants) -> Self {
         let change = !grants.write.is_empty();
@@ -94,35 +130,58 @@ impl Capabilities {
             files: change || !grants.read.is_empty(),
             change,
             command: !grants.commands.is_empty(),
+            secret: !grants.secrets.is_empty(),
         }
     }
 
     pub(crate) fn index(self) -> usize {
-        usize::from(self.files) | usize::from(self.change) << 1 | usize::from(self.command) << 2
+        let flags = [self.files, self.change, self.command, self.secret];
+        flags.into_iter().rev().fold(0, |index, flag| index << 1 | usize::from(flag))
     }
 
     pub(crate) fn linker(self, engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
         let mut linker = Linker::new(engine);
         let l = &mut linker;
         wasmtime_wasi::p2::add_to_linker_async(l)?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(l)?;
         wit::types::add_to_linker::<_, HasSelf<State>>(l, |state| state)?;
         wit::health::add_to_linker::<_, HasSelf<State>>(l, |state| state)?;
         wit::context::add_to_linker::<_, HasSelf<State>>(l, |state| state)?;
         wit::log::add_to_linker::<_, HasSelf<State>>(l, |state| state)?;
         wit::artifact::add_to_linker::<_, HasSelf<State>>(l, |state| state)?;
         wit::net::add_to_linker::<_, HasSelf<State>>(l, |state| state)?;
+        wit::task::add_to_linker::<_, HasSelf<State>>(l, |state| state)?;
+        wit::notify::add_to_linker::<_, HasSelf<State>>(l, |state| state)?;
+        wit::kv::add_to_linker::<_, HasSelf<State>>(l, |state| state)?;
         if self.files {
             wit::files::add_to_linker::<_, HasSelf<State>>(l, |state| state)?;
         }
         if self.change {
             wit::archive::add_to_linker::<_, HasSelf<State>>(l, |state| state)?;
+            wit::release::add_to_linker::<_, HasSelf<State>>(l, |state| state)?;
         }
         if self.command {
             wit::command::add_to_linker::<_, HasSelf<State>>(l, |state| state)?;
+        }
+        if self.secret {
+            wit::secret::add_to_linker::<_, HasSelf<State>>(l, |state| state)?;
         }
         Ok(linker)
     }
 }
 
-impl wit::types::Host for State {}
 impl wit::health::Host for State {}
+
+/// What an error says.
+pub(crate) fn words(error: &Error) -> &str {
+    match error {
+        Error::Denied(why)
+        | Error::NotFound(why)
+        | Error::Invalid(why)
+        | Error::TimedOut(why)
+        | Error::TooLarge(why)
+        | Error::Unsupported(why)
+        | Error::Failed(why)
+        | Error::Other(why) => why,
+    }
+}

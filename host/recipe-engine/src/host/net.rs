@@ -17,23 +17,16 @@ const MOST_RECEIVED: usize = 64 << 10;
 const MOST_BODY: usize = 1 << 20;
 
 impl Scope {
-    /// Whether the instance's own address and ports, or the grants, allow this.
-    fn may_connect(&self, host: &str, port: u16) -> Result<(), Error> {
-        let context = &self.call.context;
-        let own = host.parse::<IpAddr>().is_ok_and(|address| address == context.address);
-        if own && context.ports.values().any(|own| *own == port) {
-            return Ok(());
-        }
-        let granted = self.call.grants.connect(host, port);
-        granted.map_err(|denied| Error::Denied(denied.to_string()))
-    }
-
     async fn probe_tcp(&self, probe: TcpProbe) -> Result<TcpAnswer, Error> {
-        self.may_connect(&probe.host, probe.port)?;
         let (start, time) = (Instant::now(), remaining(self.deadline, Some(probe.timeout)));
         let target = format!("{}:{}", bracketed(&probe.host), probe.port);
-        let connecting = TcpStream::connect((probe.host.as_str(), probe.port));
-        let mut stream = match timeout(time, connecting).await {
+        let addresses = match timeout(time, self.addresses(&probe.host, probe.port)).await {
+            Err(_) => return Err(too_slow(&target, time)),
+            Ok(addresses) => addresses?,
+        };
+        let left = time.saturating_sub(start.elapsed());
+        let connecting = TcpStream::connect(addresses.as_slice());
+        let mut stream = match timeout(left, connecting).await {
             Err(_) => return Err(too_slow(&target, time)),
             Ok(connected) => connected.map_err(|e| failed("connect to", &target, &e))?,
         };
@@ -61,7 +54,6 @@ impl Scope {
     }
 
     async fn probe_http(&self, probe: HttpProbe) -> Result<HttpAnswer, Error> {
-        self.may_connect(&probe.host, probe.port)?;
         let (start, time) = (Instant::now(), remaining(self.deadline, Some(probe.timeout)));
         let target = format!("http://{}:{}{}", bracketed(&probe.host), probe.port, probe.path);
         if !probe.path.starts_with('/') {
@@ -70,7 +62,18 @@ impl Scope {
                 probe.path
             )));
         }
-        let mut request = self.http.get(&target);
+        let addresses = match timeout(time, self.addresses(&probe.host, probe.port)).await {
+            Err(_) => return Err(too_slow(&target, time)),
+            Ok(addresses) => addresses?,
+        };
+        // A client of its own for a name, since that is where the addresses are pinned.
+        let client = match probe.host.parse::<IpAddr>() {
+            Ok(_) => self.http.clone(),
+            Err(_) => crate::http::client(Some((&probe.host, &addresses)))
+                .map_err(|error| Error::Failed(error.to_string()))?,
+        };
+        let left = time.saturating_sub(start.elapsed());
+        let mut request = client.get(&target);
         for (name, value) in &probe.headers {
             request = request.header(name, value);
         }
@@ -94,7 +97,7 @@ impl Scope {
             let status = response.status().as_u16();
             Ok(HttpAnswer { status, headers, body, truncated, took: micros(start) })
         };
-        match timeout(time, asking).await {
+        match timeout(left, asking).await {
             Err(_) => Err(too_slow(&target, time)),
             Ok(answer) => answer.map_err(|error: reqwest::Error| match error.is_builder() {
                 true => Error::Invalid(format!("ask for `{target}`: {}", deepest(&error))),
@@ -105,6 +108,14 @@ impl Scope {
 }
 
 impl Host for State {
+    async fn resolve(&mut self, host: String) -> wasmtime::Result<Result<Vec<String>, Error>> {
+        if let Err(denied) = self.scope.allowed(|grants| grants.resolve(&host)) {
+            return Ok(Err(denied));
+        }
+        let found = self.scope.look_up(&host).await;
+        Ok(found.map(|all| all.iter().map(ToString::to_string).collect()))
+    }
+
     async fn tcp(&mut self, probe: TcpProbe) -> wasmtime::Result<Result<TcpAnswer, Error>> {
         Ok(self.scope.probe_tcp(probe).await)
     }

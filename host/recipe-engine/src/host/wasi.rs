@@ -1,15 +1,18 @@
-//! The part of WASI that language runtimes cannot do without, with nothing behind it: no files,
-//! network, arguments or environment. What is written to stdout and stderr goes to the log.
+//! The part of WASI that language runtimes cannot do without, with little behind it: no files,
+//! arguments or environment, and of the network what is granted. What is written to stdout and
+//! stderr goes to the log.
 
-use super::State;
+use super::{Scope, State};
 use crate::logbook::{LogLevel, Logbook};
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 /// Bytes of a line that waits for its end.
@@ -23,17 +26,31 @@ impl WasiView for State {
     }
 }
 
-/// An empty WASI context that writes to `log`, and the end of what it writes to stderr.
-pub(super) fn context(log: &Arc<Logbook>) -> (WasiCtx, Tail) {
-    let tail = Tail::default();
+/// A WASI context that writes to the log, and the end of what it writes to stderr. It may connect to
+/// where the instance listens, and to addresses that are granted; names are for `net` and `wasi:http`,
+/// which know what they lead to.
+pub(super) fn context(scope: &Arc<Scope>) -> (WasiCtx, Tail) {
+    let (tail, log) = (Tail::default(), &scope.log);
     let stdout = Stream::new(log.clone(), LogLevel::Info, None);
     let stderr = Stream::new(log.clone(), LogLevel::Warn, Some(tail.clone()));
+    let scope = scope.clone();
+    let check =
+        move |address: SocketAddr, purpose| -> Pin<Box<dyn Future<Output = bool> + Send + Sync>> {
+            let may = match purpose {
+                // What every connection does before it is one.
+                SocketAddrUse::TcpBind => address.ip().is_unspecified() && address.port() == 0,
+                SocketAddrUse::TcpConnect => scope.may_connect_to(address),
+                _ => false,
+            };
+            Box::pin(std::future::ready(may))
+        };
     let context = WasiCtxBuilder::new()
         .stdout(stdout)
         .stderr(stderr)
-        .allow_tcp(false)
+        .allow_tcp(true)
         .allow_udp(false)
         .allow_ip_name_lookup(false)
+        .socket_addr_check(check)
         .build();
     (context, tail)
 }

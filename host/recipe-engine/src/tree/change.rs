@@ -28,20 +28,20 @@ pub(crate) struct Attributes {
 
 impl Attributes {
     /// Whether `found` is so already.
-    fn hold(&self, found: &Metadata) -> bool {
+    pub(super) fn hold(&self, found: &Metadata) -> bool {
         self.mode.is_none_or(|mode| mode & 0o7777 == found.mode)
             && self.owner.is_none_or(|o| (o.uid, o.gid) == (found.uid, found.gid))
     }
 
     /// These, with what they leave out taken from what is there, or from the defaults.
-    fn complete(self, found: Option<&Metadata>, mode: u32) -> Self {
+    pub(super) fn complete(self, found: Option<&Metadata>, mode: u32) -> Self {
         Self {
             mode: self.mode.or(found.map(|f| f.mode)).or(Some(mode)),
             owner: self.owner.or(found.map(|f| Owner { uid: f.uid, gid: f.gid })),
         }
     }
 
-    fn apply(&self, file: impl AsFd) -> Result<(), Errno> {
+    pub(super) fn apply(&self, file: impl AsFd) -> Result<(), Errno> {
         if let Some(owner) = self.owner {
             set_owner(&file, owner)?;
         }

@@ -25,7 +25,8 @@ impl Tree {
         }
     }
 
-    pub(crate) fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, Error> {
+    /// Opens a regular file.
+    pub(super) fn open_to_read(&self, path: &str) -> Result<File, Error> {
         let spot = self.spot_behind_links(path, Access::Read)?;
         // Without O_NONBLOCK, opening a named pipe would wait for its other end.
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
@@ -36,12 +37,17 @@ impl Tree {
         if !found.is_file() {
             return Err(Error::Invalid(format!("`{}` is not a regular file", spot.path)));
         }
+        Ok(file)
+    }
+
+    pub(crate) fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, Error> {
         let mut content = Vec::new();
-        file.take(limit.saturating_add(1))
+        self.open_to_read(path)?
+            .take(limit.saturating_add(1))
             .read_to_end(&mut content)
-            .map_err(|e| failed_io(&e, "read", &spot.path))?;
+            .map_err(|e| failed_io(&e, "read", &path))?;
         if content.len() as u64 > limit {
-            return Err(Error::TooLarge(format!("`{}` is larger than {limit} bytes", spot.path)));
+            return Err(Error::TooLarge(format!("`{path}` is larger than {limit} bytes")));
         }
         Ok(content)
     }

@@ -7,16 +7,18 @@
 //! for the same access. What is acted upon, the last part, is never a link that is followed, except
 //! when reading and listing.
 
+mod bulk;
 mod change;
 mod look;
 mod path;
+mod release;
 mod remove;
 #[cfg(test)]
 mod tests;
 mod unpack;
 
 use crate::bindings::interfaces::types::Error;
-use cerebro_model::Grants;
+use cerebro_model::Allowed;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
 use nix::sys::stat::{Mode, fstat, mkdirat};
@@ -27,7 +29,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+pub(crate) use bulk::{Content, Node};
 pub(crate) use change::{Attributes, Owner};
+pub(crate) use release::{Layout, Release, Shared, path as release_path};
 pub(crate) use unpack::Unpack;
 
 /// Links that are followed on one path.
@@ -36,7 +40,7 @@ const MOST_LINKS: usize = 16;
 /// The files that a call may touch.
 pub(crate) struct Tree {
     root: OwnedFd,
-    grants: Grants,
+    allowed: Allowed,
     user: Uid,
     changing: Arc<Mutex<()>>,
 }
@@ -66,21 +70,26 @@ struct Spot {
 impl Tree {
     pub(crate) fn open(
         root: &Path,
-        grants: Grants,
+        allowed: Allowed,
         changing: Arc<Mutex<()>>,
     ) -> std::io::Result<Self> {
         let root = File::open(root)?;
         if !root.metadata()?.is_dir() {
             return Err(std::io::ErrorKind::NotADirectory.into());
         }
-        Ok(Self { root: root.into(), grants, user: geteuid(), changing })
+        Ok(Self { root: root.into(), allowed, user: geteuid(), changing })
+    }
+
+    /// Held while files change.
+    pub(crate) fn changing(&self) -> Arc<Mutex<()>> {
+        self.changing.clone()
     }
 
     fn allow(&self, path: &Plain, access: Access) -> Result<(), Error> {
         let path = path.to_string();
         let denied = match access {
-            Access::Read => self.grants.read(&path),
-            Access::Write => self.grants.write(&path),
+            Access::Read => self.allowed.check(|grants| grants.read(&path)),
+            Access::Write => self.allowed.check(|grants| grants.write(&path)),
         };
         denied.map_err(|denied| Error::Denied(denied.to_string()))
     }

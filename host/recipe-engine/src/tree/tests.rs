@@ -1,10 +1,10 @@
 //! The tree against real files. Owners need root; what depends on them is left out without it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use super::{Attributes, Owner, Tree, Unpack};
+use super::{Attributes, Content, Layout, Node, Owner, Shared, Tree, Unpack};
 use crate::bindings::interfaces::files::Kind;
 use crate::bindings::interfaces::types::{Change, Error};
-use cerebro_model::{Digest, Grants};
+use cerebro_model::{Allowed, Digest, Grants};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::Path;
@@ -31,7 +31,8 @@ fn machine() -> Machine {
         write: vec![pattern("/opt/app"), pattern("/srv/deep/data")],
         ..Grants::default()
     };
-    let tree = Tree::open(dir.path(), grants, Arc::default()).unwrap();
+    let allowed = Allowed::new(Arc::new(grants), None);
+    let tree = Tree::open(dir.path(), allowed, Arc::default()).unwrap();
     Machine { dir, tree }
 }
 
@@ -314,4 +315,124 @@ fn owners_are_set() {
     assert_eq!(fs::metadata(m.path("/opt/app/f")).unwrap().uid(), 4242);
     let mode = fs::metadata(m.path("/opt/app/r")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o755);
+}
+
+fn node(path: &str, content: Content) -> Node {
+    Node { path: path.to_owned(), content, attributes: PLAIN }
+}
+
+fn names_of(changes: &[(String, Change)]) -> Vec<&str> {
+    changes.iter().map(|(path, _)| path.as_str()).collect()
+}
+
+#[test]
+fn a_tree_is_held_in_one_call_and_purged_of_the_rest() {
+    let machine = machine();
+    let nodes = |text: &str| {
+        vec![
+            node("conf.d/one.conf", Content::File(text.into())),
+            node("conf.d", Content::Directory),
+            node("deep/er/x", Content::File(b"x".to_vec())),
+            node("link", Content::Link("conf.d/one.conf".to_owned())),
+        ]
+    };
+    let hold = |text: &str, purge| machine.tree.hold("/opt/app/tree", nodes(text), purge).unwrap();
+    let made = hold("1", false);
+    assert_eq!(names_of(&made), ["", "conf.d", "conf.d/one.conf", "deep/er", "deep/er/x", "link"]);
+    assert!(hold("1", true).is_empty());
+    for path in ["stray", "conf.d/stray", "deep/stray"] {
+        fs::write(machine.path("/opt/app/tree").join(path), "").unwrap();
+    }
+    fs::create_dir(machine.path("/opt/app/tree/empty")).unwrap();
+    assert!(hold("1", false).is_empty(), "what is not asked for stays");
+    let mut purged = hold("2", true);
+    purged.sort_by(|a, b| a.0.cmp(&b.0));
+    let expected = ["conf.d/one.conf", "conf.d/stray", "deep/stray", "empty", "stray"];
+    assert_eq!(names_of(&purged), expected);
+    assert_eq!(machine.text("/opt/app/tree/link"), "2");
+    for bad in ["", "/abs", "../out", "a/../b"] {
+        let nodes = vec![node(bad, Content::Directory)];
+        assert!(machine.tree.hold("/opt/app/tree", nodes, false).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn names_copies_and_digests() {
+    let machine = machine();
+    let tree = &machine.tree;
+    assert!(matches!(tree.rename("/opt/app/a", "/opt/app/b"), Ok(Change::Updated)));
+    assert!(matches!(tree.rename("/opt/app/a", "/opt/app/b"), Ok(Change::Unchanged)));
+    assert!(matches!(tree.rename("/opt/app/a", "/opt/app/c"), Err(Error::NotFound(_))));
+    denied(tree.rename("/opt/app/b", "/etc/b"));
+    denied(tree.rename("/etc/motd", "/opt/app/motd"));
+    assert!(matches!(tree.copy("/etc/motd", "/opt/app/motd", PLAIN), Ok(Change::Created)));
+    assert!(matches!(tree.copy("/etc/motd", "/opt/app/motd", PLAIN), Ok(Change::Unchanged)));
+    assert!(matches!(tree.rename("/opt/app/b", "/opt/app/motd"), Err(Error::Invalid(_))));
+    assert_eq!(tree.digest("/etc/motd").unwrap(), Digest::of(b"hello").to_string());
+    let mode = Attributes { mode: Some(0o600), owner: None };
+    assert!(matches!(tree.set_attributes("/opt/app/motd", mode), Ok(Change::Updated)));
+    assert!(matches!(tree.set_attributes("/opt/app/motd", mode), Ok(Change::Unchanged)));
+    assert_eq!(fs::metadata(machine.path("/opt/app/motd")).unwrap().mode() & 0o777, 0o600);
+    assert!(matches!(tree.set_attributes("/opt/app/none", mode), Err(Error::NotFound(_))));
+}
+
+#[test]
+fn a_name_for_somebody_elses_file_lends_nothing() {
+    let machine = machine();
+    // What a task's user can make of a file that it may not even read.
+    fs::hard_link(machine.path("/secret/key"), machine.path("/opt/app/mine")).unwrap();
+    let before = fs::metadata(machine.path("/secret/key")).unwrap();
+    let mode = Attributes { mode: Some(0o666), owner: None };
+    let refused = machine.tree.set_attributes("/opt/app/mine", mode);
+    assert!(matches!(refused, Err(Error::Invalid(why)) if why.contains("hard links")));
+    machine.tree.write("/opt/app/mine", b"new", mode).unwrap();
+    let after = fs::metadata(machine.path("/secret/key")).unwrap();
+    assert_eq!((after.mode(), machine.text("/secret/key")), (before.mode(), "xyzzy".to_owned()));
+}
+
+#[test]
+fn releases_are_staged_activated_pruned_and_left() {
+    let machine = machine();
+    let tree = &machine.tree;
+    let base = "/opt/app/portal";
+    let shared = |path: &str, directory| Shared { path: path.to_owned(), directory };
+    let layout = Layout {
+        base: base.to_owned(),
+        owner: None,
+        shared: vec![shared("log", true), shared("config/local.yaml", false)],
+    };
+    let stage = |version: &str, instance: &str| tree.stage(&layout, version, instance, None);
+    assert!(matches!(tree.activate(base, "1.0"), Err(Error::NotFound(_))));
+    assert!(matches!(stage("1.0", "0.z.portal"), Ok(Change::Created)));
+    assert!(matches!(stage("1.0", "0.z.portal"), Ok(Change::Unchanged)));
+    assert!(matches!(tree.activate(base, "1.0"), Ok(Change::Created)));
+    assert!(matches!(tree.activate(base, "1.0"), Ok(Change::Unchanged)));
+    // What is shared is one for all releases.
+    fs::write(machine.path("/opt/app/portal/current/log/app.log"), "line").unwrap();
+    fs::create_dir_all(machine.path("/opt/app/portal/shared/config")).unwrap();
+    fs::write(machine.path("/opt/app/portal/shared/config/local.yaml"), "mine").unwrap();
+    for version in ["1.1", "1.2", "1.3"] {
+        stage(version, "0.z.portal").unwrap();
+        tree.activate(base, version).unwrap();
+    }
+    assert_eq!(machine.text("/opt/app/portal/current/log/app.log"), "line");
+    assert_eq!(machine.text("/opt/app/portal/releases/1.2/config/local.yaml"), "mine");
+    stage("1.1", "1.z.portal").unwrap();
+    let all = tree.releases(base).unwrap();
+    let state: Vec<_> = all.iter().map(|r| (r.version.as_str(), r.current, r.needed)).collect();
+    let expected =
+        [("1.0", false, false), ("1.1", false, true), ("1.2", false, true), ("1.3", true, true)];
+    assert_eq!(state, expected);
+    assert_eq!(tree.prune(base, 0).unwrap(), ["1.0"]);
+    assert!(matches!(tree.leave(base, "0.z.portal"), Ok(Change::Updated)));
+    assert_eq!(tree.prune(base, 0).unwrap(), ["1.2"], "current stays, and what another needs");
+    assert!(matches!(tree.leave(base, "1.z.portal"), Ok(Change::Removed)));
+    assert_eq!(machine.names("/opt/app/portal"), ["shared"]);
+    assert!(matches!(tree.leave(base, "1.z.portal"), Ok(Change::Removed | Change::Unchanged)));
+    for bad in ["", "..", ".x", "a/b", "current/../x"] {
+        assert!(stage(bad, "0.z.portal").is_err(), "{bad}");
+    }
+    let out =
+        Layout { shared: vec![shared("../../etc", true)], base: base.to_owned(), owner: None };
+    assert!(tree.stage(&out, "2.0", "0.z.portal", None).is_err());
 }

@@ -3,6 +3,7 @@
 use crate::support::{Machine, component, engine};
 use cerebro_recipe_engine::Failure;
 use std::fs;
+use std::sync::Arc;
 
 fn release(texts: &[(&str, &str)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
@@ -63,7 +64,8 @@ async fn what_is_not_ours_survives_and_instances_share() {
     fs::create_dir_all(machine.path(&format!("{DIR}/shared"))).unwrap();
     let call = machine.call_for("1", None, &options(&machine, "1", 1));
     let mut other = call.clone();
-    other.context.instance = "1.aws-us-west-2a.portal.startup.com".parse().unwrap();
+    Arc::make_mut(&mut other.context).instance =
+        "1.aws-us-west-2a.portal.startup.com".parse().unwrap();
     engine().deploy(&recipe, call.clone()).await.unwrap();
     engine().deploy(&recipe, other.clone()).await.unwrap();
     engine().undeploy(&recipe, call).await.unwrap();

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use cerebro_model::{Digest, Grants, Options, PortName, Version};
 use cerebro_recipe_engine::{
-    ArtifactError, ArtifactSource, Call, Component, Context, Engine, Limits, LogLine,
+    Agent, AgentError, Call, Component, Context, Engine, Limits, LogLine, TaskStatus, TaskUsage,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -88,7 +88,7 @@ impl Machine {
         let log = self.log.clone();
         let port = |(name, number): &(&str, u16)| (name.parse::<PortName>().unwrap(), *number);
         Call {
-            context: Context {
+            context: Arc::new(Context {
                 job: "portal.startup.com".parse().unwrap(),
                 instance: "0.aws-us-west-2a.portal.startup.com".parse().unwrap(),
                 number: 0,
@@ -99,11 +99,12 @@ impl Machine {
                 address: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 ports: self.ports.iter().map(port).collect(),
                 options,
-            },
-            grants: self.grants.clone(),
+            }),
+            grants: Arc::new(self.grants.clone()),
             root: self.path("/"),
             limits: self.limits.clone(),
-            artifacts: Arc::new(Store(self.dir.path().join("store"))),
+            memory: self.dir.path().join("memory"),
+            agent: Arc::new(Host(self.dir.path().join("store"))),
             log: Arc::new(move |line: LogLine| log.lock().unwrap().push(line)),
         }
     }
@@ -114,12 +115,67 @@ impl Machine {
     }
 }
 
-struct Store(PathBuf);
+/// The agent of such a machine: it has one task, the instance's own, and some secrets.
+struct Host(PathBuf);
 
 #[async_trait]
-impl ArtifactSource for Store {
-    async fn fetch(&self, digest: Digest) -> Result<PathBuf, ArtifactError> {
+impl Agent for Host {
+    async fn artifact(&self, digest: Digest) -> Result<PathBuf, AgentError> {
         let path = self.0.join(digest.to_string());
-        if path.exists() { Ok(path) } else { Err(ArtifactError::NotFound(digest)) }
+        let missing = || AgentError::NotFound(format!("there is no `{digest}`; upload it first"));
+        path.exists().then_some(path).ok_or_else(missing)
+    }
+
+    fn artifacts(&self) -> &Path {
+        &self.0
+    }
+
+    async fn task(&self, name: Option<&str>) -> Result<Option<TaskStatus>, AgentError> {
+        own(name)?;
+        Ok(Some(TaskStatus {
+            phase: "running".to_owned(),
+            ready: true,
+            pid: Some(std::process::id()),
+            incarnation: 3,
+            restarts: 2,
+            age: Some(Duration::from_secs(90)),
+            last_exit: Some("exited with code 3".to_owned()),
+        }))
+    }
+
+    async fn task_usage(&self, name: Option<&str>) -> Result<Option<TaskUsage>, AgentError> {
+        own(name)?;
+        let cores = Some(0.5);
+        Ok(Some(TaskUsage { cpu_cores: cores, resident: 64 << 20, ..TaskUsage::default() }))
+    }
+
+    async fn task_output(
+        &self,
+        name: Option<&str>,
+        _: bool,
+        lines: usize,
+    ) -> Result<Vec<String>, AgentError> {
+        own(name)?;
+        Ok((0..lines.min(3)).map(|line| format!("line {line}")).collect())
+    }
+
+    async fn signal_task(&self, name: Option<&str>, _: i32) -> Result<(), AgentError> {
+        own(name)
+    }
+
+    async fn restart_task(&self, name: Option<&str>) -> Result<(), AgentError> {
+        own(name)
+    }
+
+    async fn secret(&self, name: &str) -> Result<Vec<u8>, AgentError> {
+        let secret = std::fs::read(self.0.join(format!("secret-{name}")));
+        secret.map_err(|_| AgentError::NotFound(format!("there is no secret `{name}`")))
+    }
+}
+
+fn own(name: Option<&str>) -> Result<(), AgentError> {
+    match name {
+        None => Ok(()),
+        Some(name) => Err(AgentError::NotFound(format!("this machine has no task `{name}`"))),
     }
 }
