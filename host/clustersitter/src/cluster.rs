@@ -1,7 +1,10 @@
 //! The state of the cluster, and the one way to change it.
 
 mod desired;
+mod secrets;
 mod view;
+
+pub use secrets::SecretError;
 
 use crate::records::{Change, LoadError, MachineRecord, Records};
 use cerebro_api::body::{Heartbeat, JoinRequest, Report};
@@ -78,6 +81,8 @@ pub struct Observed {
     /// What each machine was told last, and the index that this had.
     told: BTreeMap<MachineId, (u64, Vec<Assignment>)>,
     last_index: u64,
+    /// Which secrets were given for each instance, as it is placed and deployed now.
+    given: BTreeMap<InstanceId, secrets::Given>,
 }
 
 /// Records and observations.

@@ -8,9 +8,10 @@ mod extract;
 mod jobs;
 mod machines;
 mod recipes;
+mod secrets;
 mod tasks;
 
-use crate::cluster::{AgentError, ChangeError, Cluster};
+use crate::cluster::{AgentError, ChangeError, Cluster, SecretError};
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -104,6 +105,20 @@ impl From<AgentError> for Refusal {
     }
 }
 
+impl From<SecretError> for Refusal {
+    fn from(error: SecretError) -> Self {
+        let status = match error {
+            // Not 404, which is to say that there is no such secret, and nothing else.
+            SecretError::Agent(AgentError::Unknown(_)) => StatusCode::UNAUTHORIZED,
+            SecretError::Agent(error) => return error.into(),
+            SecretError::Store(error) => return error.into(),
+            SecretError::Elsewhere { .. } | SecretError::Denied { .. } => StatusCode::FORBIDDEN,
+            SecretError::Unknown(_) => StatusCode::NOT_FOUND,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Cerebro", description = "Keeps jobs running on a fleet of machines."),
@@ -130,6 +145,9 @@ fn api() -> OpenApiRouter<Arc<Cluster>> {
         .routes(routes!(agents::heartbeat))
         .routes(routes!(agents::desired))
         .routes(routes!(agents::report))
+        .routes(routes!(secrets::list))
+        .routes(routes!(secrets::put, secrets::delete))
+        .routes(routes!(secrets::read))
         .routes(routes!(tasks::list))
         .routes(routes!(tasks::logs))
         .routes(routes!(events::list))

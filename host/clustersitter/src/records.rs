@@ -2,7 +2,7 @@
 
 use cerebro_model::{
     Deployment, DeploymentId, Event, Instance, InstanceId, JobName, JobRecord, Machine, MachineId,
-    Recipe, RecipeName,
+    Recipe, RecipeName, Secret, SecretName, Timestamp,
 };
 use cerebro_store::{Batch, Entry, Store, StoreError};
 use serde::de::DeserializeOwned;
@@ -36,6 +36,16 @@ pub struct MachineRecord {
     pub token: String,
 }
 
+/// A secret, without what it is: that the store keeps apart, and nobody holds it here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretRecord {
+    pub name: SecretName,
+    /// In bytes.
+    pub size: u64,
+    pub created_at: Timestamp,
+    pub changed_at: Timestamp,
+}
+
 /// The next numbers of everything that is numbered; none is used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
@@ -58,6 +68,7 @@ pub struct Records {
     pub deployments: BTreeMap<DeploymentId, Deployment>,
     pub instances: BTreeMap<InstanceId, Instance>,
     pub machines: BTreeMap<MachineId, MachineRecord>,
+    pub secrets: BTreeMap<SecretName, SecretRecord>,
     pub counters: Counters,
 }
 
@@ -88,6 +99,7 @@ impl Records {
             })?,
             instances: all(store, "instance/", |instance: &Instance| instance.id.clone())?,
             machines: all(store, "machine/", |record: &MachineRecord| record.machine.id.clone())?,
+            secrets: all(store, "secret/", |record: &SecretRecord| record.name.clone())?,
             counters: store.get(COUNTERS)?.as_ref().map(value).transpose()?.unwrap_or_default(),
         })
     }
@@ -107,6 +119,7 @@ enum One {
     Deployment(DeploymentId, Option<Box<Deployment>>),
     Instance(InstanceId, Option<Box<Instance>>),
     Machine(MachineId, Option<Box<MachineRecord>>),
+    Secret(SecretName, Option<Box<(SecretRecord, Secret)>>),
     Counters(Counters),
 }
 
@@ -136,6 +149,11 @@ impl Change {
         self
     }
 
+    pub fn secret(mut self, name: &SecretName, secret: Option<(SecretRecord, Secret)>) -> Self {
+        self.changes.push(One::Secret(name.clone(), secret.map(Box::new)));
+        self
+    }
+
     pub fn counters(mut self, counters: Counters) -> Self {
         self.changes.push(One::Counters(counters));
         self
@@ -150,6 +168,10 @@ impl Change {
     pub fn batch(&self) -> Result<Batch, serde_json::Error> {
         let mut batch = Batch::new();
         for change in &self.changes {
+            if let One::Secret(name, kept) = change {
+                let secret = kept.as_ref().map(|kept| kept.1.clone());
+                batch = batch.secret(name.as_str(), secret);
+            }
             let (key, value) = match change {
                 One::Job(name, record) => (format!("job/{name}"), json(record.as_ref())?),
                 One::Recipe(recipe) => (format!("recipe/{}", recipe.name), json(Some(recipe))?),
@@ -158,6 +180,9 @@ impl Change {
                 }
                 One::Instance(id, instance) => (format!("instance/{id}"), json(instance.as_ref())?),
                 One::Machine(id, record) => (format!("machine/{id}"), json(record.as_ref())?),
+                One::Secret(name, kept) => {
+                    (format!("secret/{name}"), json(kept.as_ref().map(|kept| &kept.0))?)
+                }
                 One::Counters(counters) => (COUNTERS.to_owned(), json(Some(counters))?),
             };
             batch = match value {
@@ -180,6 +205,9 @@ impl Change {
                 One::Deployment(id, deployment) => set(&mut records.deployments, id, deployment),
                 One::Instance(id, instance) => set(&mut records.instances, id, instance),
                 One::Machine(id, record) => set(&mut records.machines, id, record),
+                One::Secret(name, kept) => {
+                    set(&mut records.secrets, name, kept.map(|kept| Box::new(kept.0)));
+                }
                 One::Counters(counters) => records.counters = counters,
             }
         }
