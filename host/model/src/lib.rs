@@ -26,7 +26,10 @@ pub use deployment::{Deployment, DeploymentState};
 pub use desired::{Assignment, MachineDesired};
 pub use digest::{Digest, DigestError};
 pub use event::{Event, EventKind, Subject};
-pub use grants::{Denied, Grants, HostPattern, PathPattern};
+pub use grants::{
+    Allowed, CommandPattern, Denied, Grants, HostPattern, Line, NamePattern, PathPattern,
+    Unbounded, UrlPattern, is_treacherous_variable,
+};
 pub use instance::{Instance, InstanceStatus, Phase};
 pub use job::{Job, JobRecord, Options, Ports, Rollout, ZoneLayout};
 pub use machine::{Capacity, DeathCertificate, Machine, MachineState, MachineStats};
