@@ -1,8 +1,10 @@
 //! The command line.
 
 use crate::output::Format;
+use crate::templates::{Kind, Language};
 use cerebro_model::{InstanceId, JobName, MachineId, RecipeName, SecretName, Version};
 use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Keeps jobs running on a fleet of machines.
@@ -84,11 +86,49 @@ pub enum Recipe {
     },
     /// List what was uploaded.
     List,
+    /// Write the directory of a new component: source, interfaces, scripts that build and test it.
+    New(NewRecipe),
+    /// Run a component on this machine, without a cluster; `cerebro recipe run --help` says how.
+    #[command(disable_help_flag = true)]
+    Run {
+        /// What `machinesitter run-component` takes, which does the work.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Show a component: what it is, and what it imports.
     Inspect {
         /// Its name.
         name: RecipeName,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct NewRecipe {
+    /// Its name, and its directory's, which must be empty if it is there: lower-case letters, digits
+    /// and `-`.
+    #[arg(value_parser = component_name)]
+    pub name: String,
+    /// The language to write it in.
+    #[arg(long = "lang", value_enum)]
+    pub language: Language,
+    /// What it is for.
+    #[arg(long, value_enum, default_value = "recipe")]
+    pub kind: Kind,
+}
+
+/// A name that is good for a package of each language.
+fn component_name(text: &str) -> Result<String, String> {
+    let is_good = text.starts_with(|first: char| first.is_ascii_lowercase())
+        && !text.ends_with('-')
+        && !text.contains("--")
+        && text.len() <= 64
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    match is_good {
+        true => Ok(text.to_owned()),
+        false => Err("expected up to 64 lower-case letters, digits and single `-` between them, \
+                      beginning with a letter"
+            .to_owned()),
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -209,6 +249,14 @@ mod tests {
     #[test]
     fn the_command_line_contradicts_itself_nowhere() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_name_is_good_everywhere() {
+        assert!(component_name("a").is_ok() && component_name("my-recipe-2").is_ok());
+        for bad in ["", "A", "2a", "a_b", "a.b", "a--b", "a-", "../a", "a/b", &"a".repeat(65)] {
+            assert!(component_name(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

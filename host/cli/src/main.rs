@@ -7,6 +7,7 @@ mod arguments;
 mod commands;
 mod fault;
 mod output;
+mod templates;
 
 use arguments::{Arguments, Command};
 use clap::Parser;

@@ -200,7 +200,8 @@ mod tests {
                     let text = String::from_utf8(file.content.clone()).unwrap();
                     assert!(!text.is_empty() && !text.contains("{{ "), "{}: {text}", file.path);
                 }
-                let named = |file: &&File| String::from_utf8_lossy(&file.content).contains("my-recipe");
+                let named =
+                    |file: &&File| String::from_utf8_lossy(&file.content).contains("my-recipe");
                 assert!(files.iter().filter(named).count() >= 4, "{language:?}");
             }
         }

@@ -6,6 +6,8 @@ pub mod events;
 pub mod job;
 pub mod machine;
 pub mod recipe;
+pub mod recipe_new;
+pub mod recipe_run;
 pub mod secret;
 pub mod task;
 

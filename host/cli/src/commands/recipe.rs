@@ -13,6 +13,7 @@ pub async fn run(client: &Client, output: Output, command: Command) -> Result<()
             let recipe = client.put_recipe(&name, read(&file)?).await?;
             output.show(&recipe, describe)
         }
+        Command::New(options) => super::recipe_new::run(&options),
         Command::List => output.show(&client.recipes().await?, |recipes| {
             let row = |r: &Recipe| {
                 vec![r.name.to_string(), r.kind.to_string(), r.digest.short(), r.size.to_string()]
@@ -22,6 +23,7 @@ pub async fn run(client: &Client, output: Output, command: Command) -> Result<()
                 &recipes.iter().map(row).collect::<Vec<_>>(),
             )
         }),
+        Command::Run { arguments } => Err(super::recipe_run::run(&arguments)),
         Command::Inspect { name } => output.show(&client.recipe(&name).await?, describe),
     }
 }
