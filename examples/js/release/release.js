@@ -22,7 +22,7 @@ export function deploy() {
 
   const [directory, template] = doing("read app.conf.tmpl", () => {
     const directory = release.path(base, version);
-    return [directory, files.read(`${directory}/app.conf.tmpl`, 65536n)];
+    return [directory, files.read(`${directory}/app.conf.tmpl`, 65536)];
   });
   const text = decode(template)
     .replaceAll("{{version}}", () => version)

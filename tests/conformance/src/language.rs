@@ -70,7 +70,19 @@ fn root() -> PathBuf {
 /// # Panics
 /// If it was not built, or is no component that the engine can run.
 pub async fn component(language: Language, name: &str) -> (Component, usize, Duration) {
-    let path = root().join(format!("target/cerebro/examples/{language}/{name}.wasm"));
+    compiled(language, name, &format!("examples/{language}/{name}.wasm")).await
+}
+
+/// A component that `cerebro recipe new` has written, likewise.
+///
+/// # Panics
+/// As above.
+pub async fn new_component(language: Language, name: &str) -> Component {
+    compiled(language, name, &format!("new/{language}/{name}/{name}.wasm")).await.0
+}
+
+async fn compiled(language: Language, name: &str, path: &str) -> (Component, usize, Duration) {
+    let path = root().join("target/cerebro").join(path);
     let bytes = std::fs::read(&path).unwrap_or_else(|error| {
         panic!("{}: {error}; run `cargo xtask test conformance`", path.display())
     });

@@ -11,7 +11,7 @@ mod machine;
 mod server;
 mod table;
 
-pub use language::{Language, component, languages};
+pub use language::{Language, component, languages, new_component};
 pub use machine::{Machine, release};
 pub use server::{Answer, Server};
 pub use table::{Seen, Table};

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod http_check;
+mod new;
 mod release;
 
 use cerebro_conformance::{Language, Table, component};
