@@ -59,10 +59,7 @@ impl CallError {
         let Self::Run(error) = self else { return false };
         !matches!(
             error.failure,
-            Failure::NotGranted(_)
-                | Failure::WrongKind { .. }
-                | Failure::Incompatible { .. }
-                | Failure::Root { .. }
+            Failure::NotGranted(_) | Failure::WrongKind { .. } | Failure::Incompatible { .. }
         )
     }
 }

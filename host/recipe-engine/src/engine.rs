@@ -1,11 +1,13 @@
 //! The engine of this process, and the components that it has compiled.
 
+use crate::bindings::health_check::HealthCheckPre;
+use crate::bindings::recipe::RecipePre;
 use crate::cache::Cache;
-use crate::error::{CompileError, EngineError};
+use crate::error::{CompileError, EngineError, Failure};
 use crate::host::{Capabilities, State};
 use crate::{http, pool};
-use cerebro_model::{ComponentKind, Digest};
-use cerebro_recipe_inspect::{Inspection, inspect};
+use cerebro_model::{ComponentKind, Digest, Grants};
+use cerebro_recipe_inspect::{Inspection, check_grants, inspect};
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,7 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 use tokio::sync::OnceCell;
-use wasmtime::component::{InstancePre, Linker};
+use wasmtime::component::Linker;
 
 /// How often a computing component is looked at.
 const TICK: Duration = Duration::from_millis(10);
@@ -47,7 +49,7 @@ struct Compiled {
     digest: Digest,
     inspection: Inspection,
     component: wasmtime::component::Component,
-    linked: [OnceLock<InstancePre<State>>; Capabilities::SETS],
+    linked: [OnceLock<Linked>; Capabilities::SETS],
 }
 
 impl Component {
@@ -171,26 +173,46 @@ impl Engine {
         &self.inner.wasmtime
     }
 
-    /// `component`, linked to what `capabilities` allow; each such pair is linked once.
-    pub(crate) fn link(
-        &self,
-        component: &Component,
-        capabilities: Capabilities,
-    ) -> wasmtime::Result<InstancePre<State>> {
-        let compiled = &component.inner;
-        if let Some(linked) = compiled.linked[capabilities.index()].get() {
+    /// `component`, linked to what `grants` open; each such pair is linked once.
+    pub(crate) fn link(&self, component: &Component, grants: &Grants) -> Result<Linked, Failure> {
+        let (compiled, capabilities) = (&component.inner, Capabilities::of(grants));
+        let place = &compiled.linked[capabilities.index()];
+        if let Some(linked) = place.get() {
             return Ok(linked.clone());
         }
-        let linker = match self.inner.linkers[capabilities.index()].get() {
+        check_grants(&compiled.inspection.imports, grants)?;
+        let linked = self
+            .link_anew(compiled, capabilities)
+            .map_err(|error| Failure::Incompatible { message: format!("{error:#}") })?;
+        Ok(place.get_or_init(|| linked).clone())
+    }
+
+    fn link_anew(
+        &self,
+        compiled: &Compiled,
+        capabilities: Capabilities,
+    ) -> wasmtime::Result<Linked> {
+        let place = &self.inner.linkers[capabilities.index()];
+        let linker = match place.get() {
             Some(linker) => linker,
             None => {
                 let linker = capabilities.linker(&self.inner.wasmtime)?;
-                self.inner.linkers[capabilities.index()].get_or_init(|| linker)
+                place.get_or_init(|| linker)
             }
         };
         let linked = linker.instantiate_pre(&compiled.component)?;
-        Ok(compiled.linked[capabilities.index()].get_or_init(|| linked).clone())
+        Ok(match compiled.inspection.kind {
+            ComponentKind::Recipe => Linked::Recipe(RecipePre::new(linked)?),
+            ComponentKind::HealthCheck => Linked::Check(HealthCheckPre::new(linked)?),
+        })
     }
+}
+
+/// A component with all that it imports, ready to become an instance.
+#[derive(Clone)]
+pub(crate) enum Linked {
+    Recipe(RecipePre<State>),
+    Check(HealthCheckPre<State>),
 }
 
 /// Moves the engine's epoch on, for as long as there is an engine.

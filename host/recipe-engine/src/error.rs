@@ -87,14 +87,6 @@ pub enum Failure {
         /// Where it differs.
         message: String,
     },
-    /// The machine's root directory cannot be opened; it did not run.
-    #[error("open the root directory `{}`", .path.display())]
-    Root {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
     /// It broke down.
     #[error("the component crashed: {message}")]
     Trapped {

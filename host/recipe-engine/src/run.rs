@@ -1,19 +1,17 @@
 //! One call of a component: a fresh instance, within its limits, to a clear end.
 
-use crate::bindings::{health_check, interfaces::health, recipe};
+use crate::bindings::interfaces::health;
 use crate::call::Call;
-use crate::engine::{Component, Engine};
+use crate::engine::{Component, Engine, Linked};
 use crate::error::{Failure, RunError};
-use crate::host::{Capabilities, State, words};
+use crate::host::{State, words};
 use crate::logbook::Logbook;
 use crate::secrets::Secrets;
 use crate::tree::Tree;
 use cerebro_model::{Allowed, ComponentKind};
-use cerebro_recipe_inspect::check_grants;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-use wasmtime::component::InstancePre;
 use wasmtime::{Store, UpdateDeadline, WasmBacktrace};
 
 /// What a health check found.
@@ -97,14 +95,10 @@ impl Engine {
         if component.kind() != entry.kind() {
             return Err(Failure::WrongKind { is: component.kind(), wanted: entry.kind() });
         }
-        check_grants(&component.inspection().imports, &call.grants)?;
+        let linked = self.link(component, &call.grants)?;
         let wants = None;
         let allowed = Allowed::new(call.grants.clone(), wants);
-        let linked = self
-            .link(component, Capabilities::of(&call.grants))
-            .map_err(|error| Failure::Incompatible { message: format!("{error:#}") })?;
-        let tree = Tree::open(&call.root, allowed.clone(), self.inner.changing.clone())
-            .map_err(|source| Failure::Root { path: call.root.clone(), source })?;
+        let tree = Tree::new(&call.root, allowed.clone(), self.inner.changing.clone());
 
         let http = self.inner.http.clone();
         let state = State::new(call, allowed, tree, log.clone(), secrets.clone(), http, deadline);
@@ -124,7 +118,7 @@ impl Engine {
                 let scope = store.data().scope();
                 return Ok((outcome, scope.do_pending().await));
             }
-            Ok((outcome, Ok(())))
+            Ok::<_, wasmtime::Error>((outcome, Ok(())))
         };
         let ended = match timeout_at(deadline, called).await {
             Ok(Ok((_, Err(error)))) => {
@@ -138,16 +132,11 @@ impl Engine {
             Err(_) => Err(Failure::TimedOut { after }),
             Ok(Ok(Ok(report))) => Ok(report),
             Ok(Ok(Err(message))) => Err(Failure::Returned { message }),
-            Ok(Err(Stop::Incompatible(error))) => {
-                Err(Failure::Incompatible { message: format!("{error:#}") })
-            }
-            Ok(Err(Stop::Trapped(error))) if error.is::<TimeIsUp>() => {
-                Err(Failure::TimedOut { after })
-            }
-            Ok(Err(Stop::Trapped(_))) if store.data().limiter.refused => {
+            Ok(Err(error)) if error.is::<TimeIsUp>() => Err(Failure::TimedOut { after }),
+            Ok(Err(_)) if store.data().limiter.refused => {
                 Err(Failure::OutOfMemory { limit: memory })
             }
-            Ok(Err(Stop::Trapped(error))) => Err(trapped(&error, store.data().panic_message())),
+            Ok(Err(error)) => Err(trapped(&error, store.data().panic_message())),
         }
     }
 }
@@ -169,36 +158,27 @@ impl Entry {
     }
 }
 
-/// Why a call did not come back.
-enum Stop {
-    Incompatible(wasmtime::Error),
-    Trapped(wasmtime::Error),
-}
-
 #[derive(Debug, thiserror::Error)]
 #[error("the time is up")]
 struct TimeIsUp;
 
 async fn invoke(
     store: &mut Store<State>,
-    linked: InstancePre<State>,
+    linked: Linked,
     entry: Entry,
-) -> Result<Result<Option<CheckReport>, String>, Stop> {
-    match entry {
-        Entry::Deploy | Entry::Undeploy => {
-            let pre = recipe::RecipePre::new(linked).map_err(Stop::Incompatible)?;
-            let recipe = pre.instantiate_async(&mut *store).await.map_err(Stop::Trapped)?;
+) -> Result<Result<Option<CheckReport>, String>, wasmtime::Error> {
+    match linked {
+        Linked::Recipe(pre) => {
+            let recipe = pre.instantiate_async(&mut *store).await?;
             let called = match entry {
                 Entry::Undeploy => recipe.call_undeploy(store).await,
                 _ => recipe.call_deploy(store).await,
             };
-            Ok(called.map_err(Stop::Trapped)?.map(|()| None))
+            Ok(called?.map(|()| None))
         }
-        Entry::Check => {
-            let pre = health_check::HealthCheckPre::new(linked).map_err(Stop::Incompatible)?;
-            let check = pre.instantiate_async(&mut *store).await.map_err(Stop::Trapped)?;
-            let called = check.call_check(store).await.map_err(Stop::Trapped)?;
-            Ok(called.map(|report| Some(report.into())))
+        Linked::Check(pre) => {
+            let check = pre.instantiate_async(&mut *store).await?;
+            Ok(check.call_check(store).await?.map(|report| Some(report.into())))
         }
     }
 }

@@ -9,13 +9,13 @@ mod cgroup;
 mod clock;
 mod contender;
 mod host;
-mod markdown;
+pub mod markdown;
 mod options;
 mod proc;
 mod run;
 mod scenario;
-mod statistics;
-mod table;
+pub mod statistics;
+pub mod table;
 
 pub use options::{Defaults, Options, USAGE};
 pub use scenario::Scenario;
@@ -23,11 +23,14 @@ pub use scenario::Scenario;
 use anyhow::Result;
 use bench::Bench;
 
+/// The name of the tables' place in a document.
+const MARK: &str = "supervision";
+
 /// Runs the scenarios that are asked for, prints a table each, and writes them to a Markdown file
 /// where that is asked for.
 pub fn run(options: &Options) -> Result<()> {
     if let Some(file) = &options.markdown {
-        markdown::check(file)?;
+        markdown::check(file, MARK)?;
     }
     clock::heed_signals()?;
     host::keep_descriptors();
@@ -43,7 +46,7 @@ pub fn run(options: &Options) -> Result<()> {
         tables.push(table);
     }
     match &options.markdown {
-        Some(file) => markdown::write(file, &conditions, &tables),
+        Some(file) => markdown::write(file, MARK, &conditions, &tables),
         None => Ok(()),
     }
 }

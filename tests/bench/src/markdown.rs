@@ -4,17 +4,20 @@ use crate::table::Table;
 use anyhow::{Context, Result};
 use std::path::Path;
 
-const BEGIN: &str = "<!-- supervision -->";
-const END: &str = "<!-- /supervision -->";
+/// The comments around the tables of this name.
+fn comments(name: &str) -> (String, String) {
+    (format!("<!-- {name} -->"), format!("<!-- /{name} -->"))
+}
 
 /// An error where [`write`] would have no place for the tables: better before an hour of measuring
 /// than after it.
-pub fn check(file: &Path) -> Result<()> {
-    read(file).and_then(|text| replace(&text, "").map(drop).with_context(|| problem(file)))
+pub fn check(file: &Path, name: &str) -> Result<()> {
+    let replaced = |text: String| replace(&text, name, "").map(drop);
+    read(file).and_then(|text| replaced(text).with_context(|| problem(file, name)))
 }
 
 /// Replaces the tables that are in the file.
-pub fn write(file: &Path, conditions: &[String], tables: &[Table]) -> Result<()> {
+pub fn write(file: &Path, name: &str, conditions: &[String], tables: &[Table]) -> Result<()> {
     let mut text = String::new();
     for line in conditions {
         text.push_str(&format!("{line}  \n"));
@@ -22,7 +25,7 @@ pub fn write(file: &Path, conditions: &[String], tables: &[Table]) -> Result<()>
     for table in tables {
         text.push_str(&format!("\n{}", table.markdown()));
     }
-    let whole = replace(&read(file)?, &text).with_context(|| problem(file))?;
+    let whole = replace(&read(file)?, name, &text).with_context(|| problem(file, name))?;
     std::fs::write(file, whole).with_context(|| format!("cannot write {}", file.display()))?;
     println!("\nwritten to {}", file.display());
     Ok(())
@@ -32,14 +35,16 @@ fn read(file: &Path) -> Result<String> {
     std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
-fn problem(file: &Path) -> String {
-    format!("{} has no place for the tables: a line {BEGIN}, and after it {END}", file.display())
+fn problem(file: &Path, name: &str) -> String {
+    let (begin, end) = comments(name);
+    format!("{} has no place for the tables: a line {begin}, and after it {end}", file.display())
 }
 
-fn replace(text: &str, tables: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{tables}{END}{after}"))
+fn replace(text: &str, name: &str, tables: &str) -> Option<String> {
+    let (begin, end) = comments(name);
+    let (before, rest) = text.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}\n{tables}{end}{after}"))
 }
 
 #[cfg(test)]
@@ -48,15 +53,17 @@ mod tests {
 
     #[test]
     fn only_what_is_between_the_comments_changes() {
-        let text = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
-        let replaced = replace(&text, "new\n").unwrap();
-        assert_eq!(replaced, format!("before\n{BEGIN}\nnew\n{END}\nafter\n"));
-        assert_eq!(replace(&replaced, "new\n").unwrap(), replaced);
+        let (begin, end) = comments("x");
+        let text = format!("before\n{begin}\nold\n{end}\nafter\n");
+        let replaced = replace(&text, "x", "new\n").unwrap();
+        assert_eq!(replaced, format!("before\n{begin}\nnew\n{end}\nafter\n"));
+        assert_eq!(replace(&replaced, "x", "new\n").unwrap(), replaced);
     }
 
     #[test]
     fn a_document_without_the_comments_is_refused() {
-        assert!(replace("text", "new").is_none());
-        assert!(replace(&format!("{END} {BEGIN}"), "new").is_none());
+        let (begin, end) = comments("x");
+        assert!(replace("text", "x", "new").is_none());
+        assert!(replace(&format!("{end} {begin}"), "x", "new").is_none());
     }
 }

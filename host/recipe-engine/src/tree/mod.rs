@@ -24,10 +24,9 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
 use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::unistd::{Uid, geteuid};
 use path::Plain;
-use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
 
 pub(crate) use bulk::{Content, Node};
 pub(crate) use change::{Attributes, Owner};
@@ -39,7 +38,9 @@ const MOST_LINKS: usize = 16;
 
 /// The files that a call may touch.
 pub(crate) struct Tree {
-    root: OwnedFd,
+    /// The way to the root directory.
+    path: PathBuf,
+    root: OnceLock<OwnedFd>,
     allowed: Allowed,
     user: Uid,
     changing: Arc<Mutex<()>>,
@@ -68,16 +69,23 @@ struct Spot {
 }
 
 impl Tree {
-    pub(crate) fn open(
-        root: &Path,
-        allowed: Allowed,
-        changing: Arc<Mutex<()>>,
-    ) -> std::io::Result<Self> {
-        let root = File::open(root)?;
-        if !root.metadata()?.is_dir() {
-            return Err(std::io::ErrorKind::NotADirectory.into());
+    /// The files below `root`, which is opened once one of them is wanted.
+    pub(crate) fn new(root: &Path, allowed: Allowed, changing: Arc<Mutex<()>>) -> Self {
+        Self { path: root.to_owned(), root: OnceLock::new(), allowed, user: geteuid(), changing }
+    }
+
+    fn root(&self) -> Result<OwnedFd, Error> {
+        let failed = |error: std::io::Error| {
+            let path = self.path.display();
+            Error::Failed(format!("open the machine's root directory `{path}`: {error}"))
+        };
+        if let Some(root) = self.root.get() {
+            return root.try_clone().map_err(failed);
         }
-        Ok(Self { root: root.into(), allowed, user: geteuid(), changing })
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let opened = nix::fcntl::open(&self.path, flags, Mode::empty());
+        let opened = opened.map_err(|errno| failed(errno.into()))?;
+        self.root.get_or_init(|| opened).try_clone().map_err(failed)
     }
 
     /// Held while files change.
@@ -120,7 +128,7 @@ impl Tree {
     }
 
     fn walk(&self, path: &Plain, missing: Missing) -> Result<Walked, Error> {
-        let mut dir = self.root.try_clone().map_err(|e| Error::Failed(e.to_string()))?;
+        let mut dir = self.root()?;
         let Some((name, above)) = path.parts().split_last() else {
             let name = ".".to_owned();
             return Ok(Walked::There(Spot { dir, name, path: path.clone() }));

@@ -32,7 +32,7 @@ fn machine() -> Machine {
         ..Grants::default()
     };
     let allowed = Allowed::new(Arc::new(grants), None);
-    let tree = Tree::open(dir.path(), allowed, Arc::default()).unwrap();
+    let tree = Tree::new(dir.path(), allowed, Arc::default());
     Machine { dir, tree }
 }
 

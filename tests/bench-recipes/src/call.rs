@@ -1,0 +1,179 @@
+//! Calls of components, as an agent makes them.
+
+use anyhow::{Context as _, Result, bail};
+use async_trait::async_trait;
+use cerebro_model::{Digest, Grants, Options};
+use cerebro_recipe_engine::{
+    Agent, AgentError, Call, CheckStatus, Component, Context, Engine, Limits, LogLine, TaskStatus,
+    TaskUsage,
+};
+use nix::sys::resource::{UsageWho, getrusage};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// Calls before those that count.
+const WARM_UP: usize = 200;
+
+/// An engine of its own, and a machine that has nothing.
+pub struct Checks {
+    engine: Engine,
+    dir: TempDir,
+}
+
+impl Checks {
+    /// Makes the engine.
+    pub fn open() -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        std::fs::create_dir(dir.path().join("root"))?;
+        let engine = Engine::new(dir.path().join("compiled"))?;
+        Ok(Self { engine, dir })
+    }
+
+    async fn component(&self, file: &Path) -> Result<Component> {
+        let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
+        Ok(self.engine.compile(Digest::of(&bytes), bytes).await?)
+    }
+
+    fn call(&self, port: u16) -> Result<Call> {
+        let ports = [("http".parse()?, port)].into_iter().collect();
+        let context = Context {
+            job: "bench.example.com".parse()?,
+            instance: "0.zone-1.bench.example.com".parse()?,
+            number: 0,
+            zone: "zone-1".parse()?,
+            machine: "m-1".parse()?,
+            version: "1.0".parse()?,
+            previous_version: None,
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            ports,
+            options: Options::default(),
+        };
+        Ok(Call {
+            context: Arc::new(context),
+            grants: Arc::new(Grants::default()),
+            root: self.dir.path().join("root"),
+            limits: Limits { wall: Duration::from_secs(5), ..Limits::default() },
+            memory: self.dir.path().join("memory"),
+            agent: Arc::new(Nobody(self.dir.path().to_owned())),
+            log: Arc::new(|_: LogLine| {}),
+        })
+    }
+
+    /// How long each call takes, in microseconds.
+    pub fn measure(&mut self, file: &Path, port: u16, calls: usize) -> Result<Vec<f64>> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let (component, call) = (self.component(file).await?, self.call(port)?);
+            let mut micros = Vec::with_capacity(calls);
+            for round in 0..WARM_UP + calls {
+                let begun = Instant::now();
+                let report = self.engine.check(&component, call.clone()).await?;
+                let took = begun.elapsed().as_secs_f64() * 1e6;
+                if report.status != CheckStatus::Passing {
+                    bail!("{}: {}", file.display(), report.message);
+                }
+                if round >= WARM_UP {
+                    micros.push(took);
+                }
+            }
+            Ok(micros)
+        })
+    }
+
+    /// Begins so many checks each second; answers how late each began, in milliseconds, and the
+    /// seconds of CPU that all of them took.
+    pub fn keep_up(
+        &self,
+        file: &Path,
+        port: u16,
+        each_second: u32,
+        duration: Duration,
+    ) -> Result<(Vec<f64>, f64)> {
+        Runtime::new()?.block_on(async {
+            let (component, call) = (self.component(file).await?, self.call(port)?);
+            for _ in 0..WARM_UP {
+                self.engine.check(&component, call.clone()).await?;
+            }
+            let before = cpu()?;
+            let begun = tokio::time::Instant::now();
+            let pause = Duration::from_secs(1) / each_second;
+            let mut ticks = interval(pause);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+            let (mut checks, mut late) = (JoinSet::new(), Vec::new());
+            while begun.elapsed() < duration {
+                let due = ticks.tick().await;
+                late.push(due.elapsed().as_secs_f64() * 1e3);
+                let (engine, component, call) =
+                    (self.engine.clone(), component.clone(), call.clone());
+                checks.spawn(async move { engine.check(&component, call).await.map(drop) });
+                while let Some(done) = checks.try_join_next() {
+                    done??;
+                }
+            }
+            while let Some(done) = checks.join_next().await {
+                done??;
+            }
+            Ok((late, cpu()? - before))
+        })
+    }
+}
+
+/// Seconds of CPU that this process has used.
+fn cpu() -> Result<f64> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
+}
+
+/// An agent with nothing to give.
+struct Nobody(PathBuf);
+
+fn nothing<T>() -> Result<T, AgentError> {
+    Err(AgentError::Unsupported("there is nothing in a benchmark".to_owned()))
+}
+
+#[async_trait]
+impl Agent for Nobody {
+    async fn artifact(&self, _: Digest) -> Result<PathBuf, AgentError> {
+        nothing()
+    }
+
+    fn artifacts(&self) -> &Path {
+        &self.0
+    }
+
+    async fn task(&self, _: Option<&str>) -> Result<Option<TaskStatus>, AgentError> {
+        nothing()
+    }
+
+    async fn task_usage(&self, _: Option<&str>) -> Result<Option<TaskUsage>, AgentError> {
+        nothing()
+    }
+
+    async fn task_output(
+        &self,
+        _: Option<&str>,
+        _: bool,
+        _: usize,
+    ) -> Result<Vec<String>, AgentError> {
+        nothing()
+    }
+
+    async fn signal_task(&self, _: Option<&str>, _: i32) -> Result<(), AgentError> {
+        nothing()
+    }
+
+    async fn restart_task(&self, _: Option<&str>) -> Result<(), AgentError> {
+        nothing()
+    }
+
+    async fn secret(&self, _: &str) -> Result<Vec<u8>, AgentError> {
+        nothing()
+    }
+}

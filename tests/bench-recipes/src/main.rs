@@ -1,0 +1,177 @@
+//! What a health check costs as a component, beside the programs that do the same: a fresh instance
+//! for each call, from the agent's own engine. `cargo xtask bench recipes` builds what is needed and
+//! runs it; `docs/performance.md` says what the tables mean.
+
+mod call;
+mod server;
+
+use anyhow::{Context, Result, ensure};
+use call::Checks;
+use cerebro_bench::markdown;
+use cerebro_bench::statistics::{maximum, median, percentile, ratio};
+use cerebro_bench::table::{Table, figure};
+use clap::Parser;
+use server::Server;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The name of the tables' place in a document.
+const MARK: &str = "recipes";
+
+/// What is measured, and where its parts are.
+#[derive(Debug, Parser)]
+struct Options {
+    /// The directory with `pass.wasm` and `tcp_check.wasm`.
+    #[arg(long)]
+    components: PathBuf,
+    /// A further check that always passes, as `NAME=FILE`: of another language.
+    #[arg(long, value_name = "NAME=FILE")]
+    check: Vec<String>,
+    /// Calls of each component, and runs of each program for every hundred of them.
+    #[arg(long, default_value_t = 20_000)]
+    calls: usize,
+    /// How long a thousand checks each second are kept up, in seconds.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Put the tables into this file, between `<!-- recipes -->` and `<!-- /recipes -->`.
+    #[arg(long)]
+    markdown: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    if let Some(file) = &options.markdown {
+        markdown::check(file, MARK)?;
+    }
+    let conditions = [conditions()];
+    let tables = [costs(&options)?, load(&options)?];
+    println!("{}\n", conditions[0]);
+    for table in &tables {
+        println!("{}", table.text());
+    }
+    match &options.markdown {
+        Some(file) => markdown::write(file, MARK, &conditions, &tables),
+        None => Ok(()),
+    }
+}
+
+fn conditions() -> String {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: Vec<&str> = load.split(' ').take(3).collect();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
+    format!(
+        "Linux {}, {cores} processors, load before the run {}, profile {profile}",
+        kernel.trim(),
+        load.join(" ")
+    )
+}
+
+/// One call of each.
+fn costs(options: &Options) -> Result<Table> {
+    let mut table = Table::new(
+        "A check",
+        format!(
+            "{} calls of each component, one after the other on one thread, each in a fresh \
+             instance; a hundredth of that for programs, from their start to their end. In µs. The \
+             floor is the Rust component that always passes.",
+            options.calls
+        ),
+        &["contender", "calls", "p50", "× floor", "p99", "max"],
+    );
+    let mut checks = Checks::open()?;
+    let server = Server::start()?;
+    let mut floor = None;
+    let mut row = |table: &mut Table, name: &str, micros: &[f64]| {
+        let p50 = median(micros);
+        floor = floor.or(p50);
+        let p99 = percentile(micros, 0.99);
+        let cells = vec![
+            micros.len().to_string(),
+            figure(p50, 1),
+            figure(ratio(p50, floor), 1),
+            figure(p99, 1),
+            figure(maximum(micros), 1),
+        ];
+        table.row(name, cells);
+    };
+    let mut components =
+        vec![("Rust, always passes".to_owned(), options.components.join("pass.wasm"))];
+    for check in &options.check {
+        let (name, file) = check.split_once('=').context("--check is NAME=FILE")?;
+        components.push((format!("{name}, always passes"), file.into()));
+    }
+    components.push(("Rust, TCP".to_owned(), options.components.join("tcp_check.wasm")));
+    for (name, file) in &components {
+        eprintln!("  {name}");
+        let micros = checks.measure(file, server.port(), options.calls)?;
+        row(&mut table, name, &micros);
+    }
+    let port = server.port().to_string();
+    let plugins = "/usr/lib/nagios/plugins";
+    for (name, argv) in [
+        ("/bin/true", vec!["/bin/true".to_owned()]),
+        ("Nagios check_dummy", vec![format!("{plugins}/check_dummy"), "0".to_owned()]),
+        (
+            "Nagios check_tcp",
+            ["-H", "127.0.0.1", "-p", &port]
+                .iter()
+                .fold(vec![format!("{plugins}/check_tcp")], |mut argv, word| {
+                    argv.push((*word).to_owned());
+                    argv
+                }),
+        ),
+    ] {
+        if !std::path::Path::new(&argv[0]).exists() {
+            table.note(format!("{name}: {} is not installed", argv[0]));
+            continue;
+        }
+        eprintln!("  {name}");
+        row(&mut table, name, &programs(&argv, options.calls.div_ceil(100))?);
+    }
+    Ok(table)
+}
+
+/// Runs a program to its end again and again.
+fn programs(argv: &[String], runs: usize) -> Result<Vec<f64>> {
+    let mut micros = Vec::with_capacity(runs);
+    for _ in 0..runs {
+        let mut command = Command::new(&argv[0]);
+        command.args(&argv[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let begun = Instant::now();
+        let status = command.status().with_context(|| argv[0].clone())?;
+        micros.push(begun.elapsed().as_secs_f64() * 1e6);
+        ensure!(status.success(), "{argv:?} ended with {status}");
+    }
+    Ok(micros)
+}
+
+/// A thousand checks each second.
+fn load(options: &Options) -> Result<Table> {
+    const EACH_SECOND: u32 = 1000;
+    let mut table = Table::new(
+        "A thousand checks each second",
+        format!(
+            "Evenly spread over {} s, on an engine with as many threads as cores. CPU of the whole \
+             process in percent of one core; late: how long after its time a check began, in ms.",
+            options.seconds
+        ),
+        &["contender", "checks", "CPU %", "late p99", "late max"],
+    );
+    for (name, file) in [("always passes", "pass.wasm"), ("TCP", "tcp_check.wasm")] {
+        eprintln!("  {name}, {EACH_SECOND} a second");
+        let server = Server::start()?;
+        let (file, duration) = (options.components.join(file), Duration::from_secs(options.seconds));
+        let (late, cpu) = Checks::open()?.keep_up(&file, server.port(), EACH_SECOND, duration)?;
+        let cells = vec![
+            late.len().to_string(),
+            figure(Some(cpu / duration.as_secs_f64() * 100.0), 1),
+            figure(percentile(&late, 0.99), 2),
+            figure(maximum(&late), 2),
+        ];
+        table.row(name, cells);
+    }
+    Ok(table)
+}
