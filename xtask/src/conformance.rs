@@ -201,7 +201,7 @@ fn list(dir: &Path, to: &mut String) -> Result<()> {
     paths.sort();
     for path in paths {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let made = ["node_modules", "build", "target", "__pycache__", "package-lock.json"];
+        let made = ["node_modules", "build", "target", "__pycache__", "bindings.rs"];
         if made.contains(&name.as_str()) || name.ends_with(".wasm") {
             continue;
         }
