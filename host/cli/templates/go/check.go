@@ -9,6 +9,7 @@ import (
 	"wit_component/cerebro_recipe_context"
 	. "wit_component/cerebro_recipe_health"
 	"wit_component/cerebro_recipe_net"
+	"wit_component/cerebro_recipe_types"
 )
 
 // Check looks at the instance once.
@@ -25,8 +26,8 @@ func Check() Result[Report, string] {
 		Limit:   1024,
 	})
 	if asked.IsErr() {
-		message := fmt.Sprint(asked.Err())
-		return Ok[Report, string](Report{Status: Status_Critical, Message: message})
+		report := Report{Status: Status_Critical, Message: words(asked.Err())}
+		return Ok[Report, string](report)
 	}
 	answer := asked.Ok()
 	status := Status_Critical
@@ -38,4 +39,26 @@ func Check() Result[Report, string] {
 		Message: fmt.Sprintf("status %d", answer.Status),
 		Metrics: []Metric{{Name: "response_time", Value: float64(answer.Took) / 1e6, Unit: "s"}},
 	})
+}
+
+// The host's words: each case of its errors has them.
+func words(err cerebro_recipe_types.Error) string {
+	switch err.Tag() {
+	case cerebro_recipe_types.Error_Denied:
+		return err.Denied()
+	case cerebro_recipe_types.Error_NotFound:
+		return err.NotFound()
+	case cerebro_recipe_types.Error_Invalid:
+		return err.Invalid()
+	case cerebro_recipe_types.Error_TimedOut:
+		return err.TimedOut()
+	case cerebro_recipe_types.Error_TooLarge:
+		return err.TooLarge()
+	case cerebro_recipe_types.Error_Unsupported:
+		return err.Unsupported()
+	case cerebro_recipe_types.Error_Failed:
+		return err.Failed()
+	default:
+		return err.Other()
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"wit_component/cerebro_recipe_context"
 	. "wit_component/cerebro_recipe_files"
 	"wit_component/cerebro_recipe_log"
+	"wit_component/cerebro_recipe_types"
 )
 
 const dir = "/opt/{{ name }}"
@@ -26,7 +27,10 @@ func Deploy() Result[Unit, string] {
 	if written.IsErr() {
 		return failed("write "+path, written.Err())
 	}
-	line := fmt.Sprintf("%s: change %d", path, written.Ok().Tag())
+	line := path + " is new"
+	if change := written.Ok(); change.Tag() == cerebro_recipe_types.Change_Unchanged {
+		line = path + " is as it was"
+	}
 	cerebro_recipe_log.Write(cerebro_recipe_log.Level_Info, line)
 	return Ok[Unit, string](Unit{})
 }
@@ -40,5 +44,27 @@ func Undeploy() Result[Unit, string] {
 }
 
 func failed(what string, err Error) Result[Unit, string] {
-	return Err[Unit, string](fmt.Sprintf("%s: %v", what, err))
+	return Err[Unit, string](fmt.Sprintf("%s: %s", what, words(err)))
+}
+
+// The host's words: each case of its errors has them.
+func words(err cerebro_recipe_types.Error) string {
+	switch err.Tag() {
+	case cerebro_recipe_types.Error_Denied:
+		return err.Denied()
+	case cerebro_recipe_types.Error_NotFound:
+		return err.NotFound()
+	case cerebro_recipe_types.Error_Invalid:
+		return err.Invalid()
+	case cerebro_recipe_types.Error_TimedOut:
+		return err.TimedOut()
+	case cerebro_recipe_types.Error_TooLarge:
+		return err.TooLarge()
+	case cerebro_recipe_types.Error_Unsupported:
+		return err.Unsupported()
+	case cerebro_recipe_types.Error_Failed:
+		return err.Failed()
+	default:
+		return err.Other()
+	}
 }

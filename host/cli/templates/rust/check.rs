@@ -5,6 +5,7 @@ wit_bindgen::generate!({ path: "wit", world: "health-check", generate_all });
 use cerebro::recipe::context;
 use cerebro::recipe::health::{Metric, Status};
 use cerebro::recipe::net::{self, HttpProbe};
+use cerebro::recipe::types::Error;
 
 struct Check;
 export!(Check);
@@ -37,9 +38,23 @@ impl Guest for Check {
             }
             Err(error) => Report {
                 status: Status::Critical,
-                message: format!("{error:?}"),
+                message: words(&error).to_owned(),
                 metrics: Vec::new(),
             },
         })
+    }
+}
+
+/// The host's words: each case of its errors has them.
+fn words(error: &Error) -> &str {
+    match error {
+        Error::Denied(text)
+        | Error::NotFound(text)
+        | Error::Invalid(text)
+        | Error::TimedOut(text)
+        | Error::TooLarge(text)
+        | Error::Unsupported(text)
+        | Error::Failed(text)
+        | Error::Other(text) => text,
     }
 }

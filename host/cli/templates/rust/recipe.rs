@@ -3,6 +3,7 @@
 wit_bindgen::generate!({ path: "wit", world: "recipe", generate_all });
 
 use cerebro::recipe::files::{self, Attributes};
+use cerebro::recipe::types::{Change, Error};
 use cerebro::recipe::{context, log};
 
 const DIR: &str = "/opt/{{ name }}";
@@ -13,16 +14,33 @@ export!(Recipe);
 
 impl Guest for Recipe {
     fn deploy() -> Result<(), String> {
-        let instance = context::get();
-        files::directory(DIR, &AS_IT_IS).map_err(|error| format!("make {DIR}: {error:?}"))?;
-        let (path, text) = (format!("{DIR}/greeting"), format!("hello from {}\n", instance.version));
+        let version = context::get().version;
+        files::directory(DIR, &AS_IT_IS)
+            .map_err(|error| format!("make {DIR}: {}", words(&error)))?;
+        let (path, text) = (format!("{DIR}/greeting"), format!("hello from {version}\n"));
         let change = files::write(&path, text.as_bytes(), &AS_IT_IS)
-            .map_err(|error| format!("write {path}: {error:?}"))?;
-        log::write(log::Level::Info, &format!("{path}: {change:?}"));
+            .map_err(|error| format!("write {path}: {}", words(&error)))?;
+        let state = if matches!(change, Change::Unchanged) { "as it was" } else { "new" };
+        log::write(log::Level::Info, &format!("{path} is {state}"));
         Ok(())
     }
 
     fn undeploy() -> Result<(), String> {
-        files::remove(DIR).map(drop).map_err(|error| format!("remove {DIR}: {error:?}"))
+        let removed = files::remove(DIR).map(drop);
+        removed.map_err(|error| format!("remove {DIR}: {}", words(&error)))
+    }
+}
+
+/// The host's words: each case of its errors has them.
+fn words(error: &Error) -> &str {
+    match error {
+        Error::Denied(text)
+        | Error::NotFound(text)
+        | Error::Invalid(text)
+        | Error::TimedOut(text)
+        | Error::TooLarge(text)
+        | Error::Unsupported(text)
+        | Error::Failed(text)
+        | Error::Other(text) => text,
     }
 }
