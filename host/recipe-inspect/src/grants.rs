@@ -1,6 +1,6 @@
 //! Which interfaces need a grant.
 
-use crate::imports::cerebro_interface;
+use crate::interfaces::interface_of;
 use cerebro_model::Grants;
 
 /// A component imports an interface that its job does not grant.
@@ -21,6 +21,7 @@ fn verb(key: &str) -> &'static str {
     match key {
         "commands" => "run",
         "write" => "write",
+        "secrets" => "know",
         _ => "read or write",
     }
 }
@@ -28,12 +29,8 @@ fn verb(key: &str) -> &'static str {
 /// The key below `grants` without which `import` is not linked. None if it always is: what it does
 /// is then harmless, or checked at each call.
 pub fn needs_grant(import: &str) -> Option<&'static str> {
-    match cerebro_interface(import)? {
-        "command" => Some("commands"),
-        "files" => Some("read"),
-        "archive" => Some("write"),
-        _ => None,
-    }
+    let interface = interface_of(import).filter(|interface| interface.gated)?;
+    interface.grants.first().copied()
 }
 
 /// Whether `grants` holds all that `imports` need.
@@ -43,6 +40,7 @@ pub fn check_grants(imports: &[String], grants: &Grants) -> Result<(), NotGrante
         let Some(key) = needs_grant(import) else { continue };
         let granted = match key {
             "commands" => !grants.commands.is_empty(),
+            "secrets" => !grants.secrets.is_empty(),
             "write" => may_write,
             _ => may_write || !grants.read.is_empty(),
         };
@@ -74,6 +72,14 @@ mod tests {
         assert!(check_grants(&files, &grants).is_err());
         grants.write.push("/opt".to_owned().try_into().unwrap());
         assert_eq!(check_grants(&files, &grants), Ok(()));
-        assert_eq!(needs_grant("cerebro:recipe/net@0.1.0"), None);
+        for free in ["net", "packages", "services", "users", "task", "notify", "facts", "kv"] {
+            assert_eq!(needs_grant(&format!("cerebro:recipe/{free}@0.1.0")), None);
+        }
+        for (gated, key) in [("release", "write"), ("archive", "write"), ("secret", "secrets")] {
+            let import = format!("cerebro:recipe/{gated}@0.1.0");
+            assert_eq!(needs_grant(&import), Some(key));
+            assert!(check_grants(&[import], &Grants::default()).is_err());
+        }
+        assert_eq!(needs_grant("wasi:http/types@0.2.6"), None);
     }
 }

@@ -1,13 +1,19 @@
 //! Which interfaces this Cerebro has.
 
-/// The interfaces of `cerebro:recipe`, of which this Cerebro speaks 0.1.
-const INTERFACES: [&str; 9] =
-    ["types", "context", "log", "files", "artifact", "archive", "command", "net", "health"];
+use crate::interfaces::known;
 
-/// The packages of WASI 0.2 that every component is given, without anything behind them: language
-/// runtimes import them whether they are used or not.
-const WASI: [&str; 6] =
-    ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:io", "wasi:random", "wasi:sockets"];
+/// The packages of WASI 0.2 that every component is given: language runtimes import them whether
+/// they are used or not. Behind `sockets` and `http` stand the job's grants, behind the others
+/// nothing of the machine.
+const WASI: [&str; 7] = [
+    "wasi:cli",
+    "wasi:clocks",
+    "wasi:filesystem",
+    "wasi:http",
+    "wasi:io",
+    "wasi:random",
+    "wasi:sockets",
+];
 
 /// The interface of `cerebro:recipe` that `import` names, in whatever version.
 pub(crate) fn cerebro_interface(import: &str) -> Option<&str> {
@@ -19,7 +25,7 @@ pub(crate) fn cerebro_interface(import: &str) -> Option<&str> {
 pub(crate) fn problem(import: &str) -> Option<String> {
     let (name, version) = import.split_once('@').unwrap_or((import, ""));
     if let Some(interface) = cerebro_interface(import) {
-        return match (INTERFACES.contains(&interface), is_release_of(version, "0.1.")) {
+        return match (known(interface).is_some(), is_release_of(version, "0.1.")) {
             (true, true) => None,
             (true, false) => Some(format!("`{import}`: this Cerebro has version 0.1.0 of it")),
             (false, _) => Some(format!("`{import}`: this Cerebro has no such interface")),
@@ -45,14 +51,21 @@ mod tests {
 
     #[test]
     fn patches_are_compatible_and_other_versions_are_not() {
-        for good in ["cerebro:recipe/log@0.1.0", "cerebro:recipe/log@0.1.7", "wasi:io/poll@0.2.9"] {
+        for good in [
+            "cerebro:recipe/log@0.1.0",
+            "cerebro:recipe/log@0.1.7",
+            "wasi:io/poll@0.2.9",
+            "wasi:http/types@0.2.6",
+            "cerebro:recipe/kv@0.1.0",
+        ] {
             assert_eq!(problem(good), None);
         }
         let bad = [
             ("cerebro:recipe/log@0.2.0", "has version 0.1.0"),
             ("cerebro:recipe/log@0.1.1-rc1", "has version 0.1.0"),
             ("cerebro:recipe/teleport@0.1.0", "no such interface"),
-            ("wasi:http/outgoing-handler@0.2.6", "does not have"),
+            ("wasi:nn/tensor@0.2.0", "does not have"),
+            ("wasi:http/outgoing-handler@0.3.0", "has version 0.2"),
             ("wasi:io/poll@0.3.0", "has version 0.2"),
             ("environment", "does not have"),
         ];

@@ -1,8 +1,12 @@
 //! Reads a component's world.
 
 use crate::imports::problem;
-use cerebro_model::ComponentKind;
+use crate::language::{self, Language};
+use crate::sections;
+use crate::wants::{self, WANTS, WantsError};
+use cerebro_model::{ComponentKind, Grants};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use wasmparser::component_types::{ComponentDefinedType, ComponentEntityType, ComponentValType};
 use wasmparser::types::Types;
 use wasmparser::{
@@ -21,6 +25,11 @@ pub struct Inspection {
     pub exports: Vec<String>,
     /// Its size in bytes.
     pub size: u64,
+    /// The language that it was written in.
+    pub language: Language,
+    /// What it declares that it wants to do, if it declares anything: it may do no more, whatever
+    /// its job grants.
+    pub wants: Option<Arc<Grants>>,
 }
 
 /// Why some bytes are no component that Cerebro can run.
@@ -76,6 +85,9 @@ pub enum InspectError {
     /// It asks for what Cerebro does not have.
     #[error("this component imports what it cannot be given here: {}", .0.join("; "))]
     UnknownImports(Vec<String>),
+    /// What it says that it wants cannot be read.
+    #[error(transparent)]
+    Wants(#[from] WantsError),
 }
 
 fn listed(names: &[String]) -> String {
@@ -99,8 +111,11 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, InspectError> {
         return Err(InspectError::UnknownImports(unknown));
     }
     let sorted = |names: BTreeSet<String>| names.into_iter().collect();
+    let wants = wants::read(&sections::of(bytes, WANTS))?.map(Arc::new);
     Ok(Inspection {
         kind,
+        wants,
+        language: language::of(bytes),
         imports: sorted(imports),
         exports: sorted(exports),
         size: bytes.len() as u64,
