@@ -57,6 +57,14 @@ impl ClientError {
     }
 }
 
+/// To be called before an HTTP client is made. Where a package of the same build switches TLS on, as
+/// the recipe engine does, it is on in all of them, and making a client panics until this process
+/// has chosen its cryptography.
+pub fn choose_cryptography() {
+    // Whoever was first has chosen.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// A client of one controller.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -73,6 +81,7 @@ impl Client {
     /// A client of the controller at `base`, such as `http://127.0.0.1:30000`.
     pub fn new(base: impl Into<String>) -> Result<Self, ClientError> {
         let base = base.into().trim_end_matches('/').to_owned();
+        choose_cryptography();
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .tcp_nodelay(true)

@@ -11,7 +11,7 @@ pub mod machine;
 pub mod paths;
 mod problem;
 
-pub use client::{Client, ClientError, EventStream, Lines};
+pub use client::{Client, ClientError, EventStream, Lines, choose_cryptography};
 pub use problem::{PROBLEM_JSON, Problem};
 
 /// The port that the cluster sitter listens on, as the original's did.

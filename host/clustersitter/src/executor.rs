@@ -48,6 +48,7 @@ pub struct Executor {
 impl Executor {
     /// An executor for `cluster`; new machines are told that the controller is at `controller`.
     pub fn new(cluster: Arc<Cluster>, controller: String) -> Self {
+        cerebro_api::choose_cryptography();
         Self { cluster, controller, http: reqwest::Client::new(), under_way: Arc::default() }
     }
 

@@ -55,6 +55,7 @@ pub async fn logs(
         place.ok_or_else(|| unavailable(format!("`{id}` has no machine at the moment")))?;
     let url =
         format!("http://{}{}", std::net::SocketAddr::new(address, port), paths::task_logs(&id));
+    cerebro_api::choose_cryptography();
     let answer = reqwest::Client::new().get(url).query(&part).send().await;
     let answer = answer.map_err(|_| {
         unavailable(format!("the agent of {machine}, which has the log, does not answer"))
