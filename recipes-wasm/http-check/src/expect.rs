@@ -1,6 +1,6 @@
 //! What a job expects of an answer, and whether an answer meets it.
 
-use cerebro_guest_kit::values::Port;
+use cerebro_recipe::values::Port;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 

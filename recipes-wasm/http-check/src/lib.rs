@@ -2,16 +2,16 @@
 
 mod expect;
 
-use cerebro_guest_kit::error;
-use cerebro_guest_kit::host::health::{Metric, Report, Status};
-use cerebro_guest_kit::host::net::{self, HttpProbe};
-use cerebro_guest_kit::host::{context, types::Error};
-use cerebro_guest_kit::{options, template, values};
+use cerebro_recipe::error;
+use cerebro_recipe::host::health::{Metric, Report, Status};
+use cerebro_recipe::host::net::{self, HttpProbe};
+use cerebro_recipe::host::{context, types::Error};
+use cerebro_recipe::{options, template, values};
 use expect::Options;
 
 struct HttpCheck;
 
-cerebro_guest_kit::health_check!(HttpCheck);
+cerebro_recipe::health_check!(HttpCheck);
 
 impl Guest for HttpCheck {
     fn check() -> Result<Report, String> {

@@ -1,11 +1,11 @@
 //! A recipe that does what its option `do` says: what a host must survive, and small steps with
 //! which tests walk the host's interfaces.
 
-use cerebro_guest_kit::error::Doing;
-use cerebro_guest_kit::host::command::{self, Guard, Spec};
-use cerebro_guest_kit::host::files::{self, Attributes};
-use cerebro_guest_kit::host::log::{self, Level};
-use cerebro_guest_kit::options;
+use cerebro_recipe::error::Doing;
+use cerebro_recipe::host::command::{self, Guard, Spec};
+use cerebro_recipe::host::files::{self, Attributes};
+use cerebro_recipe::host::log::{self, Level};
+use cerebro_recipe::options;
 
 #[derive(serde::Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
@@ -39,7 +39,7 @@ enum What {
 
 struct Misbehave;
 
-cerebro_guest_kit::recipe!(Misbehave);
+cerebro_recipe::recipe!(Misbehave);
 
 impl Guest for Misbehave {
     fn deploy() -> Result<(), String> {

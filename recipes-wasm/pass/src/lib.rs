@@ -1,11 +1,11 @@
 //! A health check that always passes: what is left is what a call costs.
 
-use cerebro_guest_kit::host::context;
-use cerebro_guest_kit::host::health::{Report, Status};
+use cerebro_recipe::host::context;
+use cerebro_recipe::host::health::{Report, Status};
 
 struct Pass;
 
-cerebro_guest_kit::health_check!(Pass);
+cerebro_recipe::health_check!(Pass);
 
 impl Guest for Pass {
     fn check() -> Result<Report, String> {

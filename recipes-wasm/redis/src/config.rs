@@ -1,6 +1,6 @@
 //! The text of `redis.conf`.
 
-use cerebro_guest_kit::values::Port;
+use cerebro_recipe::values::Port;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 

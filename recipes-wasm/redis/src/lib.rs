@@ -3,15 +3,15 @@
 
 mod config;
 
-use cerebro_guest_kit::error::Doing;
-use cerebro_guest_kit::host::files::{self, Attributes, Owner};
-use cerebro_guest_kit::host::{context, log};
-use cerebro_guest_kit::{options, template, values};
+use cerebro_recipe::error::Doing;
+use cerebro_recipe::host::files::{self, Attributes, Owner};
+use cerebro_recipe::host::{context, log};
+use cerebro_recipe::{options, template, values};
 use config::Options;
 
 struct Redis;
 
-cerebro_guest_kit::recipe!(Redis);
+cerebro_recipe::recipe!(Redis);
 
 impl Guest for Redis {
     fn deploy() -> Result<(), String> {

@@ -1,6 +1,6 @@
 //! Where things go in a release directory, and which releases are old. Pure.
 
-use cerebro_guest_kit::template::{self, Values};
+use cerebro_recipe::template::{self, Values};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 

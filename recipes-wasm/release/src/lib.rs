@@ -11,20 +11,20 @@
 
 mod layout;
 
-use cerebro_guest_kit::error::Doing;
-use cerebro_guest_kit::host::archive::{self, UnpackOptions};
-use cerebro_guest_kit::host::context::{self, Instance};
-use cerebro_guest_kit::host::files::{self, Attributes, Kind};
-use cerebro_guest_kit::host::log::{self, Level};
-use cerebro_guest_kit::host::{artifact, types::Change};
-use cerebro_guest_kit::{options, template, values};
+use cerebro_recipe::error::Doing;
+use cerebro_recipe::host::archive::{self, UnpackOptions};
+use cerebro_recipe::host::context::{self, Instance};
+use cerebro_recipe::host::files::{self, Attributes, Kind};
+use cerebro_recipe::host::log::{self, Level};
+use cerebro_recipe::host::{artifact, types::Change};
+use cerebro_recipe::{options, template, values};
 use layout::{Layout, Options, Release};
 
 const AS_IT_IS: Attributes = Attributes { mode: None, owner: None };
 
 struct Recipe;
 
-cerebro_guest_kit::recipe!(Recipe);
+cerebro_recipe::recipe!(Recipe);
 
 impl Guest for Recipe {
     fn deploy() -> Result<(), String> {

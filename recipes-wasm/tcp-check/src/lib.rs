@@ -1,11 +1,11 @@
 //! Connects to the instance; if asked to, sends a text and waits for another.
 
-use cerebro_guest_kit::error;
-use cerebro_guest_kit::host::health::{Metric, Report, Status};
-use cerebro_guest_kit::host::net::{self, TcpProbe};
-use cerebro_guest_kit::host::{context, types::Error};
-use cerebro_guest_kit::values::{self, Port};
-use cerebro_guest_kit::{options, template};
+use cerebro_recipe::error;
+use cerebro_recipe::host::health::{Metric, Report, Status};
+use cerebro_recipe::host::net::{self, TcpProbe};
+use cerebro_recipe::host::{context, types::Error};
+use cerebro_recipe::values::{self, Port};
+use cerebro_recipe::{options, template};
 
 /// What a job may say.
 #[derive(serde::Deserialize)]
@@ -30,7 +30,7 @@ fn two() -> f64 {
 
 struct TcpCheck;
 
-cerebro_guest_kit::health_check!(TcpCheck);
+cerebro_recipe::health_check!(TcpCheck);
 
 impl Guest for TcpCheck {
     fn check() -> Result<Report, String> {

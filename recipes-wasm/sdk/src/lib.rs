@@ -4,8 +4,10 @@
 //! to [`health_check!`].
 
 mod bindings;
+pub mod edit;
 pub mod error;
 pub mod options;
+pub mod report;
 pub mod template;
 pub mod values;
 
@@ -25,13 +27,13 @@ pub use wit_bindgen;
 macro_rules! recipe {
     ($guest:ident) => {
         $crate::component!("recipe", $guest, {
-            "cerebro:recipe/artifact@0.1.0": ::cerebro_guest_kit::host::artifact,
-            "cerebro:recipe/archive@0.1.0": ::cerebro_guest_kit::host::archive,
-            "cerebro:recipe/release@0.1.0": ::cerebro_guest_kit::host::release,
-            "cerebro:recipe/packages@0.1.0": ::cerebro_guest_kit::host::packages,
-            "cerebro:recipe/services@0.1.0": ::cerebro_guest_kit::host::services,
-            "cerebro:recipe/users@0.1.0": ::cerebro_guest_kit::host::users,
-            "cerebro:recipe/notify@0.1.0": ::cerebro_guest_kit::host::notify,
+            "cerebro:recipe/artifact@0.1.0": ::cerebro_recipe::host::artifact,
+            "cerebro:recipe/archive@0.1.0": ::cerebro_recipe::host::archive,
+            "cerebro:recipe/release@0.1.0": ::cerebro_recipe::host::release,
+            "cerebro:recipe/packages@0.1.0": ::cerebro_recipe::host::packages,
+            "cerebro:recipe/services@0.1.0": ::cerebro_recipe::host::services,
+            "cerebro:recipe/users@0.1.0": ::cerebro_recipe::host::users,
+            "cerebro:recipe/notify@0.1.0": ::cerebro_recipe::host::notify,
         });
     };
 }
@@ -41,7 +43,7 @@ macro_rules! recipe {
 macro_rules! health_check {
     ($guest:ident) => {
         $crate::component!("health-check", $guest, {
-            "cerebro:recipe/health@0.1.0": ::cerebro_guest_kit::host::health,
+            "cerebro:recipe/health@0.1.0": ::cerebro_recipe::host::health,
         });
     };
 }
@@ -55,18 +57,18 @@ macro_rules! component {
             $crate::wit_bindgen::generate!({
                 path: "../../wit",
                 world: $world,
-                runtime_path: "cerebro_guest_kit::wit_bindgen::rt",
+                runtime_path: "cerebro_recipe::wit_bindgen::rt",
                 with: {
-                    "cerebro:recipe/types@0.1.0": ::cerebro_guest_kit::host::types,
-                    "cerebro:recipe/context@0.1.0": ::cerebro_guest_kit::host::context,
-                    "cerebro:recipe/log@0.1.0": ::cerebro_guest_kit::host::log,
-                    "cerebro:recipe/files@0.1.0": ::cerebro_guest_kit::host::files,
-                    "cerebro:recipe/command@0.1.0": ::cerebro_guest_kit::host::command,
-                    "cerebro:recipe/net@0.1.0": ::cerebro_guest_kit::host::net,
-                    "cerebro:recipe/facts@0.1.0": ::cerebro_guest_kit::host::facts,
-                    "cerebro:recipe/task@0.1.0": ::cerebro_guest_kit::host::task,
-                    "cerebro:recipe/secret@0.1.0": ::cerebro_guest_kit::host::secret,
-                    "cerebro:recipe/kv@0.1.0": ::cerebro_guest_kit::host::kv,
+                    "cerebro:recipe/types@0.1.0": ::cerebro_recipe::host::types,
+                    "cerebro:recipe/context@0.1.0": ::cerebro_recipe::host::context,
+                    "cerebro:recipe/log@0.1.0": ::cerebro_recipe::host::log,
+                    "cerebro:recipe/files@0.1.0": ::cerebro_recipe::host::files,
+                    "cerebro:recipe/command@0.1.0": ::cerebro_recipe::host::command,
+                    "cerebro:recipe/net@0.1.0": ::cerebro_recipe::host::net,
+                    "cerebro:recipe/facts@0.1.0": ::cerebro_recipe::host::facts,
+                    "cerebro:recipe/task@0.1.0": ::cerebro_recipe::host::task,
+                    "cerebro:recipe/secret@0.1.0": ::cerebro_recipe::host::secret,
+                    "cerebro:recipe/kv@0.1.0": ::cerebro_recipe::host::kv,
                     $($own)*
                 },
             });

@@ -5,12 +5,12 @@ wit_bindgen::generate!({
     path: "../../wit",
     // `health` holds types only, so no world imports it by itself.
     inline: "
-        package cerebro:guest-kit;
+        package cerebro:recipe-sdk;
         world kit {
             include cerebro:recipe/imports@0.1.0;
             import cerebro:recipe/health@0.1.0;
         }
     ",
-    world: "cerebro:guest-kit/kit",
+    world: "cerebro:recipe-sdk/kit",
     generate_all,
 });
