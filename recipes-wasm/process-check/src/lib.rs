@@ -82,11 +82,10 @@ fn judge(options: &Options, status: Option<&TaskStatus>, usage: Option<&Usage>) 
     }
     look("restarts", Some(f64::from(status.restarts)), "", options.restarts);
     look("age", status.age, "s", Bounds::default());
-    if let (Some(least), Some(age)) = (options.min_age, status.age) {
-        if age < least {
-            findings
-                .found(Status::Warning, format!("it lives for {age:.0} s, less than {least} s"));
-        }
+    if let (Some(least), Some(age)) = (options.min_age, status.age)
+        && age < least
+    {
+        findings.found(Status::Warning, format!("it lives for {age:.0} s, less than {least} s"));
     }
     findings.report("the task runs within its bounds")
 }

@@ -50,10 +50,11 @@ fn places(lines: &Lines, section: &str, key: &str) -> Vec<usize> {
     for (n, (line, _)) in lines.lines.iter().enumerate() {
         if let Some(name) = header(line) {
             within = name;
-        } else if within == section && !line.trim_start().starts_with(['#', ';']) {
-            if line.split_once('=').is_some_and(|(name, _)| name.trim() == key) {
-                found.push(n);
-            }
+        } else if within == section
+            && !line.trim_start().starts_with(['#', ';'])
+            && line.split_once('=').is_some_and(|(name, _)| name.trim() == key)
+        {
+            found.push(n);
         }
     }
     found
