@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 /// A root, with what is kept for it beside it.
 struct Place(tempfile::TempDir);
@@ -35,7 +35,7 @@ fn guest(name: &str) -> PathBuf {
 impl Place {
     fn new() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
-        fs::create_dir(place.root()).unwrap();
+        fs::create_dir_all(place.root().join("opt")).unwrap();
         place
     }
 
@@ -148,19 +148,16 @@ fn what_is_kept_is_closed_to_others_out_of_reach_and_used_by_one_at_a_time() {
     assert_eq!(ran.code, Some(1), "{}", ran.err);
     assert!(ran.err.contains("below the root"), "{}", ran.err);
 
-    let sleeps = ["--grants", LINKED, "--options", r#"{"do":"sleep"}"#];
-    let mut first = place.command("misbehave", &sleeps).stdout(Stdio::null()).spawn().unwrap();
-    let end = Instant::now() + Duration::from_secs(60);
-    let second = loop {
-        let ran = place.run("tcp_check", &["--port", "http=1"]);
-        if ran.err.contains("another run uses") || Instant::now() > end {
-            break ran;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
+    let sleeps = ["--grants", LINKED, "--options", r#"{"do":"sleep"}"#, "--timeout", "60"];
+    let mut first = place.command("misbehave", &sleeps).stdout(Stdio::piped()).spawn().unwrap();
+    // It speaks once it has the place for itself, and ends by itself if nobody ends it.
+    let mut said = String::new();
+    BufReader::new(first.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    let second = place.run("tcp_check", &["--port", "http=1"]);
     let id = nix::unistd::Pid::from_raw(i32::try_from(first.id()).unwrap());
     nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
     let ended = first.wait().unwrap();
+    assert!(said.contains("about to misbehave"), "{said}");
     assert!(second.code == Some(1) && second.err.contains("another run uses"), "{}", second.err);
     // By its own hand, not by the signal.
     assert_eq!(ended.code(), Some(1));
