@@ -20,8 +20,6 @@ const MOST_ACTIONS: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Action {
-    RestartService(String),
-    ReloadService(String),
     RestartTask(String),
     Run(Vec<String>),
 }
@@ -214,7 +212,7 @@ mod tests {
     fn what_is_to_be_done_is_kept_once_and_in_order() {
         let dir = tempfile::tempdir().unwrap();
         let memory = Memory::new(dir.path());
-        let [a, b] = ["a", "b"].map(|name| Action::RestartService(name.to_owned()));
+        let [a, b] = ["a", "b"].map(|name| Action::RestartTask(name.to_owned()));
         for action in [&a, &b, &a] {
             memory.at_end(action.clone()).unwrap();
         }

@@ -96,7 +96,7 @@ impl Engine {
             return Err(Failure::WrongKind { is: component.kind(), wanted: entry.kind() });
         }
         let linked = self.link(component, &call.grants)?;
-        let wants = None;
+        let wants = component.inspection().wants.clone();
         let allowed = Allowed::new(call.grants.clone(), wants);
         let tree = Tree::new(&call.root, allowed.clone(), self.inner.changing.clone());
 

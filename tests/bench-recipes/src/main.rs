@@ -116,12 +116,13 @@ fn costs(options: &Options) -> Result<Table> {
         ("Nagios check_dummy", vec![format!("{plugins}/check_dummy"), "0".to_owned()]),
         (
             "Nagios check_tcp",
-            ["-H", "127.0.0.1", "-p", &port]
-                .iter()
-                .fold(vec![format!("{plugins}/check_tcp")], |mut argv, word| {
+            ["-H", "127.0.0.1", "-p", &port].iter().fold(
+                vec![format!("{plugins}/check_tcp")],
+                |mut argv, word| {
                     argv.push((*word).to_owned());
                     argv
-                }),
+                },
+            ),
         ),
     ] {
         if !std::path::Path::new(&argv[0]).exists() {
@@ -163,7 +164,8 @@ fn load(options: &Options) -> Result<Table> {
     for (name, file) in [("always passes", "pass.wasm"), ("TCP", "tcp_check.wasm")] {
         eprintln!("  {name}, {EACH_SECOND} a second");
         let server = Server::start()?;
-        let (file, duration) = (options.components.join(file), Duration::from_secs(options.seconds));
+        let (file, duration) =
+            (options.components.join(file), Duration::from_secs(options.seconds));
         let (late, cpu) = Checks::open()?.keep_up(&file, server.port(), EACH_SECOND, duration)?;
         let cells = vec![
             late.len().to_string(),

@@ -1,6 +1,6 @@
 //! `cerebro:recipe/notify`: what is done once, at the end.
 
-use super::{Scope, State, command};
+use super::{Scope, State, command, managers};
 use crate::bindings::interfaces::notify::{Action as Wanted, Host};
 use crate::bindings::interfaces::types::Error;
 use crate::logbook::LogLevel;
@@ -12,8 +12,9 @@ const IMPORT: &str = "cerebro:recipe/notify";
 impl Scope {
     fn action(&self, wanted: Wanted) -> Result<Action, Error> {
         let action = match wanted {
-            Wanted::RestartService(name) => Action::RestartService(name),
-            Wanted::ReloadService(name) => Action::ReloadService(name),
+            Wanted::RestartService(_) | Wanted::ReloadService(_) => {
+                return Err(managers::unsupported("services"));
+            }
             Wanted::RestartTask(name) => Action::RestartTask(name),
             Wanted::Run(argv) => Action::Run(argv),
             Wanted::Other(other) => {
@@ -26,9 +27,6 @@ impl Scope {
 
     fn may_do(&self, action: &Action) -> Result<(), Error> {
         match action {
-            Action::RestartService(name) | Action::ReloadService(name) => {
-                self.allowed(|grants| grants.service(name).map_err(|d| d.at(IMPORT)))
-            }
             Action::RestartTask(name) => {
                 self.allowed(|grants| grants.task(name).map_err(|d| d.at(IMPORT)))
             }
@@ -53,20 +51,6 @@ impl Scope {
     async fn perform(&self, action: &Action) -> Result<(), Error> {
         let say = |what: String| self.log.write(LogLevel::Info, &format!("at the end: {what}"));
         match action {
-            Action::RestartService(name) => {
-                say(format!("restart the service `{name}`"));
-                {
-                    let _ = name;
-                    Ok(())
-                }
-            }
-            Action::ReloadService(name) => {
-                say(format!("reload the service `{name}`"));
-                {
-                    let _ = name;
-                    Ok(())
-                }
-            }
             Action::RestartTask(name) => {
                 say(format!("restart the task `{name}`"));
                 self.call.agent.restart_task(Some(name)).await.map_err(Error::from)
