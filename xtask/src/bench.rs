@@ -1,6 +1,6 @@
 //! Measurements: builds and installs what they need, and runs them.
 
-use crate::shell::{output, run};
+use crate::shell::{output, run, run_in};
 use crate::{build, packages};
 use anyhow::{Context, Result};
 use cerebro_bench::{Defaults, Scenario};
@@ -13,6 +13,22 @@ use std::path::{Path, PathBuf};
 pub enum Bench {
     /// Supervisors of processes side by side: ours, those that people use, and a floor in C.
     Supervision(Supervision),
+    /// What a health check costs as a component, beside the programs that do the same.
+    Recipes(Recipes),
+}
+
+/// How health checks are measured.
+#[derive(Debug, clap::Args)]
+pub struct Recipes {
+    /// Calls of each component.
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    calls: usize,
+    /// A further check that always passes: of another language.
+    #[arg(long, value_name = "NAME=FILE")]
+    check: Vec<String>,
+    /// Replace the tables of this file, between `<!-- recipes -->` and `<!-- /recipes -->`.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
 }
 
 /// How supervisors are measured.
@@ -62,7 +78,29 @@ const SOURCES: &str = "tests/bench/supervision";
 pub fn run_bench(bench: Bench) -> Result<()> {
     match bench {
         Bench::Supervision(options) => supervision(&options),
+        Bench::Recipes(options) => recipes(&options),
     }
+}
+
+fn recipes(options: &Recipes) -> Result<()> {
+    let plugins = [("monitoring-plugins-basic", "/usr/lib/nagios/plugins/check_tcp")];
+    if let Err(error) = packages::install(&plugins, "the comparison") {
+        eprintln!("going on without what could not be installed: {error:#}");
+    }
+    build::install_targets(&["wasm32-wasip2"])?;
+    run_in("recipes-wasm", "cargo", &["build", "--release", "--target", "wasm32-wasip2"])?;
+    run("cargo", &["build", "--release", "-p", "cerebro-bench-recipes"])?;
+    let calls = options.calls.to_string();
+    let mut arguments =
+        vec!["--components", "recipes-wasm/target/wasm32-wasip2/release", "--calls", &calls];
+    for check in &options.check {
+        arguments.extend(["--check", check]);
+    }
+    let markdown = options.markdown.as_ref().map(|file| file.display().to_string());
+    if let Some(file) = &markdown {
+        arguments.extend(["--markdown", file]);
+    }
+    run("target/release/cerebro-bench-recipes", &arguments)
 }
 
 fn supervision(options: &Supervision) -> Result<()> {
