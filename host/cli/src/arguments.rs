@@ -95,10 +95,10 @@ pub enum Recipe {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Show a component: what it is, and what it imports.
+    /// Show a component: what it is, what it imports and wants, and what of that has no bound.
     Inspect {
-        /// Its name.
-        name: RecipeName,
+        /// Its name in the cluster, or a .wasm file, which nothing needs to be uploaded for.
+        component: String,
     },
 }
 

@@ -1,11 +1,12 @@
 //! `cerebro recipe` and `cerebro artifact`.
 
-use super::read;
+use super::{read, recipe_inspect};
 use crate::arguments::{Artifact, Recipe as Command};
-use crate::fault::Fault;
+use crate::fault::{ERROR, Fault};
 use crate::output::{Output, table};
 use cerebro_api::Client;
-use cerebro_model::Recipe;
+use cerebro_model::{Recipe, RecipeName};
+use std::path::Path;
 
 pub async fn run(client: &Client, output: Output, command: Command) -> Result<(), Fault> {
     match command {
@@ -24,7 +25,17 @@ pub async fn run(client: &Client, output: Output, command: Command) -> Result<()
             )
         }),
         Command::Run { arguments } => Err(super::recipe_run::run(&arguments)),
-        Command::Inspect { name } => output.show(&client.recipe(&name).await?, describe),
+        Command::Inspect { component } if Path::new(&component).is_file() => {
+            let report = recipe_inspect::look(Path::new(&component))?;
+            output.show(&report, recipe_inspect::describe)
+        }
+        Command::Inspect { component } => {
+            let name = component.parse::<RecipeName>().map_err(|error| {
+                let message = format!("`{component}` is neither a file nor a name: {error}");
+                Fault::new(ERROR, message)
+            })?;
+            output.show(&client.recipe(&name).await?, describe)
+        }
     }
 }
 
