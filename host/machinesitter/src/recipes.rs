@@ -59,7 +59,10 @@ impl CallError {
         let Self::Run(error) = self else { return false };
         !matches!(
             error.failure,
-            Failure::NotGranted(_) | Failure::WrongKind { .. } | Failure::Incompatible { .. }
+            Failure::NotGranted(_)
+                | Failure::WrongKind { .. }
+                | Failure::Incompatible { .. }
+                | Failure::Crowded { .. }
         )
     }
 }

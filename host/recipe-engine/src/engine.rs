@@ -3,9 +3,11 @@
 use crate::bindings::health_check::HealthCheckPre;
 use crate::bindings::recipe::RecipePre;
 use crate::cache::Cache;
+use crate::epoch::Epoch;
 use crate::error::{CompileError, EngineError, Failure};
 use crate::host::{Capabilities, State};
-use crate::{http, pool};
+use crate::http;
+use crate::pool::{self, CHECKS, RECIPES};
 use cerebro_model::{ComponentKind, Digest, Grants};
 use cerebro_recipe_inspect::{Inspection, check_grants, inspect};
 use std::collections::HashMap;
@@ -13,13 +15,9 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread;
-use std::time::Duration;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use wasmtime::component::Linker;
 
-/// How often a computing component is looked at.
-const TICK: Duration = Duration::from_millis(10);
 /// Components kept in memory before those that nobody uses are let go.
 const KEPT: usize = 64;
 
@@ -31,6 +29,10 @@ pub struct Engine {
 
 pub(crate) struct Inner {
     wasmtime: wasmtime::Engine,
+    pub(crate) epoch: Epoch,
+    /// Recipes and checks have turns of their own, so that neither waits for the other.
+    pub(crate) recipes: Semaphore,
+    pub(crate) checks: Semaphore,
     cache: Cache,
     compiled: Mutex<HashMap<Digest, Arc<OnceCell<Component>>>>,
     linkers: [OnceLock<Linker<State>>; Capabilities::SETS],
@@ -84,9 +86,12 @@ impl Engine {
         wasmtime.precompile_compatibility_hash().hash(&mut hasher);
         let cache = Cache::open(cache_dir, format!("{:016x}", hasher.finish()))?;
         let http = http::client(None).map_err(|error| unsupported(error.to_string()))?;
-        tick(&wasmtime).map_err(|error| unsupported(error.to_string()))?;
+        let epoch = Epoch::start(&wasmtime).map_err(|error| unsupported(error.to_string()))?;
         let inner = Inner {
             wasmtime,
+            epoch,
+            recipes: Semaphore::new(RECIPES),
+            checks: Semaphore::new(CHECKS),
             cache,
             compiled: Mutex::default(),
             linkers: Default::default(),
@@ -213,17 +218,4 @@ impl Engine {
 pub(crate) enum Linked {
     Recipe(RecipePre<State>),
     Check(HealthCheckPre<State>),
-}
-
-/// Moves the engine's epoch on, for as long as there is an engine.
-fn tick(engine: &wasmtime::Engine) -> std::io::Result<()> {
-    let engine = engine.weak();
-    thread::Builder::new().name("wasm epoch".to_owned()).spawn(move || {
-        while let Some(engine) = engine.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            thread::sleep(TICK);
-        }
-    })?;
-    Ok(())
 }

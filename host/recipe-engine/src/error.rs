@@ -87,6 +87,14 @@ pub enum Failure {
         /// Where it differs.
         message: String,
     },
+    /// All that components run in was in use, again and again; it did not run.
+    #[error("the machine has run as many components as it can at a time for {after:?}: {message}")]
+    Crowded {
+        /// How long it was tried.
+        after: Duration,
+        /// What there is too little of.
+        message: String,
+    },
     /// It broke down.
     #[error("the component crashed: {message}")]
     Trapped {

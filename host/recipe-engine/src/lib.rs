@@ -14,13 +14,14 @@
 //! - What is compiled is loaded only from a directory that nobody else can write, and only if it is
 //!   what was stored there.
 //!
-//! Instances come from wasmtime's on-demand allocator: some tens of microseconds each, and no
-//! memory held between calls.
+//! Instances come from a pool, see `pool`. Recipes and checks have turns of their own in it, so that
+//! no check waits for a deployment.
 
 mod bindings;
 mod cache;
 mod call;
 mod engine;
+mod epoch;
 mod error;
 mod host;
 mod http;

@@ -8,8 +8,12 @@
 use crate::call::Limits;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
-/// Instances at a time: what takes part in calls, or waits for the host in one.
-pub(crate) const INSTANCES: u32 = 256;
+/// Calls of recipes at a time; more wait for their turn.
+pub(crate) const RECIPES: usize = 64;
+/// Calls of checks at a time.
+pub(crate) const CHECKS: usize = 192;
+/// Instances at a time.
+const INSTANCES: u32 = (RECIPES + CHECKS) as u32;
 /// Slots that stay warm for the next instance; each may hold [`KEPT_MEMORY`].
 const WARM: u32 = 16;
 /// Bytes of an instance's memory that are reset in place rather than given back.

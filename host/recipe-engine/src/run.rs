@@ -11,8 +11,11 @@ use crate::tree::Tree;
 use cerebro_model::{Allowed, ComponentKind};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
-use wasmtime::{Store, UpdateDeadline, WasmBacktrace};
+use tokio::time::{Instant, sleep, timeout_at};
+use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline, WasmBacktrace};
+
+/// How long to wait for room in the pool before it is tried again.
+const CROWDED: Duration = Duration::from_millis(20);
 
 /// What a health check found.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,22 +77,38 @@ impl Engine {
         call: Call,
         entry: Entry,
     ) -> Result<Option<CheckReport>, RunError> {
+        let turns = match entry {
+            Entry::Check => &self.inner.checks,
+            Entry::Deploy | Entry::Undeploy => &self.inner.recipes,
+        };
+        // It is never closed; its time begins with its turn.
+        let _turn = turns.acquire().await;
+        let (call, asked) = (Arc::new(call), Instant::now());
         let limits = &call.limits;
         let secrets = Arc::<Secrets>::default();
         let (bytes, lines) = (limits.log_bytes, limits.log_lines);
         let log = Arc::new(Logbook::new(call.log.clone(), bytes, lines, secrets.clone()));
-        let outcome = self.run_logged(component, call, entry, &log, &secrets).await;
+        let outcome = loop {
+            match self.run_logged(component, &call, entry, &log, &secrets).await {
+                // Nothing of it has run yet. Others end meanwhile.
+                Err(Failure::Crowded { .. }) if asked.elapsed() < call.limits.wall => {
+                    sleep(CROWDED).await;
+                }
+                outcome => break outcome,
+            }
+        };
         outcome.map_err(|failure| RunError { failure: failure.blot(&secrets), log: log.tail() })
     }
 
     async fn run_logged(
         &self,
         component: &Component,
-        call: Call,
+        call: &Arc<Call>,
         entry: Entry,
         log: &Arc<Logbook>,
         secrets: &Arc<Secrets>,
     ) -> Result<Option<CheckReport>, Failure> {
+        let _running = self.inner.epoch.running();
         let deadline = Instant::now() + call.limits.wall;
         let (after, memory) = (call.limits.wall, call.limits.memory);
         if component.kind() != entry.kind() {
@@ -101,7 +120,8 @@ impl Engine {
         let tree = Tree::new(&call.root, allowed.clone(), self.inner.changing.clone());
 
         let http = self.inner.http.clone();
-        let state = State::new(call, allowed, tree, log.clone(), secrets.clone(), http, deadline);
+        let state =
+            State::new(call.clone(), allowed, tree, log.clone(), secrets.clone(), http, deadline);
         let mut store = Store::new(self.wasmtime(), state);
         store.limiter(|state| &mut state.limiter);
         store.epoch_deadline_callback(move |_| match Instant::now() < deadline {
@@ -133,6 +153,9 @@ impl Engine {
             Ok(Ok(Ok(report))) => Ok(report),
             Ok(Ok(Err(message))) => Err(Failure::Returned { message }),
             Ok(Err(error)) if error.is::<TimeIsUp>() => Err(Failure::TimedOut { after }),
+            Ok(Err(error)) if error.is::<PoolConcurrencyLimitError>() => {
+                Err(Failure::Crowded { after, message: error.to_string() })
+            }
             Ok(Err(_)) if store.data().limiter.refused => {
                 Err(Failure::OutOfMemory { limit: memory })
             }

@@ -34,7 +34,6 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use tokio::time::Instant;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
-use wasmtime_wasi::WasiCtx;
 use wit::types::Error;
 
 /// Resources that a component may hold at a time.
@@ -42,17 +41,16 @@ const MOST_RESOURCES: usize = 10_000;
 
 /// All that belongs to one instance of a component.
 pub(crate) struct State {
-    wasi: WasiCtx,
+    wasi: Option<Box<wasi::Wasi>>,
     table: ResourceTable,
     pub(crate) limiter: Limiter,
-    stderr: wasi::Tail,
     web: web::Web,
     scope: Arc<Scope>,
 }
 
 /// What a call may touch, and until when.
 pub(crate) struct Scope {
-    call: Call,
+    call: Arc<Call>,
     allowed: Allowed,
     tree: Arc<Tree>,
     log: Arc<Logbook>,
@@ -65,7 +63,7 @@ pub(crate) struct Scope {
 
 impl State {
     pub(crate) fn new(
-        call: Call,
+        call: Arc<Call>,
         allowed: Allowed,
         tree: Tree,
         log: Arc<Logbook>,
@@ -78,11 +76,10 @@ impl State {
         let tree = Arc::new(tree);
         let scope = Scope { call, allowed, tree, log, secrets, http, names, deadline };
         let scope = Arc::new(scope);
-        let (wasi, stderr) = wasi::context(&scope);
         let web = web::Web::new(scope.clone());
         let mut table = ResourceTable::new();
         table.set_max_capacity(MOST_RESOURCES);
-        Self { wasi, table, limiter, stderr, web, scope }
+        Self { wasi: None, table, limiter, web, scope }
     }
 
     /// What the call may touch.
@@ -92,7 +89,7 @@ impl State {
 
     /// What the component wrote when it panicked, if it did.
     pub(crate) fn panic_message(&self) -> Option<String> {
-        self.stderr.panic_message()
+        self.wasi.as_ref()?.panic_message()
     }
 }
 

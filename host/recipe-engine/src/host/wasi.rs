@@ -20,22 +20,31 @@ const LONGEST_LINE: usize = 8 << 10;
 /// Lines of stderr kept to find a panic in.
 const TAIL: usize = 32;
 
+/// What a component has of WASI, made when it asks for it first: most checks never do.
+pub(super) struct Wasi {
+    context: WasiCtx,
+    stderr: Tail,
+}
+
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        let wasi = self.wasi.get_or_insert_with(|| Box::new(Wasi::new(&self.scope)));
+        WasiCtxView { ctx: &mut wasi.context, table: &mut self.table }
     }
 }
 
-/// A WASI context that writes to the log, and the end of what it writes to stderr. It may connect to
-/// where the instance listens, and to addresses that are granted; names are for `net` and `wasi:http`,
-/// which know what they lead to.
-pub(super) fn context(scope: &Arc<Scope>) -> (WasiCtx, Tail) {
-    let (tail, log) = (Tail::default(), &scope.log);
-    let stdout = Stream::new(log.clone(), LogLevel::Info, None);
-    let stderr = Stream::new(log.clone(), LogLevel::Warn, Some(tail.clone()));
-    let scope = scope.clone();
-    let check =
-        move |address: SocketAddr, purpose| -> Pin<Box<dyn Future<Output = bool> + Send + Sync>> {
+impl Wasi {
+    /// Writes to the log, and keeps the end of what is written to stderr. It may connect to where
+    /// the instance listens, and to addresses that are granted; names are for `net` and `wasi:http`,
+    /// which know what they lead to.
+    fn new(scope: &Arc<Scope>) -> Self {
+        let (tail, log) = (Tail::default(), &scope.log);
+        let stdout = Stream::new(log.clone(), LogLevel::Info, None);
+        let stderr = Stream::new(log.clone(), LogLevel::Warn, Some(tail.clone()));
+        let scope = scope.clone();
+        let check = move |address: SocketAddr,
+                          purpose|
+              -> Pin<Box<dyn Future<Output = bool> + Send + Sync>> {
             let may = match purpose {
                 // What every connection does before it is one.
                 SocketAddrUse::TcpBind => address.ip().is_unspecified() && address.port() == 0,
@@ -44,20 +53,26 @@ pub(super) fn context(scope: &Arc<Scope>) -> (WasiCtx, Tail) {
             };
             Box::pin(std::future::ready(may))
         };
-    let context = WasiCtxBuilder::new()
-        .stdout(stdout)
-        .stderr(stderr)
-        .allow_tcp(true)
-        .allow_udp(false)
-        .allow_ip_name_lookup(false)
-        .socket_addr_check(check)
-        .build();
-    (context, tail)
+        let context = WasiCtxBuilder::new()
+            .stdout(stdout)
+            .stderr(stderr)
+            .allow_tcp(true)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false)
+            .socket_addr_check(check)
+            .build();
+        Self { context, stderr: tail }
+    }
+
+    /// What the component wrote when it panicked, if it did.
+    pub(super) fn panic_message(&self) -> Option<String> {
+        self.stderr.panic_message()
+    }
 }
 
 /// The last lines of stderr.
 #[derive(Clone, Default)]
-pub(super) struct Tail(Arc<Mutex<VecDeque<String>>>);
+struct Tail(Arc<Mutex<VecDeque<String>>>);
 
 impl Tail {
     fn push(&self, line: &str) {
@@ -69,7 +84,7 @@ impl Tail {
     }
 
     /// What was written from a panic on, as Rust, Go and Python mark it.
-    pub(super) fn panic_message(&self) -> Option<String> {
+    fn panic_message(&self) -> Option<String> {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let marks = ["panicked at", "panic:", "Traceback (most recent call last)"];
         let start = lines.iter().rposition(|line| marks.iter().any(|mark| line.contains(mark)))?;

@@ -7,3 +7,4 @@ mod compiling;
 mod hostile;
 mod recipes;
 mod support;
+mod turns;
