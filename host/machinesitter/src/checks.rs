@@ -6,7 +6,7 @@ use crate::{recipes, sitters, time};
 use cerebro_model::{
     Assignment, CheckAction, CheckKind, EventKind, HealthCheck, InstanceId, Phase, Readiness,
 };
-use cerebro_recipe_engine::CheckStatus;
+use cerebro_recipe_engine::{CheckStatus, beat};
 use cerebro_tasksitter::protocol::{Request, TaskState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -172,7 +172,7 @@ async fn watch(
     let id = &assignment.instance.id;
     let Some(digest) = assignment.deployment.checks.get(&check.check).copied() else { return };
     let mut tally = Tally::new(check);
-    sleep(first_pause(check, time::jitter())).await;
+    sleep_until(beat(Instant::now() + first_pause(check, time::jitter()))).await;
     loop {
         let begun = Instant::now();
         let within = check.timeout.duration();
@@ -205,7 +205,7 @@ async fn watch(
         }
         let pause = tally.pause(check, age(born), time::jitter());
         // However long it took: it rests for a moment.
-        sleep_until((begun + pause).max(Instant::now() + SHORTEST)).await;
+        sleep_until(beat((begun + pause).max(Instant::now() + SHORTEST))).await;
     }
 }
 

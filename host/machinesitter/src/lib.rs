@@ -7,7 +7,8 @@
 //! - `own` keeps the tasks that are the machine's own, and needs no controller.
 //! - `follow` follows one task sitter per task over its socket, by way of `sitters`, and has another
 //!   launched when it dies; a `witness` sees how a task ends meanwhile.
-//! - `run_component` runs one component for `cerebro recipe run`, with no agent at all.
+//! - `run_component` runs one component for `cerebro recipe run`, with no agent at all;
+//!   `compile_component` compiles one, as a child of an agent.
 //! - `machine` looks after the machine itself; `http` shows all of it, and takes what is asked.
 //!
 //! What holds: a task is no child of the agent, so no end of the agent ends a task. With the
@@ -19,6 +20,7 @@ mod argv;
 mod blobs;
 mod cache;
 mod checks;
+mod compile_component;
 mod disk;
 mod events;
 mod follow;
@@ -43,6 +45,7 @@ mod tasks;
 mod time;
 mod witness;
 
+pub use compile_component::main as compile_component;
 pub use run::{AgentError, run};
 pub use run_component::main as run_component;
 pub use settings::{Arguments, Settings, SettingsError};

@@ -3,6 +3,7 @@
 
 use crate::agent::{Agent, Orders};
 use crate::blobs::Blobs;
+use crate::compile_component::compiler;
 use crate::disk::{Disk, DiskError};
 use crate::events::Events;
 use crate::link::Link;
@@ -114,7 +115,9 @@ fn build(settings: Settings, disk: Disk) -> Result<Agent, AgentError> {
         .map_err(system("make the cache for components and artifacts"))?;
     // It has a thread that wakes up, which an agent without instances can do without.
     let runs_components = link.is_some() || !disk.records()?.is_empty();
-    let engine = runs_components.then(|| Engine::new(disk.cache().join("compiled"))).transpose()?;
+    let engine = runs_components
+        .then(|| Engine::new(disk.cache().join("compiled"), compiler()))
+        .transpose()?;
     let boot = cerebro_linux::process::boot_id().map_err(system("find out the boot"))?;
     let orders = Orders { term: disk.term()?, desired: disk.desired()?, heard: false };
     let cgroups = cgroups(&settings, &disk).map_err(system("find the control groups"))?;

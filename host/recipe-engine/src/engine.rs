@@ -3,6 +3,7 @@
 use crate::bindings::health_check::HealthCheckPre;
 use crate::bindings::recipe::RecipePre;
 use crate::cache::Cache;
+use crate::compiler::Compiler;
 use crate::epoch::Epoch;
 use crate::error::{CompileError, EngineError, Failure};
 use crate::host::{Capabilities, State};
@@ -18,6 +19,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::{OnceCell, Semaphore};
 use wasmtime::component::Linker;
 
+/// Components that are compiled at a time; each takes the cores that there are.
+const COMPILED_AT_A_TIME: usize = 2;
 /// Components kept in memory before those that nobody uses are let go.
 const KEPT: usize = 64;
 
@@ -33,6 +36,8 @@ pub(crate) struct Inner {
     /// Recipes and checks have turns of their own, so that neither waits for the other.
     pub(crate) recipes: Semaphore,
     pub(crate) checks: Semaphore,
+    compiler: Compiler,
+    compiling: Semaphore,
     cache: Cache,
     compiled: Mutex<HashMap<Digest, Arc<OnceCell<Component>>>>,
     linkers: [OnceLock<Linker<State>>; Capabilities::SETS],
@@ -79,7 +84,7 @@ impl fmt::Debug for Component {
 
 impl Engine {
     /// An engine that keeps compiled components in `cache_dir`, which it makes for its user alone.
-    pub fn new(cache_dir: PathBuf) -> Result<Self, EngineError> {
+    pub fn new(cache_dir: PathBuf, compiler: Compiler) -> Result<Self, EngineError> {
         let unsupported = |error: String| EngineError::Unsupported(error);
         let wasmtime = pool::engine().map_err(|error| unsupported(format!("{error:#}")))?;
         let mut hasher = DefaultHasher::new();
@@ -92,6 +97,8 @@ impl Engine {
             epoch,
             recipes: Semaphore::new(RECIPES),
             checks: Semaphore::new(CHECKS),
+            compiler,
+            compiling: Semaphore::new(COMPILED_AT_A_TIME),
             cache,
             compiled: Mutex::default(),
             linkers: Default::default(),
@@ -103,15 +110,7 @@ impl Engine {
 
     /// Compiles `bytes`, or finds them compiled. Each digest is compiled once, however many ask.
     pub async fn compile(&self, digest: Digest, bytes: Vec<u8>) -> Result<Component, CompileError> {
-        let cell = self.cell(digest);
-        let engine = self.clone();
-        let compile = async move {
-            let work = tokio::task::spawn_blocking(move || engine.compile_now(digest, &bytes));
-            work.await.unwrap_or_else(|error| {
-                Err(CompileError::Refused { digest, message: error.to_string() })
-            })
-        };
-        cell.get_or_try_init(|| compile).await.cloned()
+        self.cell(digest).get_or_try_init(|| self.compile_anew(digest, bytes)).await.cloned()
     }
 
     /// The component with this digest, if this process has compiled it: spares reading its bytes.
@@ -130,15 +129,37 @@ impl Engine {
         compiled.entry(digest).or_default().clone()
     }
 
-    fn compile_now(&self, digest: Digest, bytes: &[u8]) -> Result<Component, CompileError> {
-        let found = Digest::of(bytes);
-        if found != digest {
-            return Err(CompileError::WrongDigest { expected: digest, found });
-        }
-        let inspection = inspect(bytes)?;
-        let component = match self.load(digest) {
+    async fn compile_anew(
+        &self,
+        digest: Digest,
+        bytes: Vec<u8>,
+    ) -> Result<Component, CompileError> {
+        let engine = self.clone();
+        let refused = move |message| CompileError::Refused { digest, message };
+        let (inspection, loaded, bytes) = aside(refused, move || {
+            let found = Digest::of(&bytes);
+            if found != digest {
+                return Err(CompileError::WrongDigest { expected: digest, found });
+            }
+            Ok((inspect(&bytes)?, engine.load(digest), bytes))
+        })
+        .await?;
+        let component = match loaded {
             Some(component) => component,
-            None => self.build(digest, bytes)?,
+            None => {
+                // It is never closed.
+                let _turn = self.inner.compiling.acquire().await;
+                let compiled = self.inner.compiler.compile(&self.inner.wasmtime, bytes).await;
+                let (compiled, engine) = (compiled.map_err(refused)?, self.clone());
+                aside(refused, move || {
+                    if let Err(error) = engine.inner.cache.store(digest, &compiled) {
+                        // The next start of the process compiles again; nothing else is lost.
+                        tracing::warn!(%digest, %error, "keep a compiled component");
+                    }
+                    engine.deserialize(&compiled).map_err(|error| refused(format!("{error:#}")))
+                })
+                .await?
+            }
         };
         let linked = Default::default();
         Ok(Component { inner: Arc::new(Compiled { digest, inspection, component, linked }) })
@@ -146,32 +167,16 @@ impl Engine {
 
     fn load(&self, digest: Digest) -> Option<wasmtime::component::Component> {
         let compiled = self.inner.cache.load(digest)?;
-        // SAFETY: the bytes are what `build` stored: the directory is closed to other users, and
-        // the cache has checked their digest. They are in memory, so nobody changes them.
-        let loaded =
-            unsafe { wasmtime::component::Component::deserialize(&self.inner.wasmtime, &compiled) };
-        loaded
+        self.deserialize(&compiled)
             .inspect_err(|error| tracing::warn!(%digest, %error, "load a compiled component"))
             .ok()
     }
 
-    fn build(
-        &self,
-        digest: Digest,
-        bytes: &[u8],
-    ) -> Result<wasmtime::component::Component, CompileError> {
-        let refused = |error: wasmtime::Error| CompileError::Refused {
-            digest,
-            message: format!("{error:#}"),
-        };
-        let component = wasmtime::component::Component::from_binary(&self.inner.wasmtime, bytes)
-            .map_err(refused)?;
-        let compiled = component.serialize().map_err(refused)?;
-        if let Err(error) = self.inner.cache.store(digest, &compiled) {
-            // The next start of the process compiles again; nothing else is lost.
-            tracing::warn!(%digest, %error, "keep a compiled component");
-        }
-        Ok(component)
+    fn deserialize(&self, compiled: &[u8]) -> wasmtime::Result<wasmtime::component::Component> {
+        // SAFETY: the bytes are what our compiler has made, now or before: the cache's directory is
+        // closed to other users, and it has checked their digest. They are in memory, so nobody
+        // changes them.
+        unsafe { wasmtime::component::Component::deserialize(&self.inner.wasmtime, compiled) }
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -218,4 +223,13 @@ impl Engine {
 pub(crate) enum Linked {
     Recipe(RecipePre<State>),
     Check(HealthCheckPre<State>),
+}
+
+/// Does something that takes long on a thread that may wait.
+async fn aside<T: Send + 'static>(
+    refused: impl FnOnce(String) -> CompileError,
+    work: impl FnOnce() -> Result<T, CompileError> + Send + 'static,
+) -> Result<T, CompileError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(refused(error.to_string())))
 }

@@ -12,14 +12,16 @@
 //! - A call ends when its time is up, whether it computes or waits for the host, and takes its
 //!   commands along.
 //! - What is compiled is loaded only from a directory that nobody else can write, and only if it is
-//!   what was stored there.
+//!   what was stored there. It is compiled by a process of its own, which may fail; see `compiler`.
 //!
 //! Instances come from a pool, see `pool`. Recipes and checks have turns of their own in it, so that
 //! no check waits for a deployment.
 
+mod beat;
 mod bindings;
 mod cache;
 mod call;
+mod compiler;
 mod engine;
 mod epoch;
 mod error;
@@ -40,8 +42,10 @@ fn random() -> std::io::Result<u128> {
     Ok(u128::from_ne_bytes(bytes))
 }
 
+pub use beat::beat;
 pub use call::{Agent, AgentError, Call, Context, Limits, TaskStatus, TaskUsage};
 pub use cerebro_recipe_inspect::{Inspection, NotGranted};
+pub use compiler::{Compiler, compile_as_child};
 pub use engine::{Component, Engine};
 pub use error::{CompileError, EngineError, Failure, RunError};
 pub use logbook::{LogLevel, LogLine, LogSink};

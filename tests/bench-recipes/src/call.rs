@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
 use cerebro_model::{Digest, Grants, Options};
 use cerebro_recipe_engine::{
-    Agent, AgentError, Call, CheckStatus, Component, Context, Engine, Limits, LogLine, TaskStatus,
-    TaskUsage,
+    Agent, AgentError, Call, CheckStatus, Compiler, Component, Context, Engine, Limits, LogLine,
+    TaskStatus, TaskUsage, beat,
 };
 use nix::sys::resource::{UsageWho, getrusage};
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep_until;
 
 /// Calls before those that count.
 const WARM_UP: usize = 200;
@@ -31,7 +31,7 @@ impl Checks {
     pub fn open() -> Result<Self> {
         let dir = tempfile::tempdir()?;
         std::fs::create_dir(dir.path().join("root"))?;
-        let engine = Engine::new(dir.path().join("compiled"))?;
+        let engine = Engine::new(dir.path().join("compiled"), Compiler::Here)?;
         Ok(Self { engine, dir })
     }
 
@@ -101,23 +101,26 @@ impl Checks {
                 self.engine.check(&component, call.clone()).await?;
             }
             let before = cpu()?;
-            let begun = tokio::time::Instant::now();
-            let pause = Duration::from_secs(1) / each_second;
-            let mut ticks = interval(pause);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-            let (mut checks, mut late) = (JoinSet::new(), Vec::new());
-            while begun.elapsed() < duration {
-                let due = ticks.tick().await;
-                late.push(due.elapsed().as_secs_f64() * 1e3);
+            let (begun, mut checks) = (tokio::time::Instant::now(), JoinSet::new());
+            // As many as there are in a fleet where each runs once a second.
+            for number in 0..each_second {
+                let first = begun + Duration::from_secs(1) * number / each_second;
                 let (engine, component, call) =
                     (self.engine.clone(), component.clone(), call.clone());
-                checks.spawn(async move { engine.check(&component, call).await.map(drop) });
-                while let Some(done) = checks.try_join_next() {
-                    done??;
-                }
+                checks.spawn(async move {
+                    let (mut due, mut late) = (first, Vec::new());
+                    while due < begun + duration {
+                        sleep_until(beat(due)).await;
+                        late.push(due.elapsed().as_secs_f64() * 1e3);
+                        engine.check(&component, call.clone()).await?;
+                        due += Duration::from_secs(1);
+                    }
+                    Ok::<_, anyhow::Error>(late)
+                });
             }
+            let mut late = Vec::new();
             while let Some(done) = checks.join_next().await {
-                done??;
+                late.append(&mut done??);
             }
             Ok((late, cpu()? - before))
         })

@@ -1,7 +1,7 @@
 //! The languages, and their components.
 
 use cerebro_model::Digest;
-use cerebro_recipe_engine::{Component, Engine};
+use cerebro_recipe_engine::{Compiler, Component, Engine};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -57,7 +57,8 @@ pub fn languages() -> Vec<Language> {
 /// The engine of this process.
 pub(crate) fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| Engine::new(root().join("target/tmp/conformance")).unwrap())
+    ENGINE
+        .get_or_init(|| Engine::new(root().join("target/tmp/conformance"), Compiler::Here).unwrap())
 }
 
 fn root() -> PathBuf {

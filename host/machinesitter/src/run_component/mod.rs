@@ -7,6 +7,7 @@
 mod alone;
 mod arguments;
 
+use crate::compile_component::compiler;
 use alone::Alone;
 use arguments::{Arguments, Function};
 use cerebro_model::{ComponentKind, Digest, InstanceId, MachineId, NameError, ZoneName};
@@ -104,7 +105,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, RunFault> {
     let root = root.canonicalize().map_err(failed("find the root", root))?;
     let state = state(&root, arguments.state.as_deref())?;
     let _lock = lock(&state)?;
-    let engine = Engine::new(state.join("compiled"))?;
+    let engine = Engine::new(state.join("compiled"), compiler())?;
     let component = engine.compile(Digest::of(&bytes), bytes).await?;
     let function = function(&component, arguments.call)?;
     let agent = Alone::new(state.join("artifacts"), &arguments.artifacts, arguments.secrets)?;

@@ -2,9 +2,14 @@
 
 use crate::support::{Machine, component, engine, guest};
 use cerebro_model::{ComponentKind, Digest};
-use cerebro_recipe_engine::{CompileError, Engine, Failure};
+use cerebro_recipe_engine::{CompileError, Compiler, Engine, EngineError, Failure};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+fn here(cache: &Path) -> Result<Engine, EngineError> {
+    Engine::new(cache.to_owned(), Compiler::Here)
+}
 
 #[tokio::test]
 async fn what_is_compiled_is_kept_loaded_and_checked() {
@@ -12,7 +17,7 @@ async fn what_is_compiled_is_kept_loaded_and_checked() {
     let cache = dir.path().join("compiled");
     let bytes = guest("misbehave");
     let digest = Digest::of(&bytes);
-    let first = Engine::new(cache.clone()).unwrap();
+    let first = here(&cache).unwrap();
     assert!(first.compiled(digest).is_none());
     first.compile(digest, bytes.clone()).await.unwrap();
     assert_eq!(first.compiled(digest).unwrap().digest(), digest);
@@ -23,14 +28,14 @@ async fn what_is_compiled_is_kept_loaded_and_checked() {
     let inode = || fs::metadata(&compiled).unwrap().ino();
     let kept = inode();
     // Another engine stands for the next process.
-    Engine::new(cache.clone()).unwrap().compile(digest, bytes.clone()).await.unwrap();
+    here(&cache).unwrap().compile(digest, bytes.clone()).await.unwrap();
     assert_eq!(inode(), kept, "it is loaded, not compiled again");
 
     let mut code = fs::read(&compiled).unwrap();
     let middle = code.len() / 2;
     code[middle] ^= 0xff;
     fs::write(&compiled, &code).unwrap();
-    Engine::new(cache).unwrap().compile(digest, bytes).await.unwrap();
+    here(&cache).unwrap().compile(digest, bytes).await.unwrap();
     assert!(fs::read(&compiled).unwrap() != code, "what is damaged is compiled again");
 }
 

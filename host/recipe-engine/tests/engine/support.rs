@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use cerebro_model::{Digest, Grants, Options, PortName, Version};
 use cerebro_recipe_engine::{
-    Agent, AgentError, Call, Component, Context, Engine, Limits, LogLine, TaskStatus, TaskUsage,
+    Agent, AgentError, Call, Compiler, Component, Context, Engine, Limits, LogLine, TaskStatus,
+    TaskUsage,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,8 @@ use std::time::Duration;
 pub fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| {
-        Engine::new(Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled")).unwrap()
+        let compiled = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
+        Engine::new(compiled, Compiler::Here).unwrap()
     })
 }
 
