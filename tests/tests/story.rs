@@ -4,7 +4,7 @@
 
 use anyhow::{Context, Result, ensure};
 use cerebro_api::ClientError;
-use cerebro_api::body::DeployRequest;
+use cerebro_api::body::{DeployRequest, PushedRecipe};
 use cerebro_model::{
     Cores, Deployment, DeploymentState, EventKind, Job, JobName, MachineId, Megabytes, Seconds,
     ZoneLayout,
@@ -142,6 +142,34 @@ async fn a_job_runs_in_its_zones_rolls_to_a_new_version_and_leaves_nothing_behin
     );
     assert_eq!(touching(data.path()), [0; 0], "processes or mounts are left");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_that_wants_more_waits_until_it_may_have_it() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let cluster = portal_cluster(data.path(), &Options::default()).await?;
+    deploy(&cluster, "1.0").await?;
+    let mut job = portal::job()?;
+    let mut wants = job.grants.clone();
+    wants.write.push(serde_json::from_str("\"/srv/more\"")?);
+    let file = data.path().join("release.wasm");
+    std::fs::write(&file, component("release")?)?;
+    std::fs::write(file.with_extension("wants.json"), serde_json::to_vec(&wants)?)?;
+
+    let (recipe, file) = (job.deployment_recipe.to_string(), file.display().to_string());
+    let line = "+ grants.write: \"/srv/more\"";
+    let pushed = cluster.cerebro(&["recipe", "push", &recipe, &file])?;
+    ensure!(pushed.contains(line) && pushed.contains(job.dns_basename.as_str()), "{pushed}");
+    let described = cluster.cerebro(&["job", "describe", job.dns_basename.as_str()])?;
+    ensure!(described.contains(line), "{described}");
+    let refused = cluster.deploy(&job.dns_basename, "2.0", portal::artifact()?).await;
+    let refused = format!("{:#}", refused.err().context("it was deployed")?);
+    ensure!(refused.contains(line) && !refused.contains("grants.read"), "{refused}");
+
+    job.grants = wants;
+    let view = cluster.client.put_job(&job, Some(1)).await?;
+    ensure!(view.missing.is_empty(), "{:?}", view.missing);
+    deploy(&cluster, "2.0").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -325,8 +353,8 @@ async fn what_is_no_recipe_is_refused_at_the_door() -> Result<()> {
     let data = tempfile::tempdir()?;
     let cluster = Cluster::start(data.path(), &one_machine()).await?;
     let name = "misbehave".parse()?;
-    let refusal = |result: Result<_, ClientError>| match result {
-        Ok(cerebro_model::Recipe { name, .. }) => anyhow::bail!("{name} was taken"),
+    let refusal = |result: Result<PushedRecipe, ClientError>| match result {
+        Ok(pushed) => anyhow::bail!("{} was taken", pushed.recipe.name),
         Err(error) => Ok(error.to_string()),
     };
     let text = refusal(cluster.client.put_recipe(&name, b"#!/bin/sh".to_vec()).await)?;

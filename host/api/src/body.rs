@@ -1,8 +1,9 @@
 //! Bodies of requests and answers that are not model types themselves.
 
 use cerebro_model::{
-    Capacity, Deployment, Digest, EventKind, Instance, InstanceStatus, JobName, JobRecord, Machine,
-    MachineId, MachineStats, Options, SecretName, Subject, Timestamp, Version,
+    Capacity, Deployment, Digest, EventKind, Instance, InstanceStatus, JobName, JobRecord, Line,
+    Machine, MachineId, MachineStats, Options, Recipe, SecretName, Subject, Timestamp, Unbounded,
+    Version,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -59,6 +60,32 @@ pub struct JobView {
     /// Why instances are missing, if any cannot be placed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
+    /// What its components want and it does not grant: with these lines added it can be deployed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Line>,
+    /// Grants with which a component can do anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unbounded: Vec<Unbounded>,
+}
+
+/// A component that was uploaded, and who must grant more before it can be deployed there.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PushedRecipe {
+    /// The component.
+    #[serde(flatten)]
+    pub recipe: Recipe,
+    /// The jobs that name it and do not grant all that it wants.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<MissingGrants>,
+}
+
+/// What a job does not grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct MissingGrants {
+    /// The job.
+    pub job: JobName,
+    /// The lines to add.
+    pub lines: Vec<Line>,
 }
 
 /// A machine with what is known of it beside the store.

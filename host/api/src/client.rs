@@ -1,14 +1,14 @@
 //! The typed client of the controller's API: what the CLI and the agents call it with.
 
 use crate::body::{
-    Artifact, DeployRequest, Heartbeat, JobView, JoinRequest, MachineView, Report, SecretView,
-    TaskView, Term,
+    Artifact, DeployRequest, Heartbeat, JobView, JoinRequest, MachineView, PushedRecipe, Report,
+    SecretView, TaskView, Term,
 };
 use crate::{PROBLEM_JSON, Problem, paths};
 use bytes::Bytes;
 use cerebro_model::{
-    Deployment, DeploymentId, Digest, Event, InstanceId, Job, JobName, JobRecord, MachineDesired,
-    MachineId, Recipe, RecipeName, Secret, SecretName, Timestamp,
+    Deployment, DeploymentId, Digest, Event, InstanceId, Job, JobName, MachineDesired, MachineId,
+    Recipe, RecipeName, Secret, SecretName, Timestamp,
 };
 use futures::{Stream, StreamExt};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header};
@@ -105,7 +105,7 @@ impl Client {
         &self,
         name: &RecipeName,
         component: Vec<u8>,
-    ) -> Result<Recipe, ClientError> {
+    ) -> Result<PushedRecipe, ClientError> {
         let request = self.ask(Method::PUT, &paths::recipe(name)).timeout(Duration::from_secs(120));
         self.json(request.header(header::CONTENT_TYPE, "application/wasm").body(component)).await
     }
@@ -170,11 +170,7 @@ impl Client {
     }
 
     /// Defines a job; `revision` is the one that this change was made from, none for a new job.
-    pub async fn put_job(
-        &self,
-        job: &Job,
-        revision: Option<u64>,
-    ) -> Result<JobRecord, ClientError> {
+    pub async fn put_job(&self, job: &Job, revision: Option<u64>) -> Result<JobView, ClientError> {
         let request = self.ask(Method::PUT, &paths::job(&job.dns_basename)).json(job);
         self.json(match revision {
             Some(revision) => request.header(header::IF_MATCH, format!("\"{revision}\"")),

@@ -3,8 +3,10 @@
 mod desired;
 mod secrets;
 mod view;
+mod wants;
 
 pub use secrets::SecretError;
+pub use wants::{jobs_missing, wanted};
 
 use crate::records::{Change, LoadError, MachineRecord, Records};
 use cerebro_api::body::{Heartbeat, JoinRequest, Report};

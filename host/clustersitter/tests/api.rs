@@ -175,14 +175,14 @@ async fn of_two_who_race_for_a_job_one_is_told() {
     let (one, other) = (job("one"), job("other"));
     let (first, second) = tokio::join!(client.put_job(&one, None), client.put_job(&other, None));
     let (won, lost) = if first.is_ok() { (first, second) } else { (second, first) };
-    let revision = won.unwrap().revision;
+    let revision = won.unwrap().record.revision;
     assert_eq!((revision, refused(lost).status), (1, 412));
 
     client.put_job(&job("three"), Some(1)).await.unwrap();
     let problem = refused(client.put_job(&job("four"), Some(1)).await);
     assert!(problem.status == 412 && problem.detail.contains("at revision \"2\""), "{problem:?}");
     assert_eq!(
-        client.put_job(&job("three"), Some(2)).await.unwrap().revision,
+        client.put_job(&job("three"), Some(2)).await.unwrap().record.revision,
         2,
         "the same is no change"
     );

@@ -1,6 +1,6 @@
 //! Uploaded components: recipes and health checks.
 
-use crate::{Digest, RecipeName, Timestamp};
+use crate::{Digest, Grants, RecipeName, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -37,6 +37,13 @@ pub struct Recipe {
     /// The interfaces that it imports, such as `cerebro:recipe/files@0.1.0`: the most it could
     /// ever use.
     pub imports: Vec<String>,
+    /// The language that it was written in, as its own sections tell.
+    #[serde(default)]
+    pub language: String,
+    /// What it declares that it wants to do; none if it declares nothing, and only its job's grants
+    /// bind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wants: Option<Grants>,
     /// When it was uploaded.
     pub uploaded_at: Timestamp,
 }

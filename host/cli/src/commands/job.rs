@@ -47,14 +47,15 @@ async fn apply(client: &Client, output: Output, file: &Path) -> Result<(), Fault
         Err(error) if error.status() == Some(404) => None,
         Err(error) => return Err(error.into()),
     };
-    let record = client.put_job(&job, before).await?;
+    let view = client.put_job(&job, before).await?;
     let what = match before {
         None => "created",
-        Some(revision) if revision == record.revision => "unchanged",
+        Some(revision) if revision == view.record.revision => "unchanged",
         Some(_) => "changed",
     };
-    output.show(&record, |record| {
-        format!("{} {what} (revision {})", job.dns_basename, record.revision)
+    output.show(&view, |view| {
+        let head = format!("{} {what} (revision {})", job.dns_basename, view.record.revision);
+        std::iter::once(head).chain(about_grants(view)).collect::<Vec<_>>().join("\n")
     })
 }
 
@@ -78,7 +79,21 @@ fn describe(view: &JobView) -> String {
         lines.push(format!("  deployment {id} of {version}: {state}"));
     }
     lines.extend(view.problems.iter().map(|problem| format!("  problem: {problem}")));
+    lines.extend(about_grants(view));
     lines.join("\n")
+}
+
+/// What to know of a job's grants before it is deployed.
+fn about_grants(view: &JobView) -> Vec<String> {
+    let mut lines: Vec<_> = view.unbounded.iter().map(|found| format!("  {found}")).collect();
+    if !view.missing.is_empty() {
+        lines.push(
+            "  before it is deployed, add what its components may have of what they want:"
+                .to_owned(),
+        );
+        lines.extend(view.missing.iter().map(|line| format!("  + {line}")));
+    }
+    lines
 }
 
 async fn delete(client: &Client, job: &JobName, yes: bool) -> Result<(), Fault> {

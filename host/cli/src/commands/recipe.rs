@@ -5,14 +5,15 @@ use crate::arguments::{Artifact, Recipe as Command};
 use crate::fault::{ERROR, Fault};
 use crate::output::{Output, table};
 use cerebro_api::Client;
+use cerebro_api::body::PushedRecipe;
 use cerebro_model::{Recipe, RecipeName};
 use std::path::Path;
 
 pub async fn run(client: &Client, output: Output, command: Command) -> Result<(), Fault> {
     match command {
         Command::Push { name, file } => {
-            let recipe = client.put_recipe(&name, read(&file)?).await?;
-            output.show(&recipe, describe)
+            let component = recipe_inspect::with_sidecar(&file, read(&file)?)?;
+            output.show(&client.put_recipe(&name, component).await?, describe_pushed)
         }
         Command::New(options) => super::recipe_new::run(&options),
         Command::List => output.show(&client.recipes().await?, |recipes| {
@@ -40,12 +41,20 @@ pub async fn run(client: &Client, output: Output, command: Command) -> Result<()
 }
 
 fn describe(recipe: &Recipe) -> String {
-    let Recipe { name, kind, digest, size, imports, uploaded_at } = recipe;
-    let mut text = format!(
-        "{name}: {kind}, {size} bytes, uploaded {uploaded_at}\n  sha256 {digest}\n  imports"
-    );
-    for import in imports {
-        text.push_str(&format!("\n    {import}"));
+    let report = recipe_inspect::uploaded(recipe);
+    let (name, uploaded_at) = (&recipe.name, recipe.uploaded_at);
+    format!("{name}: {}\n  uploaded {uploaded_at}", recipe_inspect::describe(&report))
+}
+
+fn describe_pushed(pushed: &PushedRecipe) -> String {
+    let mut text = describe(&pushed.recipe);
+    for missing in &pushed.missing {
+        text.push_str(&format!(
+            "\n  {} goes on with what it has; before its next deployment, add to it what this \
+             component may have of what it wants:",
+            missing.job
+        ));
+        text.extend(missing.lines.iter().map(|line| format!("\n  + {line}")));
     }
     text
 }

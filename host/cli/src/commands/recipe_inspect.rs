@@ -2,8 +2,8 @@
 
 use super::read;
 use crate::fault::{ERROR, Fault};
-use cerebro_model::{Digest, Grants, Unbounded};
-use cerebro_recipe_inspect::{Inspection, inspect, interface_of};
+use cerebro_model::{Digest, Grants, Recipe, Unbounded};
+use cerebro_recipe_inspect::{Inspection, embed_wants, inspect, interface_of};
 use serde::Serialize;
 use std::path::Path;
 
@@ -43,17 +43,44 @@ pub fn look(file: &Path) -> Result<Report, Fault> {
     Ok(report(found, Digest::of(&bytes)))
 }
 
+/// The same for what a cluster has.
+pub fn uploaded(recipe: &Recipe) -> Report {
+    Report {
+        kind: recipe.kind.to_string(),
+        language: recipe.language.clone(),
+        size: recipe.size,
+        digest: recipe.digest,
+        imports: recipe.imports.iter().map(import).collect(),
+        unbounded: recipe.wants.as_ref().map(Grants::unbounded).unwrap_or_default(),
+        wants: recipe.wants.clone(),
+    }
+}
+
+/// A component with what it wants put in, where `NAME.wants.json` lies beside `NAME.wasm`.
+pub fn with_sidecar(file: &Path, component: Vec<u8>) -> Result<Vec<u8>, Fault> {
+    let sidecar = file.with_extension("wants.json");
+    if !sidecar.is_file() {
+        return Ok(component);
+    }
+    let at_fault = |error: String| Fault::new(ERROR, format!("{}: {error}", sidecar.display()));
+    let wants = serde_json::from_slice(&read(&sidecar)?);
+    let wants =
+        wants.map_err(|error| at_fault(format!("not what a job's `grants` are: {error}")))?;
+    embed_wants(&component, &wants).map_err(|error| at_fault(error.to_string()))
+}
+
+fn import(name: &String) -> Import {
+    let interface = interface_of(name);
+    let keys = interface.map(|interface| interface.grants).unwrap_or_default();
+    Import {
+        name: name.clone(),
+        effects: interface.map(|interface| interface.effects.to_string()),
+        grants: keys.iter().map(|key| (*key).to_owned()).collect(),
+        gated: interface.is_some_and(|interface| interface.gated),
+    }
+}
+
 fn report(found: Inspection, digest: Digest) -> Report {
-    let import = |name: &String| {
-        let interface = interface_of(name);
-        let keys = interface.map(|interface| interface.grants).unwrap_or_default();
-        Import {
-            name: name.clone(),
-            effects: interface.map(|interface| interface.effects.to_string()),
-            grants: keys.iter().map(|key| (*key).to_owned()).collect(),
-            gated: interface.is_some_and(|interface| interface.gated),
-        }
-    };
     let wants = found.wants.as_deref().cloned();
     Report {
         kind: found.kind.to_string(),
@@ -96,7 +123,7 @@ pub fn describe(report: &Report) -> String {
         }
     }
     for found in unbounded {
-        text.push_str(&format!("\n  UNBOUNDED {}: {}: {}", found.key, found.value, found.why));
+        text.push_str(&format!("\n  {found}"));
     }
     text
 }
@@ -128,7 +155,7 @@ mod tests {
             "recipe/command@0.1.0  opaque  (needs `grants.commands`)",
             "recipe/net@0.1.0  query  (asks for `grants.hosts`)",
             "write: \"/opt/app\"",
-            "UNBOUNDED commands: /bin/sh: ",
+            "UNBOUNDED: grants.commands `",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

@@ -1,5 +1,6 @@
 //! The state as the API and the page show it.
 
+use super::wants::missing;
 use super::{Cluster, State};
 use cerebro_api::body::{JobView, MachineView, TaskView};
 use cerebro_model::{Capacity, Deployment, Instance, JobName, JobRecord};
@@ -63,6 +64,8 @@ fn job(state: &State, record: &JobRecord) -> JobView {
         wanted: record.job.deployment_layout.values().map(|layout| layout.instances()).sum(),
         healthy: u32::try_from(healthy.count()).unwrap_or(u32::MAX),
         problems: problems.collect(),
+        missing: missing(&state.records, &record.job),
+        unbounded: record.job.grants.unbounded(),
     }
 }
 

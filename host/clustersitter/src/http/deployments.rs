@@ -2,7 +2,7 @@
 
 use super::extract::{Json as Body, Path};
 use super::{Answer, Refusal, Shared, events, jobs};
-use crate::cluster::{Cluster, State, event, now};
+use crate::cluster::{Cluster, State, event, now, wanted};
 use crate::records::Change;
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -117,6 +117,13 @@ fn component(state: &State, job: &Job, name: &RecipeName, kind: ComponentKind) -
     cerebro_recipe_inspect::check_grants(&recipe.imports, &job.grants).map_err(|error| {
         Refusal::invalid(format!("`{name}` cannot be used by this job: {error}"))
     })?;
+    let missing = wanted(job, recipe);
+    if !missing.is_empty() {
+        let lines: String = missing.iter().map(|line| format!("\n+ {line}")).collect();
+        return Err(Refusal::invalid(format!(
+            "`{name}` wants what this job does not grant; add to the job what it may have:{lines}"
+        )));
+    }
     Ok(recipe.digest)
 }
 

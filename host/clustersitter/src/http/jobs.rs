@@ -28,7 +28,7 @@ pub async fn get(cluster: Shared, Path(name): Path<JobName>) -> Answer<Response>
 /// Defines a job, or changes it. What runs of it changes with its next deployment.
 #[utoipa::path(put, path = "/v1/jobs/{job}", request_body = Job,
     params(("job" = String, Path), ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header)),
-    responses((status = 200, body = JobRecord), (status = 412, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = JobView), (status = 412, body = Problem), (status = 422, body = Problem)))]
 pub async fn put(
     cluster: Shared,
     Path(name): Path<JobName>,
@@ -42,11 +42,11 @@ pub async fn put(
         );
         return Err(Refusal::invalid(detail));
     }
-    let record = cluster.change(|state| {
+    cluster.change(|state| {
         let present = state.records.jobs.get(&name);
         check(&headers, &name, present)?;
-        if let Some(record) = present.filter(|record| record.job == job) {
-            return Ok::<_, Refusal>((Change::default(), record.clone()));
+        if present.is_some_and(|record| record.job == job) {
+            return Ok::<_, Refusal>((Change::default(), ()));
         }
         let revision = present.map_or(1, |record| record.revision + 1);
         let message = match present {
@@ -55,9 +55,10 @@ pub async fn put(
         };
         let record = JobRecord { job, revision, changed_at: now() };
         let told = event(EventKind::JobChanged, about(&name), message);
-        Ok((Change::default().job(&name, Some(record.clone())).event(told), record))
+        Ok((Change::default().job(&name, Some(record)).event(told), ()))
     })?;
-    Ok((etag(record.revision), Json(record)).into_response())
+    let view = cluster.job(&name).ok_or_else(|| unknown(&name))?;
+    Ok((etag(view.record.revision), Json(view)).into_response())
 }
 
 /// Deletes a job; its instances end.

@@ -2,10 +2,11 @@
 
 use super::extract::Path;
 use super::{Answer, Refusal, Shared, blobs};
-use crate::cluster::{event, now};
+use crate::cluster::{event, jobs_missing, now};
 use crate::records::Change;
 use axum::Json;
 use axum::body::Body;
+use cerebro_api::body::PushedRecipe;
 use cerebro_api::{MAX_UPLOAD, Problem, paths};
 use cerebro_model::{EventKind, Recipe, RecipeName, Subject};
 
@@ -28,12 +29,12 @@ pub async fn inspect(cluster: Shared, Path(name): Path<RecipeName>) -> Answer<Js
 /// Uploads a component under a name; what had the name before is kept by its digest.
 #[utoipa::path(put, path = "/v1/recipes/{name}", params(("name" = String, Path)),
     request_body(content = Vec<u8>, content_type = "application/wasm"),
-    responses((status = 200, body = Recipe), (status = 413, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = PushedRecipe), (status = 413, body = Problem), (status = 422, body = Problem)))]
 pub async fn upload(
     cluster: Shared,
     Path(name): Path<RecipeName>,
     body: Body,
-) -> Answer<Json<Recipe>> {
+) -> Answer<Json<PushedRecipe>> {
     let (digest, size) = blobs::keep(&cluster.blobs, body, MAX_UPLOAD).await?;
     let path = cluster.blobs.path(&digest);
     let read = || {
@@ -54,12 +55,16 @@ pub async fn upload(
         kind: inspection.kind,
         size,
         imports: inspection.imports,
+        language: inspection.language.to_string(),
+        wants: inspection.wants.as_deref().cloned(),
         uploaded_at: now(),
     };
     let message = format!("{} {} was uploaded: {}", recipe.kind, recipe.name, digest.short());
     let subject = Subject { recipe: Some(recipe.name.clone()), ..Subject::default() };
     let told = event(EventKind::RecipeUploaded, subject, message);
-    cluster
-        .change(|_| Ok::<_, Refusal>((Change::default().recipe(recipe.clone()).event(told), ())))?;
-    Ok(Json(recipe))
+    let missing = cluster.change(|state| {
+        let missing = jobs_missing(&state.records, &recipe);
+        Ok::<_, Refusal>((Change::default().recipe(recipe.clone()).event(told), missing))
+    })?;
+    Ok(Json(PushedRecipe { recipe, missing }))
 }

@@ -108,6 +108,10 @@ async fn run(arguments: Arguments) -> Result<ExitCode, RunFault> {
     let engine = Engine::new(state.join("compiled"), compiler())?;
     let component = engine.compile(Digest::of(&bytes), bytes).await?;
     let function = function(&component, arguments.call)?;
+    if let (None, Some(wants)) = (&arguments.grants, &component.inspection().wants) {
+        let wants = serde_json::to_string(&**wants).unwrap_or_default();
+        eprintln!("note: nothing is granted to it, and it wants --grants '{wants}'");
+    }
     let agent = Alone::new(state.join("artifacts"), &arguments.artifacts, arguments.secrets)?;
     let mut options = arguments.options;
     if let Some(digest) = agent.first() {
