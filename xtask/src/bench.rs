@@ -15,6 +15,22 @@ pub enum Bench {
     Supervision(Supervision),
     /// What a health check costs as a component, beside the programs that do the same.
     Recipes(Recipes),
+    /// What a release costs as a component, beside the tools that people deploy with.
+    Release(Release),
+}
+
+/// How releases are measured.
+#[derive(Debug, clap::Args)]
+pub struct Release {
+    /// Rounds; tools that are slow take part in fewer.
+    #[arg(long, value_name = "N", default_value_t = 9)]
+    rounds: usize,
+    /// Measure this contender only, and bash and the floor; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Replace the table of this file, between `<!-- release -->` and `<!-- /release -->`.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
 }
 
 /// How health checks are measured.
@@ -79,20 +95,85 @@ pub fn run_bench(bench: Bench) -> Result<()> {
     match bench {
         Bench::Supervision(options) => supervision(&options),
         Bench::Recipes(options) => recipes(&options),
+        Bench::Release(options) => release(&options),
     }
 }
+
+/// Debian's packages of deployment tools: (package, a file that it brings).
+const DEPLOYERS: [(&str, &str); 4] = [
+    ("puppet-agent", "/usr/bin/puppet"),
+    ("openssh-server", "/usr/sbin/sshd"),
+    ("openssh-client", "/usr/bin/ssh-keygen"),
+    ("curl", "/usr/bin/curl"),
+];
+/// Those that Python's index has: (name, packages).
+const PYTHON_DEPLOYERS: [(&str, &[&str]); 3] =
+    [("ansible", &["ansible-core"]), ("fabric", &["fabric"]), ("pyinfra", &["pyinfra"])];
+
+fn release(options: &Release) -> Result<()> {
+    if let Err(error) = packages::install(&DEPLOYERS, "the comparison") {
+        eprintln!("going on without what could not be installed: {error:#}");
+    }
+    let tools = cerebro_tests::root().join("target/bench/tools");
+    for (name, needed) in PYTHON_DEPLOYERS {
+        if let Err(error) = python(&tools.join(name), needed) {
+            eprintln!("going on without {name}: {error:#}");
+        }
+    }
+    build_recipes()?;
+    let (rounds, tools) = (options.rounds.to_string(), tools.display().to_string());
+    let mut arguments = vec![
+        "release",
+        "--components",
+        COMPONENTS,
+        "--sources",
+        "tests/bench-recipes/release",
+        "--tools",
+        &tools,
+        "--floor",
+        "target/release/release-floor",
+        "--rounds",
+        &rounds,
+    ];
+    options.only.iter().for_each(|name| arguments.extend(["--only", name]));
+    let markdown = options.markdown.as_ref().map(|file| file.display().to_string());
+    if let Some(file) = &markdown {
+        arguments.extend(["--markdown", file]);
+    }
+    run("target/release/cerebro-bench-recipes", &arguments)
+}
+
+/// A Python environment with some packages.
+fn python(dir: &Path, needed: &[&str]) -> Result<()> {
+    let done = dir.join("complete");
+    if done.exists() {
+        return Ok(());
+    }
+    let at = dir.display().to_string();
+    run("python3", &["-m", "venv", "--clear", &at])?;
+    let pip = format!("{at}/bin/pip");
+    run(&pip, &[&["install", "--quiet"], needed].concat())?;
+    Ok(fs::write(done, "")?)
+}
+
+/// The components, and what measures them.
+fn build_recipes() -> Result<()> {
+    build::install_targets(&["wasm32-wasip2"])?;
+    run_in("recipes-wasm", "cargo", &["build", "--release", "--target", "wasm32-wasip2"])?;
+    run("cargo", &["build", "--release", "-p", "cerebro-bench-recipes"])
+}
+
+/// Where the components are.
+const COMPONENTS: &str = "recipes-wasm/target/wasm32-wasip2/release";
 
 fn recipes(options: &Recipes) -> Result<()> {
     let plugins = [("monitoring-plugins-basic", "/usr/lib/nagios/plugins/check_tcp")];
     if let Err(error) = packages::install(&plugins, "the comparison") {
         eprintln!("going on without what could not be installed: {error:#}");
     }
-    build::install_targets(&["wasm32-wasip2"])?;
-    run_in("recipes-wasm", "cargo", &["build", "--release", "--target", "wasm32-wasip2"])?;
-    run("cargo", &["build", "--release", "-p", "cerebro-bench-recipes"])?;
+    build_recipes()?;
     let calls = options.calls.to_string();
-    let mut arguments =
-        vec!["--components", "recipes-wasm/target/wasm32-wasip2/release", "--calls", &calls];
+    let mut arguments = vec!["checks", "--components", COMPONENTS, "--calls", &calls];
     for check in &options.check {
         arguments.extend(["--check", check]);
     }

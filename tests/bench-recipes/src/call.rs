@@ -41,26 +41,14 @@ impl Checks {
     }
 
     fn call(&self, port: u16) -> Result<Call> {
-        let ports = [("http".parse()?, port)].into_iter().collect();
-        let context = Context {
-            job: "bench.example.com".parse()?,
-            instance: "0.zone-1.bench.example.com".parse()?,
-            number: 0,
-            zone: "zone-1".parse()?,
-            machine: "m-1".parse()?,
-            version: "1.0".parse()?,
-            previous_version: None,
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            ports,
-            options: Options::default(),
-        };
+        let context = context(port, Options::default())?;
         Ok(Call {
             context: Arc::new(context),
             grants: Arc::new(Grants::default()),
             root: self.dir.path().join("root"),
             limits: Limits { wall: Duration::from_secs(5), ..Limits::default() },
             memory: self.dir.path().join("memory"),
-            agent: Arc::new(Nobody(self.dir.path().to_owned())),
+            agent: Arc::new(Agentless(self.dir.path().to_owned())),
             log: Arc::new(|_: LogLine| {}),
         })
     }
@@ -127,6 +115,23 @@ impl Checks {
     }
 }
 
+/// An instance that listens on `port`.
+pub fn context(port: u16, options: Options) -> Result<Context> {
+    let ports = [("http".parse()?, port)].into_iter().collect();
+    Ok(Context {
+        job: "bench.example.com".parse()?,
+        instance: "0.zone-1.bench.example.com".parse()?,
+        number: 0,
+        zone: "zone-1".parse()?,
+        machine: "m-1".parse()?,
+        version: "1.0".parse()?,
+        previous_version: None,
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ports,
+        options,
+    })
+}
+
 /// Seconds of CPU that this process has used.
 fn cpu() -> Result<f64> {
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;
@@ -135,15 +140,15 @@ fn cpu() -> Result<f64> {
     Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 
-/// An agent with nothing to give.
-struct Nobody(PathBuf);
+/// No agent: it has nothing to give but a directory for artifacts.
+pub struct Agentless(pub PathBuf);
 
 fn nothing<T>() -> Result<T, AgentError> {
     Err(AgentError::Unsupported("there is nothing in a benchmark".to_owned()))
 }
 
 #[async_trait]
-impl Agent for Nobody {
+impl Agent for Agentless {
     async fn artifact(&self, _: Digest) -> Result<PathBuf, AgentError> {
         nothing()
     }

@@ -1,8 +1,9 @@
-//! What a health check costs as a component, beside the programs that do the same: a fresh instance
-//! for each call, from the agent's own engine. `cargo xtask bench recipes` builds what is needed and
-//! runs it; `docs/performance.md` says what the tables mean.
+//! What components cost, beside what people use for the same: a health check, beside plugins, with
+//! `cargo xtask bench recipes`; a release, beside deployment tools, with `cargo xtask bench release`.
+//! Both build what is needed and run this; `docs/performance.md` says what the tables mean.
 
 mod call;
+mod release;
 mod server;
 
 use anyhow::{Context, Result, ensure};
@@ -10,18 +11,48 @@ use call::Checks;
 use cerebro_bench::markdown;
 use cerebro_bench::statistics::{maximum, median, percentile, ratio};
 use cerebro_bench::table::{Table, figure};
-use clap::Parser;
+use clap::{Args, Parser};
 use server::Server;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The name of the tables' place in a document.
-const MARK: &str = "recipes";
-
-/// What is measured, and where its parts are.
+/// What is measured.
 #[derive(Debug, Parser)]
-struct Options {
+enum Bench {
+    /// Health checks.
+    Checks {
+        #[command(flatten)]
+        checks: Checked,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// A release.
+    Release {
+        #[command(flatten)]
+        release: release::Options,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// What stands for an agent in `release`.
+    #[command(hide = true)]
+    Resident {
+        /// The component.
+        component: PathBuf,
+    },
+}
+
+/// Where the tables go.
+#[derive(Debug, Args)]
+struct Output {
+    /// Put the tables into this file, between `<!-- NAME -->` and `<!-- /NAME -->`.
+    #[arg(long)]
+    markdown: Option<PathBuf>,
+}
+
+/// What is measured of checks, and where its parts are.
+#[derive(Debug, Args)]
+struct Checked {
     /// The directory with `pass.wasm` and `tcp_check.wasm`.
     #[arg(long)]
     components: PathBuf,
@@ -34,25 +65,33 @@ struct Options {
     /// How long a thousand checks each second are kept up, in seconds.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// Put the tables into this file, between `<!-- recipes -->` and `<!-- /recipes -->`.
-    #[arg(long)]
-    markdown: Option<PathBuf>,
 }
 
 fn main() -> Result<()> {
-    let options = Options::parse();
-    if let Some(file) = &options.markdown {
-        markdown::check(file, MARK)?;
+    match Bench::parse() {
+        Bench::Checks { checks, output } => {
+            output.write("recipes", || Ok(vec![costs(&checks)?, load(&checks)?]))
+        }
+        Bench::Release { release, output } => {
+            output.write("release", || Ok(vec![release::measure(&release)?]))
+        }
+        Bench::Resident { component } => release::resident::run(&component),
     }
-    let conditions = [conditions()];
-    let tables = [costs(&options)?, load(&options)?];
-    println!("{}\n", conditions[0]);
-    for table in &tables {
-        println!("{}", table.text());
-    }
-    match &options.markdown {
-        Some(file) => markdown::write(file, MARK, &conditions, &tables),
-        None => Ok(()),
+}
+
+impl Output {
+    fn write(&self, mark: &str, measure: impl FnOnce() -> Result<Vec<Table>>) -> Result<()> {
+        if let Some(file) = &self.markdown {
+            markdown::check(file, mark)?;
+        }
+        let conditions = [conditions()];
+        let tables = measure()?;
+        println!("{}\n", conditions[0]);
+        tables.iter().for_each(|table| println!("{}", table.text()));
+        match &self.markdown {
+            Some(file) => markdown::write(file, mark, &conditions, &tables),
+            None => Ok(()),
+        }
     }
 }
 
@@ -70,7 +109,7 @@ fn conditions() -> String {
 }
 
 /// One call of each.
-fn costs(options: &Options) -> Result<Table> {
+fn costs(options: &Checked) -> Result<Table> {
     let mut table = Table::new(
         "A check",
         format!(
@@ -150,7 +189,7 @@ fn programs(argv: &[String], runs: usize) -> Result<Vec<f64>> {
 }
 
 /// A thousand checks each second.
-fn load(options: &Options) -> Result<Table> {
+fn load(options: &Checked) -> Result<Table> {
     const EACH_SECOND: u32 = 1000;
     let mut table = Table::new(
         "A thousand checks each second",

@@ -5,8 +5,8 @@
 
 mod beacon;
 mod bench;
-mod cgroup;
-mod clock;
+pub mod cgroup;
+pub mod clock;
 mod contender;
 mod host;
 pub mod markdown;
