@@ -34,8 +34,12 @@ const ALL: [Suite; 7] = [
 ];
 
 /// Debian's packages that some tests use: (package, a file that it brings).
-const PACKAGES: [(&str, &str); 2] =
-    [("redis-server", "/usr/bin/redis-server"), ("iproute2", "/usr/sbin/ip")];
+const PACKAGES: [(&str, &str); 4] = [
+    ("redis-server", "/usr/bin/redis-server"),
+    ("iproute2", "/usr/sbin/ip"),
+    ("monitoring-plugins-basic", "/usr/lib/nagios/plugins/check_dummy"),
+    ("postgresql", "/usr/lib/postgresql"),
+];
 
 /// Runs the suites that are named, or all of them; of `conformance`, the languages that are named.
 pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {

@@ -29,7 +29,7 @@ impl Guest for Redis {
         let path = format!("{dir}/redis.conf");
         let change = files::write(&path, text.as_bytes(), &attributes(0o640))
             .doing(|| format!("write `{path}`"))?;
-        log::write(log::Level::Info, &format!("`{path}`: {change:?}"));
+        log::write(log::Level::Info, &format!("`{path}`: {change}"));
         Ok(())
     }
 

@@ -13,10 +13,10 @@ mod layout;
 
 use cerebro_recipe::error::Doing;
 use cerebro_recipe::host::archive::{self, UnpackOptions};
+use cerebro_recipe::host::artifact;
 use cerebro_recipe::host::context::{self, Instance};
 use cerebro_recipe::host::files::{self, Attributes, Kind};
 use cerebro_recipe::host::log::{self, Level};
-use cerebro_recipe::host::{artifact, types::Change};
 use cerebro_recipe::{options, template, values};
 use layout::{Layout, Options, Release};
 
@@ -41,7 +41,7 @@ impl Guest for Recipe {
         let link = layout.current();
         let change = files::symlink(&link, &instance.version)
             .doing(|| format!("flip `{link}` to `{}`", instance.version))?;
-        say(&format!("`{link}` leads to `{}`: {}", instance.version, name(&change)));
+        say(&format!("`{link}` leads to `{}`: {}", instance.version, change));
         prune(&layout, &options)
     }
 
@@ -88,7 +88,7 @@ fn unpack(options: &Options, release: &str) -> Result<(), String> {
     let how = UnpackOptions { strip: options.strip, owner: None };
     let change = archive::unpack(&artifact, release, &how)
         .doing(|| format!("unpack the artifact to `{release}`"))?;
-    say(&format!("`{release}`, {} bytes packed: {}", artifact.size(), name(&change)));
+    say(&format!("`{release}`, {} bytes packed: {}", artifact.size(), change));
     Ok(())
 }
 
@@ -111,7 +111,7 @@ fn fill_templates(
             .map_err(|why| format!("the template `{from}`: {why}"))?;
         let change = files::write(&to, text.as_bytes(), &AS_IT_IS)
             .doing(|| format!("write `{to}` from the template `{from}`"))?;
-        say(&format!("`{to}`: {}", name(&change)));
+        say(&format!("`{to}`: {}", change));
     }
     Ok(())
 }
@@ -167,15 +167,4 @@ fn remove(path: &str) -> Result<(), String> {
 
 fn say(message: &str) {
     log::write(Level::Info, message);
-}
-
-fn name(change: &Change) -> &str {
-    match change {
-        Change::Unchanged => "unchanged",
-        Change::Created => "created",
-        Change::Updated => "updated",
-        Change::Removed => "removed",
-        Change::Done => "done",
-        Change::Other(other) => other,
-    }
 }

@@ -4,6 +4,7 @@
 //! to [`health_check!`].
 
 mod bindings;
+mod change;
 pub mod edit;
 pub mod error;
 pub mod options;

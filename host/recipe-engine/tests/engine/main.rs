@@ -5,6 +5,8 @@ mod checks;
 mod commands;
 mod compiling;
 mod hostile;
+mod interfaces;
+mod probes;
 mod recipes;
 mod support;
 mod turns;
