@@ -15,6 +15,8 @@ pub enum Suite {
     Rules,
     /// Every crate's own tests.
     Unit,
+    /// Components and inputs that mean harm, and what the engine makes of them.
+    Hostile,
     /// The guests' own tests, run on the host.
     Guests,
     /// The examples in each language, held to one specification.
@@ -23,11 +25,12 @@ pub enum Suite {
     E2e,
 }
 
-const ALL: [Suite; 7] = [
+const ALL: [Suite; 8] = [
     Suite::Fmt,
     Suite::Rules,
     Suite::Clippy,
     Suite::Unit,
+    Suite::Hostile,
     Suite::Guests,
     Suite::Conformance,
     Suite::E2e,
@@ -40,6 +43,9 @@ const PACKAGES: [(&str, &str); 4] = [
     ("monitoring-plugins-basic", "/usr/lib/nagios/plugins/check_dummy"),
     ("postgresql", "/usr/lib/postgresql"),
 ];
+
+/// The test that is all of the suite `hostile`.
+const HOSTILE: &str = "harm_is_met";
 
 /// Runs the suites that are named, or all of them; of `conformance`, the languages that are named.
 pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {
@@ -71,7 +77,13 @@ pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {
             }
             Suite::Unit => {
                 let others = ["--exclude", "cerebro-tests", "--exclude", "cerebro-conformance"];
-                shell::run("cargo", &[&["test", "--workspace"][..], &others].concat())?
+                // It has a suite of its own.
+                let skipped = ["--", "--skip", HOSTILE];
+                shell::run("cargo", &[&["test", "--workspace"][..], &others, &skipped].concat())?
+            }
+            Suite::Hostile => {
+                let test = ["test", "-p", "cerebro-recipe-engine", "--test", "hostile"];
+                shell::run("cargo", &[&test[..], &["--", "--nocapture"]].concat())?
             }
             Suite::Guests => run_in("recipes-wasm", "cargo", &["test", "--workspace"])?,
             Suite::Conformance => conformance::run(languages)?,

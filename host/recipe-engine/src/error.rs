@@ -1,11 +1,14 @@
 //! What goes wrong, told apart.
 
-use crate::logbook::LogLine;
+use crate::logbook::{LogLine, cut, plain};
 use crate::secrets::Secrets;
 use cerebro_model::{ComponentKind, Digest};
 use cerebro_recipe_inspect::{InspectError, NotGranted};
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Bytes of what a component says of its failure.
+const LONGEST: usize = 64 << 10;
 
 /// The engine could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -131,13 +134,16 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The same without any secret in its words.
-    pub(crate) fn blot(mut self, secrets: &Secrets) -> Self {
-        if let Self::Trapped { message, .. } | Self::AtEnd { message } | Self::Returned { message } =
-            &mut self
-            && let Some(blotted) = secrets.blot(message)
+    /// The same as it may be told: without any secret in its words, not endless, and without what
+    /// a terminal would obey.
+    pub(crate) fn told(mut self, secrets: &Secrets) -> Self {
+        if let Self::Trapped { message, .. }
+        | Self::AtEnd { message }
+        | Self::Returned { message } = &mut self
         {
-            *message = blotted;
+            let blotted = secrets.blot(message);
+            let words = blotted.as_deref().unwrap_or(message);
+            *message = plain(&cut(words, LONGEST), |c| c == '\n').into_owned();
         }
         self
     }

@@ -1,6 +1,7 @@
 //! The log of one call: bounded, with its end at hand.
 
 use crate::secrets::Secrets;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -84,7 +85,9 @@ impl Logbook {
         for line in message.trim_end_matches('\n').split('\n') {
             // Before it is cut: half a secret would not be known as one.
             let blotted = self.secrets.blot(line);
-            self.write_line(LogLine { level, message: cut(blotted.as_deref().unwrap_or(line)) });
+            let line = blotted.as_deref().unwrap_or(line).trim_end_matches('\r');
+            let message = plain(&cut(line, LONGEST_LINE), |_| false).into_owned();
+            self.write_line(LogLine { level, message });
         }
     }
 
@@ -115,12 +118,29 @@ impl Logbook {
     }
 }
 
-fn cut(line: &str) -> String {
-    let line = line.trim_end_matches('\r');
-    if line.len() <= LONGEST_LINE {
-        return line.to_owned();
+/// The first `most` bytes of a text.
+pub(crate) fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    match text.len() <= most {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(format!("{}…", &text[..text.floor_char_boundary(most)])),
     }
-    format!("{}…", &line[..line.floor_char_boundary(LONGEST_LINE)])
+}
+
+/// A text that does nothing to the terminal that shows it: control characters are spelled out,
+/// but for tabs and what `but` names.
+pub(crate) fn plain(text: &str, but: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let is_bad = |c: char| c.is_control() && c != '\t' && !but(c);
+    if !text.contains(is_bad) {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match is_bad(c) {
+            true => plain.extend(c.escape_default()),
+            false => plain.push(c),
+        }
+    }
+    Cow::Owned(plain)
 }
 
 #[cfg(test)]
@@ -154,6 +174,7 @@ mod tests {
         log.write(LogLevel::Info, &"é".repeat(LONGEST_LINE));
         let seen = seen.lock().unwrap();
         assert_eq!(seen[..2], ["one", "two"]);
+        assert_eq!(plain("a\tb\u{1b}[2J\n", |_| false), "a\tb\\u{1b}[2J\\n");
         assert!(seen[2].len() <= LONGEST_LINE + '…'.len_utf8());
     }
 }

@@ -13,6 +13,8 @@ const LONGEST_KEY: usize = 256;
 const LARGEST_VALUE: usize = 64 << 10;
 /// Bytes of all values.
 const LARGEST: u64 = 1 << 20;
+/// Values that are remembered.
+const MOST_VALUES: usize = 1024;
 /// Actions that may wait.
 const MOST_ACTIONS: usize = 256;
 
@@ -76,6 +78,10 @@ impl Memory {
             return Err(Error::TooLarge(format!(
                 "a value is at most {LARGEST_VALUE} bytes, and all of them {LARGEST}"
             )));
+        }
+        if before.is_none() && all.len() >= MOST_VALUES {
+            let why = format!("more than {MOST_VALUES} values are to be remembered");
+            return Err(Error::TooLarge(why));
         }
         replace(&file, value).map_err(|error| failed("write", &file, &error))?;
         Ok(if before.is_some() { Change::Updated } else { Change::Created })

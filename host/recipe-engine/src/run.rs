@@ -97,7 +97,7 @@ impl Engine {
                 outcome => break outcome,
             }
         };
-        outcome.map_err(|failure| RunError { failure: failure.blot(&secrets), log: log.tail() })
+        outcome.map_err(|failure| RunError { failure: failure.told(&secrets), log: log.tail() })
     }
 
     async fn run_logged(

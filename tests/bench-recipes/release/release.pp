@@ -1,6 +1,4 @@
-# Facts from the environment: FACTER_app and so on.
-$files = $facts['files']
-$release = $facts['release']
+# Each fact, here from the environment as FACTER_app and so on, is a variable at the top.
 File { owner => $facts['owner'], group => $facts['group'] }
 file { [$facts['app'], "${facts['app']}/releases", "${facts['app']}/cache", $release, "${release}/vendor"]:
   ensure => directory, mode => '0755',

@@ -77,23 +77,34 @@ struct Tail(Arc<Mutex<VecDeque<String>>>);
 impl Tail {
     fn push(&self, line: &str) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_mark(line) {
+            lines.clear();
+        }
         if lines.len() == TAIL {
-            lines.pop_front();
+            // Where a panic begins stays, however long it is.
+            let oldest = usize::from(lines.front().is_some_and(|line| is_mark(line)));
+            lines.remove(oldest);
         }
         lines.push_back(line.to_owned());
     }
 
-    /// What was written from a panic on, as Rust, Go and Python mark it.
+    /// What was written from a panic on.
     fn panic_message(&self) -> Option<String> {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let marks = ["panicked at", "panic:", "Traceback (most recent call last)"];
-        let start = lines.iter().rposition(|line| marks.iter().any(|mark| line.contains(mark)))?;
+        let start = lines.iter().rposition(|line| is_mark(line))?;
         let note = "note: run with `RUST_BACKTRACE=1`";
         let of_interest = |line: &&String| !line.is_empty() && !line.starts_with(note);
         let message: Vec<_> =
             lines.range(start..).filter(of_interest).map(String::as_str).collect();
         Some(message.join("\n").trim().to_owned())
     }
+}
+
+/// Whether a panic begins with this line, as Rust, Go and Python mark it.
+fn is_mark(line: &str) -> bool {
+    ["panicked at", "panic:", "Traceback (most recent call last)"]
+        .iter()
+        .any(|mark| line.contains(mark))
 }
 
 /// Turns what is written into lines of the log.

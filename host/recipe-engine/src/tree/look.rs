@@ -7,14 +7,20 @@ use nix::NixPath;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use std::ffi::CString;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 
 /// Entries that a listing may have.
 const MOST_ENTRIES: usize = 100_000;
+
+fn not_regular(path: &impl Display) -> Error {
+    Error::Invalid(format!("`{path}` is not a regular file"))
+}
 
 impl Tree {
     pub(crate) fn stat(&self, path: &str) -> Result<Option<Metadata>, Error> {
@@ -30,12 +36,30 @@ impl Tree {
         let spot = self.spot_behind_links(path, Access::Read)?;
         // Without O_NONBLOCK, opening a named pipe would wait for its other end.
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
-        let file = open_beneath(&spot.dir, &spot.name, flags, Mode::empty())
-            .map_err(|errno| failed(errno, "open", &spot.path))?;
+        let file =
+            open_beneath(&spot.dir, &spot.name, flags, Mode::empty()).map_err(
+                |errno| match errno {
+                    // A socket.
+                    Errno::ENXIO => not_regular(&spot.path),
+                    _ => failed(errno, "open", &spot.path),
+                },
+            )?;
         let file = File::from(file);
         let found = file.metadata().map_err(|e| failed_io(&e, "look at", &spot.path))?;
         if !found.is_file() {
-            return Err(Error::Invalid(format!("`{}` is not a regular file", spot.path)));
+            return Err(not_regular(&spot.path));
+        }
+        // Whoever may write to a directory can give a file of others a name in it, where the kernel
+        // does not prevent it.
+        if found.nlink() > 1 {
+            let dir = fstat(&spot.dir).map_err(|errno| failed(errno, "look at", &spot.path))?;
+            if dir.st_uid != found.uid() {
+                return Err(Error::Invalid(format!(
+                    "`{}` has other names (hard links), and belongs to another user than its \
+                     directory: it may be a file of somebody else's",
+                    spot.path
+                )));
+            }
         }
         Ok(file)
     }

@@ -3,6 +3,9 @@
 use crate::bindings::interfaces::types::Error;
 use std::fmt;
 
+/// Bytes of a path: PATH_MAX of the kernel.
+const LONGEST: usize = 4096;
+
 /// An absolute path without `.`, `..` and empty parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Plain(Vec<String>);
@@ -20,7 +23,13 @@ impl Plain {
             return Ok(Self(Vec::new()));
         }
         let bad = |part: &str| matches!(part, "" | "." | "..") || part.contains('\0');
-        if text.len() > 4096 || rest.split('/').any(bad) {
+        if text.len() > LONGEST {
+            let (start, length) = (&text[..text.floor_char_boundary(64)], text.len());
+            return Err(Error::Invalid(format!(
+                "the path `{start}…` is too long: {length} bytes, of {LONGEST} that it may have"
+            )));
+        }
+        if rest.split('/').any(bad) {
             return Err(wrong());
         }
         Ok(Self(rest.split('/').map(str::to_owned).collect()))

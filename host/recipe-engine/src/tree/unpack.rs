@@ -10,10 +10,12 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, RenameFlags, renameat, renameat2};
 use nix::sys::stat::{Mode, fchmod, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, linkat, symlinkat, unlinkat};
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path};
+use std::rc::Rc;
 use std::sync::PoisonError;
 use std::time::Instant;
 use tar::{Archive, Entry, EntryType};
@@ -153,26 +155,35 @@ impl Unpacking<'_> {
             ))
         };
         let magic = std::io::BufRead::fill_buf(&mut reader).map_err(damaged)?;
+        if magic.is_empty() {
+            return Err(damaged(std::io::Error::other("it is empty")));
+        }
         let reader: Box<dyn Read> = match magic.starts_with(&[0x1f, 0x8b]) {
             true => Box::new(MultiGzDecoder::new(reader)),
             false => Box::new(reader),
         };
         // Padding between entries counts too, so that a bomb of empty blocks ends as well.
-        let bounded = reader.take(self.how.most_bytes.saturating_add(1));
-        let mut archive = Archive::new(bounded);
+        let met = Rc::new(Cell::new(false));
+        let mut archive = Archive::new(Bounded {
+            reader,
+            left: self.how.most_bytes.saturating_add(1),
+            met: met.clone(),
+        });
+        // What breaks off since we read no further is not damaged.
+        let or_too_large = |error| if met.get() { self.too_large("bytes") } else { error };
         let mut left = self.how.most_entries;
         let mut bytes = self.how.most_bytes;
         for entry in archive.entries().map_err(damaged)? {
-            let mut entry = entry.map_err(damaged)?;
+            let mut entry = entry.map_err(damaged).map_err(or_too_large)?;
             self.in_time()?;
             left = left.checked_sub(1).ok_or_else(|| self.too_large("entries"))?;
             bytes = bytes.checked_sub(entry.size()).ok_or_else(|| self.too_large("bytes"))?;
-            self.entry(&mut entry)?;
+            self.entry(&mut entry).map_err(or_too_large)?;
         }
-        if archive.into_inner().limit() == 0 {
-            return Err(self.too_large("bytes"));
+        match met.get() {
+            true => Err(self.too_large("bytes")),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     fn entry(&self, entry: &mut Entry<'_, impl Read>) -> Result<(), Error> {
@@ -183,6 +194,9 @@ impl Unpacking<'_> {
         let path = entry.path().map_err(|error| Error::Invalid(error.to_string()))?.into_owned();
         let refuse =
             |why: &str| Error::Invalid(format!("the archive's `{}` {why}", path.display()));
+        if path.to_str().is_none() {
+            return Err(refuse("is no text in UTF-8"));
+        }
         let parts = parts(&path).ok_or_else(|| refuse("leads out of the archive"))?;
         let Some(parts) = parts.get(self.how.strip..).filter(|parts| !parts.is_empty()) else {
             return Ok(());
@@ -264,13 +278,25 @@ impl Unpacking<'_> {
         let (last, before) = target.split_last().ok_or_else(|| failed(Errno::EINVAL))?;
         let (from, to) = (self.walk(before)?, self.walk(above)?);
         self.clear(&to, name)?;
-        linkat(&from, last.as_str(), &to, name, AtFlags::empty()).map_err(failed)
+        linkat(&from, last.as_str(), &to, name, AtFlags::empty()).map_err(|errno| match errno {
+            Errno::ENOENT => Error::Invalid(format!(
+                "the archive's `{name}` is a link to `{}`, which does not come before it",
+                target.join("/")
+            )),
+            errno => failed(errno),
+        })
     }
 
     /// Opens a directory of the archive, and makes what is missing on the way. Links are not
     /// followed: an entry behind one is a trick.
     fn walk(&self, parts: &[String]) -> Result<OwnedFd, Error> {
-        let failed = |errno| failed(errno, "unpack into", &parts.join("/"));
+        let failed = |errno| match errno {
+            Errno::ENOTDIR => Error::Invalid(format!(
+                "the archive has something below `{}`, which is no directory there",
+                parts.join("/")
+            )),
+            errno => failed(errno, "unpack into", &parts.join("/")),
+        };
         let mut dir = open_dir(&self.dir, ".").map_err(failed)?;
         for part in parts {
             let next = match open_dir(&dir, part) {
@@ -311,6 +337,25 @@ impl Unpacking<'_> {
     fn too_large(&self, what: &str) -> Error {
         let most = if what == "bytes" { self.how.most_bytes } else { self.how.most_entries };
         Error::TooLarge(format!("the artifact `{}` holds more than {most} {what}", self.how.digest))
+    }
+}
+
+/// Ends where there is no more, or where as much was read as may be, and remembers the latter.
+struct Bounded<R> {
+    reader: R,
+    left: u64,
+    met: Rc<Cell<bool>>,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(into.len());
+        if most == 0 && !into.is_empty() {
+            self.met.set(true);
+        }
+        let read = self.reader.read(&mut into[..most])?;
+        self.left -= read as u64;
+        Ok(read)
     }
 }
 

@@ -90,8 +90,9 @@ fn contenders(
     group: &Group,
 ) -> Result<(Vec<Contender>, Vec<String>)> {
     let source = |name: &str| options.sources.join(name).display().to_string();
+    let tools = std::path::absolute(&options.tools)?;
     let tool = |name: &str, program: &str| {
-        options.tools.join(name).join("bin").join(program).display().to_string()
+        tools.join(name).join("bin").join(program).display().to_string()
     };
     let with = |more: &[(&str, String)]| {
         let more = more.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
