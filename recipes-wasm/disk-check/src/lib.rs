@@ -1,9 +1,9 @@
 //! Looks at the space left on the file systems of some paths.
 
-use cerebro_recipe::host::facts::{self, Mount};
+use cerebro_recipe::host::facts::Mount;
 use cerebro_recipe::host::health::{Report, Status};
 use cerebro_recipe::report::Findings;
-use cerebro_recipe::{options, template, values};
+use cerebro_recipe::{HealthCheck, Host};
 use std::collections::BTreeMap;
 
 /// What a job may say.
@@ -32,18 +32,18 @@ struct DiskCheck;
 
 cerebro_recipe::health_check!(DiskCheck);
 
-impl Guest for DiskCheck {
-    fn check() -> Result<Report, String> {
-        let options = options::get::<Options>()?;
-        let known = values::of(&cerebro_recipe::host::context::get());
+impl HealthCheck for DiskCheck {
+    type Options = Options;
+
+    fn check(host: &impl Host, options: Options) -> Result<Report, String> {
         let mut paths = Vec::new();
         for (path, bounds) in options.paths {
-            paths.push((template::render(&path, &known)?, bounds));
+            paths.push((host.render(&path)?, bounds));
         }
         if paths.is_empty() {
             return Err("`paths`: expected at least one".to_owned());
         }
-        judge(&paths, &facts::mounts())
+        judge(&paths, &host.mounts())
     }
 }
 

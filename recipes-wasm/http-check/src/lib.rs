@@ -4,25 +4,25 @@ mod expect;
 
 use cerebro_recipe::error;
 use cerebro_recipe::host::health::{Metric, Report, Status};
-use cerebro_recipe::host::net::{self, HttpProbe};
-use cerebro_recipe::host::{context, types::Error};
-use cerebro_recipe::{options, template, values};
+use cerebro_recipe::host::net::HttpProbe;
+use cerebro_recipe::host::types::Error;
+use cerebro_recipe::{HealthCheck, Host, values};
 use expect::Options;
 
 struct HttpCheck;
 
 cerebro_recipe::health_check!(HttpCheck);
 
-impl Guest for HttpCheck {
-    fn check() -> Result<Report, String> {
-        let (instance, options) = (context::get(), options::get::<Options>()?);
-        let known = values::of(&instance);
+impl HealthCheck for HttpCheck {
+    type Options = Options;
+
+    fn check(host: &impl Host, options: Options) -> Result<Report, String> {
+        let instance = host.instance();
         let port = values::port(&instance, options.port.as_ref())?;
-        let host = options.host.unwrap_or_else(|| instance.address.clone());
-        let path = template::render(&options.path, &known)?;
-        let body = options.expected_body.map(|body| template::render(&body, &known)).transpose()?;
+        let path = host.render(&options.path)?;
+        let body = options.expected_body.map(|body| host.render(&body)).transpose()?;
         let probe = HttpProbe {
-            host,
+            host: options.host.unwrap_or_else(|| instance.address.clone()),
             port,
             path,
             headers: options.headers.into_iter().collect(),
@@ -30,7 +30,7 @@ impl Guest for HttpCheck {
             limit: 256 * 1024,
         };
         let asked = format!("http://{}:{}{}", probe.host, probe.port, probe.path);
-        let answer = match net::http(&probe) {
+        let answer = match host.http(&probe) {
             Ok(answer) => answer,
             // The check itself is at fault, not the instance.
             Err(Error::Denied(text) | Error::Invalid(text)) => return Err(text),

@@ -5,7 +5,7 @@ use cerebro_recipe::error::Doing;
 use cerebro_recipe::host::command::{self, Guard, Spec};
 use cerebro_recipe::host::files::{self, Attributes};
 use cerebro_recipe::host::log::{self, Level};
-use cerebro_recipe::options;
+use cerebro_recipe::{Host, Recipe};
 
 #[derive(serde::Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
@@ -41,10 +41,12 @@ struct Misbehave;
 
 cerebro_recipe::recipe!(Misbehave);
 
-impl Guest for Misbehave {
-    fn deploy() -> Result<(), String> {
+impl Recipe for Misbehave {
+    type Options = What;
+
+    fn deploy(_: &impl Host, what: What) -> Result<(), String> {
         log::write(Level::Info, "about to misbehave");
-        match options::get::<What>()? {
+        match what {
             What::Loop => loop {
                 std::hint::black_box(());
             },
@@ -100,7 +102,7 @@ impl Guest for Misbehave {
         Ok(())
     }
 
-    fn undeploy() -> Result<(), String> {
+    fn undeploy(_: &impl Host, _: What) -> Result<(), String> {
         Ok(())
     }
 }

@@ -2,11 +2,9 @@
 
 mod perfdata;
 
-use cerebro_recipe::error::Doing;
-use cerebro_recipe::host::command::{self, Spec};
-use cerebro_recipe::host::context;
 use cerebro_recipe::host::health::{Metric, Report, Status};
-use cerebro_recipe::{options, template, values};
+use cerebro_recipe::{Command, HealthCheck, Host};
+use std::time::Duration;
 
 /// What a job may say.
 #[derive(serde::Deserialize)]
@@ -32,36 +30,24 @@ struct Nagios;
 
 cerebro_recipe::health_check!(Nagios);
 
-impl Guest for Nagios {
-    fn check() -> Result<Report, String> {
-        let (instance, options) = (context::get(), options::get::<Options>()?);
-        let known = values::of(&instance);
-        let mut argv = vec![options.plugin.clone()];
+impl HealthCheck for Nagios {
+    type Options = Options;
+
+    fn check(host: &impl Host, options: Options) -> Result<Report, String> {
+        let time = Duration::try_from_secs_f64(options.timeout)
+            .map_err(|_| format!("`timeout`: {} is no time in seconds", options.timeout))?;
+        let mut plugin = Command::new(options.plugin).timeout(time);
         for argument in &options.args {
-            argv.push(template::render(argument, &known).map_err(|why| format!("`args`: {why}"))?);
+            plugin = plugin.arg(host.render(argument).map_err(|why| format!("`args`: {why}"))?);
         }
-        let spec = Spec {
-            argv,
-            env: Vec::new(),
-            cwd: None,
-            user: options.user,
-            group: None,
-            umask: None,
-            stdin: None,
-            timeout: Some((options.timeout * 1000.0) as u32),
-            guards: Vec::new(),
-            // Every code has a meaning of its own.
-            success: Vec::new(),
-            semantics: None,
-        };
-        let outcome = command::run(&spec).doing(|| format!("run `{}`", options.plugin))?;
-        let stdout = outcome.stdout();
-        let stderr = outcome.stderr();
-        Ok(judge(
-            outcome.exit_code(),
-            &String::from_utf8_lossy(&stdout),
-            &String::from_utf8_lossy(&stderr),
-        ))
+        if let Some(user) = options.user {
+            plugin = plugin.user(user);
+        }
+        // Every code has a meaning of its own.
+        let outcome = plugin.run(host)?;
+        let (stdout, stderr) = (&outcome.stdout, &outcome.stderr);
+        let (stdout, stderr) = (String::from_utf8_lossy(stdout), String::from_utf8_lossy(stderr));
+        Ok(judge(outcome.exit_code, &stdout, &stderr))
     }
 }
 

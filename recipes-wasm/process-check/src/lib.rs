@@ -2,9 +2,9 @@
 
 use cerebro_recipe::error::Doing;
 use cerebro_recipe::host::health::{Report, Status};
-use cerebro_recipe::host::task::{self, Status as TaskStatus, Usage};
-use cerebro_recipe::options;
+use cerebro_recipe::host::task::{Status as TaskStatus, Usage};
 use cerebro_recipe::report::{self, Findings};
+use cerebro_recipe::{HealthCheck, Host};
 
 /// What a job may say. A figure that is not bounded is measured all the same.
 #[derive(Default, serde::Deserialize)]
@@ -40,12 +40,13 @@ struct ProcessCheck;
 
 cerebro_recipe::health_check!(ProcessCheck);
 
-impl Guest for ProcessCheck {
-    fn check() -> Result<Report, String> {
-        let options = options::get::<Options>()?;
+impl HealthCheck for ProcessCheck {
+    type Options = Options;
+
+    fn check(host: &impl Host, options: Options) -> Result<Report, String> {
         let name = options.task.as_deref();
-        let status = task::get(name).doing(|| "look at the task".to_owned())?;
-        let usage = task::measure(name).doing(|| "measure the task".to_owned())?;
+        let status = host.task(name).doing(|| "look at the task".to_owned())?;
+        let usage = host.task_usage(name).doing(|| "measure the task".to_owned())?;
         Ok(judge(&options, status.as_ref(), usage.as_ref()))
     }
 }

@@ -1,10 +1,10 @@
 //! Releases side by side in one directory, and a link `current` to the one in use:
 //!
 //! ```text
-//! <release_dir>/1.4.1/     unpacked from an artifact, with its templates filled in
-//! <release_dir>/1.4.2/
-//! <release_dir>/current -> 1.4.2
-//! <release_dir>/.cerebro/  one file per instance: the releases that it needs
+//! <release_dir>/releases/1.4.1/   unpacked from an artifact, with its templates filled in
+//! <release_dir>/releases/1.4.2/
+//! <release_dir>/shared/           what outlives releases: linked into each
+//! <release_dir>/current -> releases/1.4.2
 //! ```
 //!
 //! Several instances on a machine may share a release directory: the last one to leave cleans up.
@@ -12,159 +12,150 @@
 mod layout;
 
 use cerebro_recipe::error::Doing;
-use cerebro_recipe::host::archive::{self, UnpackOptions};
-use cerebro_recipe::host::artifact;
-use cerebro_recipe::host::context::{self, Instance};
-use cerebro_recipe::host::files::{self, Attributes, Kind};
-use cerebro_recipe::host::log::{self, Level};
-use cerebro_recipe::{options, template, values};
-use layout::{Layout, Options, Release};
+use cerebro_recipe::{File, Host, Recipe, template};
+use layout::Options;
 
-const AS_IT_IS: Attributes = Attributes { mode: None, owner: None };
+/// Bytes of a template.
+const LARGEST: u64 = 1 << 20;
 
-struct Recipe;
+struct Release;
 
-cerebro_recipe::recipe!(Recipe);
+cerebro_recipe::recipe!(Release);
 
-impl Guest for Recipe {
-    fn deploy() -> Result<(), String> {
-        let (instance, options) = (context::get(), options::get::<Options>()?);
-        let layout = Layout::new(&options, &values::of(&instance))?;
-        let release = layout.release(&instance.version)?;
+impl Recipe for Release {
+    type Options = Options;
 
-        for path in [layout.dir.clone(), layout.instances()] {
-            files::directory(&path, &AS_IT_IS).doing(|| format!("make `{path}`"))?;
+    fn deploy(host: &impl Host, options: Options) -> Result<(), String> {
+        let (version, values) = (host.instance().version, host.values());
+        let layout = layout::layout(&options, &values)?;
+        let source = layout::source(&options, &values)?;
+        let base = &layout.base;
+        let release = host.release_path(base, &version)?;
+
+        let staged = host
+            .stage(&layout, &version, Some(&source), options.strip)
+            .doing(|| format!("stage the artifact `{}` as `{release}`", options.artifact))?;
+        host.say(&format!("`{release}`: {staged}"));
+        fill_templates(host, &options, base, &release)?;
+        // All is there: from here on the new version is what starts.
+        let flipped = host.activate(base, &version)?;
+        host.say(&format!("`{base}/current` leads to `{version}`: {flipped}"));
+        for old in host.prune(base, options.keep)? {
+            host.say(&format!("release `{old}` is old: removed"));
         }
-        claim(&layout, &instance)?;
-        unpack(&options, &release)?;
-        fill_templates(&layout, &options, &instance, &release)?;
-        let link = layout.current();
-        let change = files::symlink(&link, &instance.version)
-            .doing(|| format!("flip `{link}` to `{}`", instance.version))?;
-        say(&format!("`{link}` leads to `{}`: {}", instance.version, change));
-        prune(&layout, &options)
+        Ok(())
     }
 
-    fn undeploy() -> Result<(), String> {
-        let (instance, options) = (context::get(), options::get::<Options>()?);
-        let known = values::of(&instance);
-        let layout = Layout::new(&options, &known)?;
-        remove(&layout.instance(&instance.id))?;
-        if files::stat(&layout.dir).doing(|| format!("look at `{}`", layout.dir))?.is_none() {
+    fn undeploy(host: &impl Host, options: Options) -> Result<(), String> {
+        let base = layout::layout(&options, &host.values())?.base;
+        host.leave(&base)?;
+        if !host.releases(&base)?.is_empty() {
+            host.say("other instances use these releases: they stay");
             return Ok(());
-        }
-        if !claims(&layout)?.is_empty() {
-            say("other instances use these releases: they stay");
-            return Ok(());
-        }
-        for release in releases(&layout)? {
-            remove(&layout.release(&release.version)?)?;
         }
         for destination in options.templates.values().filter(|to| to.starts_with('/')) {
-            remove(&template::render(destination, &known)?)?;
+            host.remove(&host.render(destination)?)?;
         }
-        remove(&layout.current())?;
-        remove(&layout.instances())?;
-        // What else is there is not ours.
-        match list(&layout.dir)?.is_empty() {
-            true => remove(&layout.dir),
-            false => Ok(()),
-        }
+        Ok(())
     }
-}
-
-/// Writes down which releases this instance needs: the one that it gets and the one that it runs.
-fn claim(layout: &Layout, instance: &Instance) -> Result<(), String> {
-    let path = layout.instance(&instance.id);
-    let previous = instance.previous_version.as_deref().unwrap_or_default();
-    let text = format!("{}\n{previous}\n", instance.version);
-    files::write(&path, text.as_bytes(), &AS_IT_IS).doing(|| format!("write `{path}`"))?;
-    Ok(())
-}
-
-fn unpack(options: &Options, release: &str) -> Result<(), String> {
-    let artifact = artifact::fetch(&options.artifact)
-        .doing(|| format!("fetch the artifact `{}`", options.artifact))?;
-    let how = UnpackOptions { strip: options.strip, owner: None };
-    let change = archive::unpack(&artifact, release, &how)
-        .doing(|| format!("unpack the artifact to `{release}`"))?;
-    say(&format!("`{release}`, {} bytes packed: {}", artifact.size(), change));
-    Ok(())
 }
 
 fn fill_templates(
-    layout: &Layout,
+    host: &impl Host,
     options: &Options,
-    instance: &Instance,
+    base: &str,
     release: &str,
 ) -> Result<(), String> {
-    let mut known = values::of(instance);
+    let mut known = host.values();
     known.insert("release".to_owned(), release.to_owned());
-    known.insert("current".to_owned(), layout.current());
+    known.insert("current".to_owned(), format!("{base}/current"));
     known.extend(options.variables.clone());
     for (from, to) in &options.templates {
         let (from, to) = layout::template(release, from, &template::render(to, &known)?)?;
-        let text = files::read(&from, 1 << 20).doing(|| format!("read the template `{from}`"))?;
+        let text = host.read(&from, LARGEST).doing(|| format!("read the template `{from}`"))?;
         let text = String::from_utf8(text)
             .map_err(|_| format!("the template `{from}` is not UTF-8 text"))?;
         let text = template::render(&text, &known)
             .map_err(|why| format!("the template `{from}`: {why}"))?;
-        let change = files::write(&to, text.as_bytes(), &AS_IT_IS)
-            .doing(|| format!("write `{to}` from the template `{from}`"))?;
-        say(&format!("`{to}`: {}", change));
+        File::new(to).owner_if(options.user.as_deref()).write(host, text)?;
     }
     Ok(())
 }
 
-fn prune(layout: &Layout, options: &Options) -> Result<(), String> {
-    let needed = claims(layout)?;
-    for version in layout::superfluous(releases(layout)?, &needed, options.keep) {
-        remove(&layout.release(&version)?)?;
-        say(&format!("release `{version}` is old: removed"));
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cerebro_recipe::FakeHost;
 
-/// The versions that instances on this machine need.
-fn claims(layout: &Layout) -> Result<Vec<String>, String> {
-    let mut versions = Vec::new();
-    let dir = layout.instances();
-    if files::stat(&dir).doing(|| format!("look at `{dir}`"))?.is_none() {
-        return Ok(versions);
-    }
-    for entry in list(&dir)? {
-        let path = layout.instance(&entry.name);
-        let text = files::read(&path, 4096).doing(|| format!("read `{path}`"))?;
-        let text = String::from_utf8_lossy(&text);
-        versions.extend(text.lines().filter(|line| !line.is_empty()).map(str::to_owned));
-    }
-    Ok(versions)
-}
+    const OPTIONS: &str = r#"{
+        "release_dir": "/srv/{{ job }}/", "artifact": "aa", "strip": 1, "keep": 1,
+        "shared": ["log/", "config/local.yaml"], "user": "app",
+        "templates": {"app.tmpl": "app.conf", "cron.tmpl": "/etc/cron.d/{{ job }}"},
+        "variables": {"greeting": "hello"}
+    }"#;
+    const BASE: &str = "/srv/app.example.com";
 
-/// The releases that are there: directories which the host unpacked.
-fn releases(layout: &Layout) -> Result<Vec<Release>, String> {
-    let mut found = Vec::new();
-    for entry in list(&layout.dir)? {
-        if !matches!(entry.metadata.kind, Kind::Directory) {
-            continue;
+    fn host() -> FakeHost {
+        let files = [
+            ("app-1/app", "program"),
+            ("app-1/app.tmpl", "{{ greeting }} from {{ current }}"),
+            ("app-1/cron.tmpl", "@daily {{ release }}/app"),
+        ];
+        FakeHost::new()
+            .with_directory("/etc/cron.d")
+            .with_artifact("aa", &files)
+            .with_options(OPTIONS)
+    }
+
+    #[test]
+    fn a_release_is_staged_filled_and_only_then_used() {
+        let host = host();
+        host.deploy::<Release>().unwrap();
+        let calls = host.take_calls();
+        let at = |call: &str| calls.iter().position(|c| c == call).unwrap();
+        let activated = at(&format!("activate {BASE}/releases/1"));
+        assert!(activated > at("write /etc/cron.d/app.example.com"), "{calls:?}");
+        let conf = format!("{BASE}/current/app.conf");
+        assert_eq!(host.text(&conf), format!("hello from {BASE}/current"));
+        assert_eq!(host.owner(&conf), "app");
+        assert!(host.has(&format!("{BASE}/shared/log")));
+        host.deploy::<Release>().unwrap();
+        assert!(host.calls().is_empty(), "{:?}", host.calls());
+    }
+
+    #[test]
+    fn old_releases_go_and_the_previous_one_stays() {
+        let mut host = host();
+        host.deploy::<Release>().unwrap();
+        for version in ["2", "3"] {
+            host = host.with_version(version);
+            host.deploy::<Release>().unwrap();
         }
-        let Ok(path) = layout.release(&entry.name) else { continue };
-        let mark = format!("{path}/.cerebro-artifact");
-        if files::stat(&mark).doing(|| format!("look at `{mark}`"))?.is_some() {
-            found.push(Release { version: entry.name, modified: entry.metadata.modified });
+        let there = |version: &str| host.has(&format!("{BASE}/releases/{version}"));
+        assert!(!there("1") && there("2") && there("3"));
+        host.undeploy::<Release>().unwrap();
+        assert!(!host.has("/etc/cron.d/app.example.com") && !host.has(&format!("{BASE}/current")));
+        assert!(host.has(&format!("{BASE}/shared/log")));
+        host.undeploy::<Release>().unwrap();
+    }
+
+    #[test]
+    fn a_mistake_leaves_the_current_release() {
+        let host = host();
+        host.deploy::<Release>().unwrap();
+        let host = host.with_version("2").with_options(OPTIONS.replace("greeting", "greetings"));
+        let error = host.deploy::<Release>().unwrap_err();
+        assert!(error.contains("app.tmpl`: line 1: `greeting` has no value"), "{error}");
+        assert_eq!(host.text(&format!("{BASE}/current/.cerebro-artifact")), "aa");
+        assert!(!host.calls().contains(&format!("activate {BASE}/releases/2")));
+        for (from, to, why) in [
+            (r#""aa""#, r#""bb""#, "upload it first"),
+            ("/srv/{{ job }}/", "/", "expected an absolute path"),
+            ("/srv/{{ job }}/", "/{{ jbo }}", "`release_dir`: line 1: `jbo`"),
+        ] {
+            let host = FakeHost::new().with_options(OPTIONS.replace(from, to));
+            let error = host.deploy::<Release>().unwrap_err();
+            assert!(error.contains(why), "{error}");
         }
     }
-    Ok(found)
-}
-
-fn list(path: &str) -> Result<Vec<files::Entry>, String> {
-    files::list(path).doing(|| format!("list `{path}`"))
-}
-
-fn remove(path: &str) -> Result<(), String> {
-    files::remove(path).doing(|| format!("remove `{path}`")).map(drop)
-}
-
-fn say(message: &str) {
-    log::write(Level::Info, message);
 }

@@ -12,5 +12,6 @@ wit_bindgen::generate!({
         }
     ",
     world: "cerebro:recipe-sdk/kit",
+    additional_derives: [PartialEq],
     generate_all,
 });

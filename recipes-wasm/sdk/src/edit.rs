@@ -1,4 +1,5 @@
-//! Edits of configuration files, as pure functions from the old text to the new one.
+//! Edits of configuration files, as pure functions from the old text to the new one, for
+//! [`File::edit`](crate::File::edit).
 //!
 //! To apply one twice changes nothing more. Lines keep their ends (`\n` or `\r\n`), new ones get
 //! that of the first line, and a file without a final newline stays without one (so blank
@@ -9,27 +10,6 @@ mod line;
 
 pub use ini::{ini_remove, ini_set};
 pub use line::{block, line_absent, line_key, line_present};
-
-use crate::error::Doing;
-use crate::host::files::{self, Attributes};
-use crate::host::types::Change;
-
-/// Reads a text file (an empty one if it is not there), edits it, and writes it once, unless the
-/// edit changed nothing. Mode and owner stay as they are.
-pub fn file(path: &str, edit: impl FnOnce(&str) -> String) -> Result<Change, String> {
-    let there = files::stat(path).doing(|| format!("look at `{path}`"))?.is_some();
-    let old = match there {
-        true => files::read(path, 4 << 20).doing(|| format!("read `{path}`"))?,
-        false => Vec::new(),
-    };
-    let old = String::from_utf8(old).map_err(|_| format!("`{path}` is not UTF-8 text"))?;
-    let new = edit(&old);
-    if there && new == old {
-        return Ok(Change::Unchanged);
-    }
-    let as_it_is = Attributes { mode: None, owner: None };
-    files::write(path, new.as_bytes(), &as_it_is).doing(|| format!("write `{path}`"))
-}
 
 /// A text as lines without their ends, and what is needed to put them together again.
 struct Lines {

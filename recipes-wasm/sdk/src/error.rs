@@ -14,6 +14,13 @@ impl<T> Doing<T> for Result<T, Error> {
     }
 }
 
+/// So that `?` passes on what the host says: it names what it was asked for.
+impl From<Error> for String {
+    fn from(error: Error) -> Self {
+        text(&error).to_owned()
+    }
+}
+
 /// What an error says.
 pub fn text(error: &Error) -> &str {
     match error {

@@ -1,16 +1,30 @@
-//! What recipes and health checks in Rust share: the host's interfaces, options and templates.
+//! What recipes and health checks in Rust are written with.
 //!
-//! A recipe is a type that implements `Guest`, named to [`recipe!`]; a health check likewise, named
-//! to [`health_check!`].
+//! A recipe is a type that implements [`Recipe`], named to [`recipe!`]; a health check likewise,
+//! with [`HealthCheck`] and [`health_check!`]. Both ask a [`Host`] for things: in a component that
+//! is the [`Machine`], in tests a `FakeHost`.
 
 mod bindings;
 mod change;
+mod command;
+pub mod component;
 pub mod edit;
 pub mod error;
+#[cfg(not(target_family = "wasm"))]
+mod fake;
+mod file;
+mod machine;
 pub mod options;
 pub mod report;
 pub mod template;
 pub mod values;
+
+pub use command::Command;
+pub use component::{HealthCheck, Recipe};
+#[cfg(not(target_family = "wasm"))]
+pub use fake::{Answer, FakeHost, Tree};
+pub use file::{Directory, File};
+pub use machine::{Effect, Host, Machine, Outcome, Source};
 
 /// The host's interfaces, as `wit/` describes them.
 pub mod host {
@@ -22,60 +36,3 @@ pub mod host {
 
 #[doc(hidden)]
 pub use wit_bindgen;
-
-/// Makes a type that implements `Guest` the recipe that this component is.
-#[macro_export]
-macro_rules! recipe {
-    ($guest:ident) => {
-        $crate::component!("recipe", $guest, {
-            "cerebro:recipe/artifact@0.1.0": ::cerebro_recipe::host::artifact,
-            "cerebro:recipe/archive@0.1.0": ::cerebro_recipe::host::archive,
-            "cerebro:recipe/release@0.1.0": ::cerebro_recipe::host::release,
-            "cerebro:recipe/packages@0.1.0": ::cerebro_recipe::host::packages,
-            "cerebro:recipe/services@0.1.0": ::cerebro_recipe::host::services,
-            "cerebro:recipe/users@0.1.0": ::cerebro_recipe::host::users,
-            "cerebro:recipe/notify@0.1.0": ::cerebro_recipe::host::notify,
-        });
-    };
-}
-
-/// Makes a type that implements `Guest` the health check that this component is.
-#[macro_export]
-macro_rules! health_check {
-    ($guest:ident) => {
-        $crate::component!("health-check", $guest, {
-            "cerebro:recipe/health@0.1.0": ::cerebro_recipe::host::health,
-        });
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! component {
-    ($world:literal, $guest:ident, { $($own:tt)* }) => {
-        #[allow(missing_docs, clippy::all, reason = "generated")]
-        mod bindings {
-            $crate::wit_bindgen::generate!({
-                path: "../../wit",
-                world: $world,
-                runtime_path: "cerebro_recipe::wit_bindgen::rt",
-                with: {
-                    "cerebro:recipe/types@0.1.0": ::cerebro_recipe::host::types,
-                    "cerebro:recipe/context@0.1.0": ::cerebro_recipe::host::context,
-                    "cerebro:recipe/log@0.1.0": ::cerebro_recipe::host::log,
-                    "cerebro:recipe/files@0.1.0": ::cerebro_recipe::host::files,
-                    "cerebro:recipe/command@0.1.0": ::cerebro_recipe::host::command,
-                    "cerebro:recipe/net@0.1.0": ::cerebro_recipe::host::net,
-                    "cerebro:recipe/facts@0.1.0": ::cerebro_recipe::host::facts,
-                    "cerebro:recipe/task@0.1.0": ::cerebro_recipe::host::task,
-                    "cerebro:recipe/secret@0.1.0": ::cerebro_recipe::host::secret,
-                    "cerebro:recipe/kv@0.1.0": ::cerebro_recipe::host::kv,
-                    $($own)*
-                },
-            });
-            use super::$guest;
-            export!($guest);
-        }
-        use bindings::Guest;
-    };
-}

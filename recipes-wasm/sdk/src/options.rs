@@ -1,11 +1,11 @@
 //! The options that a job gives to a component.
 
-use crate::host::context;
+use crate::Host;
 use serde::de::DeserializeOwned;
 
 /// This component's options as a `T`.
-pub fn get<T: DeserializeOwned>() -> Result<T, String> {
-    parse(&context::options())
+pub fn get<T: DeserializeOwned>(host: &impl Host) -> Result<T, String> {
+    parse(&host.options())
 }
 
 /// Options from JSON.

@@ -2,10 +2,10 @@
 
 use cerebro_recipe::error;
 use cerebro_recipe::host::health::{Metric, Report, Status};
-use cerebro_recipe::host::net::{self, TcpProbe};
-use cerebro_recipe::host::{context, types::Error};
+use cerebro_recipe::host::net::TcpProbe;
+use cerebro_recipe::host::types::Error;
 use cerebro_recipe::values::{self, Port};
-use cerebro_recipe::{options, template};
+use cerebro_recipe::{HealthCheck, Host};
 
 /// What a job may say.
 #[derive(serde::Deserialize)]
@@ -32,12 +32,12 @@ struct TcpCheck;
 
 cerebro_recipe::health_check!(TcpCheck);
 
-impl Guest for TcpCheck {
-    fn check() -> Result<Report, String> {
-        let (instance, options) = (context::get(), options::get::<Options>()?);
-        let known = values::of(&instance);
-        let text =
-            |text: Option<String>| text.map(|text| template::render(&text, &known)).transpose();
+impl HealthCheck for TcpCheck {
+    type Options = Options;
+
+    fn check(host: &impl Host, options: Options) -> Result<Report, String> {
+        let instance = host.instance();
+        let text = |text: Option<String>| text.map(|text| host.render(&text)).transpose();
         let expect = text(options.expect)?;
         let probe = TcpProbe {
             port: values::port(&instance, options.port.as_ref())?,
@@ -47,7 +47,7 @@ impl Guest for TcpCheck {
             expect: expect.clone().map(String::into_bytes),
         };
         let asked = format!("{}:{}", probe.host, probe.port);
-        let answer = match net::tcp(&probe) {
+        let answer = match host.tcp(&probe) {
             Ok(answer) => answer,
             // The check itself is at fault, not the instance.
             Err(Error::Denied(text) | Error::Invalid(text)) => return Err(text),

@@ -2,12 +2,9 @@
 //! host's interfaces. Each does one thing, and logs what came of it.
 
 use cerebro_recipe::error::Doing;
-use cerebro_recipe::host::files::{self, Attributes};
-use cerebro_recipe::host::log::{self, Level};
-use cerebro_recipe::host::notify::{self, Action};
-use cerebro_recipe::host::release::{self, Layout, Shared};
-use cerebro_recipe::host::{artifact, context, kv, secret};
-use cerebro_recipe::options;
+use cerebro_recipe::host::notify::Action;
+use cerebro_recipe::host::release::{Layout, Shared};
+use cerebro_recipe::{File, Host, Recipe, Source};
 use std::collections::BTreeMap;
 
 #[derive(serde::Deserialize)]
@@ -36,59 +33,69 @@ struct Walk;
 
 cerebro_recipe::recipe!(Walk);
 
-impl Guest for Walk {
-    fn deploy() -> Result<(), String> {
-        match options::get::<What>()? {
-            What::Tell { name, path } => tell(&name, &path),
-            What::Remember { values } => remember(values),
-            What::Later { run, restart, fail } => later(run, restart, fail),
-            What::Stage { base, artifact, keep } => stage(&base, artifact.as_deref(), keep),
-            What::Leave { base } => leave(&base),
+impl Recipe for Walk {
+    type Options = What;
+
+    fn deploy(host: &impl Host, what: What) -> Result<(), String> {
+        match what {
+            What::Tell { name, path } => tell(host, &name, &path),
+            What::Remember { values } => remember(host, values),
+            What::Later { run, restart, fail } => later(host, run, restart, fail),
+            What::Stage { base, artifact, keep } => stage(host, &base, artifact, keep),
+            What::Leave { base } => {
+                let change = host.leave(&base)?;
+                host.say(&format!("left for good: {change}"));
+                Ok(())
+            }
         }
     }
 
-    fn undeploy() -> Result<(), String> {
+    fn undeploy(_: &impl Host, _: What) -> Result<(), String> {
         Ok(())
     }
 }
 
-fn tell(name: &str, path: &str) -> Result<(), String> {
-    let secret = secret::get(name).doing(|| format!("get the secret `{name}`"))?;
-    let line = format!("password = {}\n", secret.placeholder());
-    let plain = Attributes { mode: Some(0o600), owner: None };
-    let change = files::write(path, line.as_bytes(), &plain).doing(|| format!("write `{path}`"))?;
-    say(&format!("{change}: {} is {}", line.trim(), String::from_utf8_lossy(&secret.reveal())));
+fn tell(host: &impl Host, name: &str, path: &str) -> Result<(), String> {
+    let line = format!("password = {}\n", host.secret(name)?);
+    let change = File::new(path).mode(0o600).write(host, &line)?;
+    let secret = host.reveal(name)?;
+    host.say(&format!("{change}: {} is {}", line.trim(), String::from_utf8_lossy(&secret)));
     Ok(())
 }
 
-fn remember(values: BTreeMap<String, Option<String>>) -> Result<(), String> {
+fn remember(host: &impl Host, values: BTreeMap<String, Option<String>>) -> Result<(), String> {
     for (key, value) in values {
         let change = match value {
-            Some(value) => kv::set(&key, value.as_bytes()).doing(|| format!("keep `{key}`"))?,
-            None => kv::delete(&key).doing(|| format!("forget `{key}`"))?,
+            Some(value) => host.remember(&key, value.as_bytes()),
+            None => host.forget(&key),
         };
-        say(&format!("{key}: {change}"));
+        host.say(&format!("{key}: {}", change.doing(|| format!("remember `{key}`"))?));
     }
     let mut known = Vec::new();
-    for key in kv::keys().doing(|| "list what is kept".to_owned())? {
-        let value = kv::get(&key).doing(|| format!("recall `{key}`"))?.unwrap_or_default();
+    for key in host.keys()? {
+        let value = host.recall(&key)?.unwrap_or_default();
         known.push(format!("{key}={}", String::from_utf8_lossy(&value)));
     }
-    say(&format!("known: {}", known.join(" ")));
+    host.say(&format!("known: {}", known.join(" ")));
     Ok(())
 }
 
-fn later(run: Vec<Vec<String>>, restart: Vec<String>, fail: bool) -> Result<(), String> {
+fn later(
+    host: &impl Host,
+    run: Vec<Vec<String>>,
+    restart: Vec<String>,
+    fail: bool,
+) -> Result<(), String> {
     let actions = run.into_iter().map(Action::Run);
     for action in actions.chain(restart.into_iter().map(Action::RestartTask)) {
-        notify::at_end(&action).doing(|| "have it done later".to_owned())?;
+        host.at_end(&action)?;
     }
-    say("all is asked for");
+    host.say("all is asked for");
     if fail { Err("it failed after it had asked".to_owned()) } else { Ok(()) }
 }
 
-fn stage(base: &str, artifact: Option<&str>, keep: u32) -> Result<(), String> {
-    let version = context::get().version;
+fn stage(host: &impl Host, base: &str, artifact: Option<String>, keep: u32) -> Result<(), String> {
+    let version = host.instance().version;
     let layout = Layout {
         base: base.to_owned(),
         owner: None,
@@ -97,30 +104,19 @@ fn stage(base: &str, artifact: Option<&str>, keep: u32) -> Result<(), String> {
             Shared { path: "config/local".to_owned(), directory: false },
         ],
     };
-    let content = artifact.map(artifact::fetch).transpose();
-    let content = content.doing(|| "fetch the artifact".to_owned())?;
-    let staged = release::stage(&layout, &version, content.as_ref(), 0)
-        .doing(|| format!("stage `{version}`"))?;
-    let path = release::path(base, &version).doing(|| "name the release".to_owned())?;
-    let active = release::activate(base, &version).doing(|| format!("activate `{version}`"))?;
-    let pruned = release::prune(base, keep).doing(|| format!("prune `{base}`"))?;
-    say(&format!("{path}: {staged}, {active}, pruned {}", pruned.join(" ")));
-    let left = release::list(base).doing(|| format!("list `{base}`"))?;
-    let left = left.iter().map(|release| match (release.current, release.needed) {
-        (true, _) => format!("{} in use", release.version),
-        (_, true) => format!("{} needed", release.version),
-        _ => release.version.clone(),
+    let content = artifact.map(Source::Artifact);
+    let staged = host.stage(&layout, &version, content.as_ref(), 0)?;
+    let (path, active) = (host.release_path(base, &version)?, host.activate(base, &version)?);
+    let pruned = host.prune(base, keep)?.join(" ");
+    host.say(&format!("{path}: {staged}, {active}, pruned {pruned}"));
+    let left = host.releases(base)?.into_iter().map(|release| {
+        let how = match (release.current, release.needed) {
+            (true, _) => " in use",
+            (_, true) => " needed",
+            _ => "",
+        };
+        release.version + how
     });
-    say(&format!("left: {}", left.collect::<Vec<_>>().join(", ")));
+    host.say(&format!("left: {}", left.collect::<Vec<_>>().join(", ")));
     Ok(())
-}
-
-fn leave(base: &str) -> Result<(), String> {
-    let change = release::leave(base).doing(|| format!("leave `{base}`"))?;
-    say(&format!("left for good: {change}"));
-    Ok(())
-}
-
-fn say(message: &str) {
-    log::write(Level::Info, message);
 }

@@ -49,7 +49,8 @@ async fn releases_are_unpacked_filled_flipped_and_pruned() {
         previous = Some(version);
     }
     assert!(machine.logged("unchanged"));
-    assert_eq!(machine.names(DIR), [".cerebro", "3", "4", "current"]);
+    assert_eq!(machine.names(DIR), [".cerebro", "current", "releases"]);
+    assert_eq!(machine.names(&format!("{DIR}/releases")), ["3", "4"]);
 
     let call = machine.call_for("4", Some("3"), &options(&machine, "4", 1));
     engine().undeploy(&recipe, call.clone()).await.unwrap();
