@@ -6,10 +6,14 @@
 //! lines that would become its last go).
 
 mod ini;
+mod json;
 mod line;
+mod toml;
 
 pub use ini::{ini_remove, ini_set};
+pub use json::json_merge;
 pub use line::{block, line_absent, line_key, line_present};
+pub use toml::toml_merge;
 
 /// A text as lines without their ends, and what is needed to put them together again.
 struct Lines {

@@ -36,3 +36,8 @@ pub mod host {
 
 #[doc(hidden)]
 pub use wit_bindgen;
+
+/// The examples of the guide compile and hold.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/sdk.md")]
+struct Guide;
