@@ -9,6 +9,7 @@ use config::Options;
 struct Redis;
 
 cerebro_recipe::recipe!(Redis);
+cerebro_recipe::wants!("../wants.json");
 
 impl Recipe for Redis {
     type Options = Options;

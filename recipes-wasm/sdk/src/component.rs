@@ -84,6 +84,22 @@ macro_rules! health_check {
     };
 }
 
+/// Declares what this component wants, as JSON like a job's `grants` in a file beside this one: it
+/// may then do what its job grants *and* it declares.
+#[macro_export]
+macro_rules! wants {
+    ($file:literal) => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            const WANTS: &[u8] = include_bytes!($file);
+            #[used]
+            // SAFETY: a custom section of this name holds these bytes and nothing that is run.
+            #[unsafe(link_section = "cerebro:wants")]
+            static SECTION: [u8; WANTS.len()] = *include_bytes!($file);
+        };
+    };
+}
+
 #[doc(hidden)]
 #[macro_export]
 macro_rules! component {

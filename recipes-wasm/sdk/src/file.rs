@@ -44,29 +44,30 @@ macro_rules! attributes {
             }
 
             /// Its permission bits.
-            pub fn mode(mut self, mode: u32) -> Self {
-                self.attributes.mode = Some(mode);
+            pub fn mode(self, mode: u32) -> Self {
+                self.mode_as(Some(mode))
+            }
+
+            /// Its permission bits, if there are any.
+            pub fn mode_as(mut self, mode: Option<u32>) -> Self {
+                self.attributes.mode = mode;
                 self
             }
 
             /// The user that it belongs to, by name or number, and that user's group.
-            pub fn owner(mut self, user: impl Into<String>) -> Self {
-                self.attributes.owner = Some(Owner { user: user.into(), group: None });
-                self
+            pub fn owner(self, user: impl Into<String>) -> Self {
+                self.owner_as(Some(Owner { user: user.into(), group: None }))
             }
 
             /// The user that it belongs to, if there is one.
             pub fn owner_if(self, user: Option<&str>) -> Self {
-                match user {
-                    Some(user) => self.owner(user),
-                    None => self,
-                }
+                let owner = |user: &str| Owner { user: user.to_owned(), group: None };
+                self.owner_as(user.map(owner))
             }
 
-            /// The user and group that it belongs to, by name or number.
-            pub fn owner_group(mut self, user: impl Into<String>, group: impl Into<String>) -> Self {
-                let owner = Owner { user: user.into(), group: Some(group.into()) };
-                self.attributes.owner = Some(owner);
+            /// The user and group that it belongs to, if there are any.
+            pub fn owner_as(mut self, owner: Option<Owner>) -> Self {
+                self.attributes.owner = owner;
                 self
             }
 
@@ -160,7 +161,8 @@ mod tests {
     #[test]
     fn mode_and_owner_are_kept_unless_they_are_named() {
         let host = FakeHost::new();
-        let directory = Directory::new("/srv/app").mode(0o750).owner_group("app", "www");
+        let owner = Owner { user: "app".to_owned(), group: Some("www".to_owned()) };
+        let directory = Directory::new("/srv/app").mode(0o750).owner_as(Some(owner));
         assert_eq!(directory.make(&host), Ok(Change::Created));
         assert_eq!(directory.make(&host), Ok(Change::Unchanged));
         assert_eq!((host.mode("/srv/app"), host.owner("/srv/app").as_str()), (0o750, "app:www"));

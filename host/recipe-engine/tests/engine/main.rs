@@ -9,4 +9,5 @@ mod interfaces;
 mod probes;
 mod recipes;
 mod support;
+mod system;
 mod turns;
