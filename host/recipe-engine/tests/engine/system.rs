@@ -1,7 +1,13 @@
 //! Our recipes for what the system brings: packages and servers.
 
 use crate::support::{Machine, component, engine};
+use cerebro_recipe_engine::CheckStatus;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::time::{Duration, Instant};
 
 #[tokio::test]
 async fn configuration_is_merged_and_checked_before_it_counts() {
@@ -44,10 +50,117 @@ async fn configuration_is_merged_and_checked_before_it_counts() {
 
 #[tokio::test]
 async fn what_our_recipes_want_is_declared_in_them() {
-    for (name, commands) in [("package", 1), ("redis", 0)] {
+    for (name, commands) in [("package", 1), ("postgres", 12), ("redis", 0)] {
         let component = component(name).await;
         let wants = component.inspection().wants.clone().unwrap();
         assert_eq!((wants.write.len(), wants.commands.len()), (1, commands), "{name}");
         assert!(wants.secrets.is_empty() && wants.hosts.is_empty(), "{name}");
     }
+}
+
+/// The programs of a PostgreSQL server, as Debian's `postgresql` brings them.
+fn postgres() -> Option<String> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let bin = versions.map(|version| version.path().join("bin"));
+    let found = bin.into_iter().find(|bin| bin.join("initdb").exists());
+    if found.is_none() || !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: needs root, and PostgreSQL's programs; install postgresql");
+        return None;
+    }
+    found?.to_str().map(str::to_owned)
+}
+
+/// A server that ends with the test.
+struct Server(std::process::Child);
+
+impl Server {
+    fn start(machine: &Machine, bin: &str) -> Self {
+        let log = fs::File::create(machine.dir.path().join("server.log")).unwrap();
+        let user = nix::unistd::User::from_name("postgres").unwrap().unwrap();
+        let mut command = std::process::Command::new(format!("{bin}/postgres"));
+        command.arg("-D").arg(machine.path("/srv/db/data")).current_dir("/");
+        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+        Self(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // At once, but so that what it shares with its processes is given back.
+        if let Ok(pid) = i32::try_from(self.0.id()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGQUIT);
+        }
+        let _ = self.0.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Waits until the check passes; its message.
+async fn ready(machine: &Machine) -> String {
+    let check = component("postgres_check").await;
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let report = engine().check(&check, machine.call("{}")).await.unwrap();
+        if report.status == CheckStatus::Passing {
+            return report.message;
+        }
+        let log = machine.dir.path().join("server.log");
+        assert!(Instant::now() < end, "{report:?}: {}", fs::read_to_string(log).unwrap());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_real_postgres_starts_on_what_the_recipe_made_and_keeps_its_data() {
+    let Some(bin) = postgres() else { return };
+    let grants = r#"{"write": ["/srv/db"], "commands": ["/usr/lib/postgresql/*/bin/"]}"#;
+    let mut machine = Machine::granting(grants);
+    machine.ports = vec![("db", free_port())];
+    // The server's user must reach its data.
+    for path in [machine.dir.path().to_owned(), machine.path("/")] {
+        fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let options = |connections: u16| {
+        serde_json::json!({
+            "dir": "/srv/db", "bin": bin, "user": "postgres",
+            "settings": {"max_connections": connections, "fsync": false},
+            "hba": ["host all all 127.0.0.1/32 trust"],
+        })
+        .to_string()
+    };
+    let (recipe, check) = (component("postgres").await, component("postgres_check").await);
+    engine().deploy(&recipe, machine.call(&options(20))).await.unwrap();
+    let report = engine().check(&check, machine.call("{}")).await.unwrap();
+    assert_eq!(report.status, CheckStatus::Critical, "{report:?}");
+
+    let server = Server::start(&machine, &bin);
+    assert!(ready(&machine).await.ends_with("takes connections"));
+    let query = |query: &str| {
+        let port = machine.ports[0].1.to_string();
+        let mut psql = std::process::Command::new(format!("{bin}/psql"));
+        psql.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &port, "-XAtc", query]);
+        let told = psql.output().unwrap();
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+        String::from_utf8(told.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(query("show max_connections"), "20");
+    query("create table kept as select 7 as n");
+    drop(server);
+
+    // The second time, what is there stays, and its configuration follows the job.
+    engine().deploy(&recipe, machine.call(&options(30))).await.unwrap();
+    let server = Server::start(&machine, &bin);
+    ready(&machine).await;
+    assert_eq!((query("show max_connections").as_str(), query("table kept").as_str()), ("30", "7"));
+    drop(server);
+
+    engine().undeploy(&recipe, machine.call(&options(30))).await.unwrap();
+    assert_eq!(machine.names("/srv/db"), ["data"]);
+    fs::write(machine.path("/srv/db/data/PG_VERSION"), "9\n").unwrap();
+    let error = engine().deploy(&recipe, machine.call(&options(30))).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("is of PostgreSQL 9, and"), "{error}");
 }
