@@ -5,7 +5,7 @@ use cerebro_recipe::error::Doing;
 use cerebro_recipe::host::command::{self, Guard, Spec};
 use cerebro_recipe::host::files::{self, Attributes};
 use cerebro_recipe::host::log::{self, Level};
-use cerebro_recipe::{Host, Recipe};
+use cerebro_recipe::{Host, Recipe, options};
 
 #[derive(serde::Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
@@ -42,11 +42,12 @@ struct Misbehave;
 cerebro_recipe::recipe!(Misbehave);
 
 impl Recipe for Misbehave {
-    type Options = What;
+    /// [`What`], but for undeploying, where nothing need be said.
+    type Options = serde_json::Value;
 
-    fn deploy(_: &impl Host, what: What) -> Result<(), String> {
+    fn deploy(host: &impl Host, _: serde_json::Value) -> Result<(), String> {
         log::write(Level::Info, "about to misbehave");
-        match what {
+        match options::get::<What>(host)? {
             What::Loop => loop {
                 std::hint::black_box(());
             },
@@ -102,7 +103,7 @@ impl Recipe for Misbehave {
         Ok(())
     }
 
-    fn undeploy(_: &impl Host, _: What) -> Result<(), String> {
+    fn undeploy(_: &impl Host, _: serde_json::Value) -> Result<(), String> {
         Ok(())
     }
 }
