@@ -7,6 +7,7 @@ use nix::unistd::Pid;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 #[tokio::test]
@@ -74,22 +75,32 @@ fn postgres() -> Option<String> {
 struct Server(std::process::Child);
 
 impl Server {
-    fn start(machine: &Machine, bin: &str) -> Self {
+    fn start(machine: &Machine, mut command: Command) -> Self {
         let log = fs::File::create(machine.dir.path().join("server.log")).unwrap();
+        let command = command.current_dir("/").stdout(log.try_clone().unwrap()).stderr(log);
+        Self(command.spawn().unwrap())
+    }
+
+    fn postgres(machine: &Machine, bin: &str) -> Self {
         let user = nix::unistd::User::from_name("postgres").unwrap().unwrap();
-        let mut command = std::process::Command::new(format!("{bin}/postgres"));
-        command.arg("-D").arg(machine.path("/srv/db/data")).current_dir("/");
+        let mut command = Command::new(format!("{bin}/postgres"));
+        command.arg("-D").arg(machine.path("/srv/db/data"));
         command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
-        Self(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())
+        Self::start(machine, command)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // At once, but so that what it shares with its processes is given back.
+        // Both end on SIGINT, and give back what they share with others.
         if let Ok(pid) = i32::try_from(self.0.id()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGQUIT);
+            let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
         }
+        let end = Instant::now() + Duration::from_secs(10);
+        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
@@ -98,12 +109,12 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Waits until the check passes; its message.
-async fn ready(machine: &Machine) -> String {
-    let check = component("postgres_check").await;
+/// Waits until a check passes; its message.
+async fn ready(machine: &Machine, check: &str, options: &str) -> String {
+    let check = component(check).await;
     let end = Instant::now() + Duration::from_secs(60);
     loop {
-        let report = engine().check(&check, machine.call("{}")).await.unwrap();
+        let report = engine().check(&check, machine.call(options)).await.unwrap();
         if report.status == CheckStatus::Passing {
             return report.message;
         }
@@ -136,11 +147,11 @@ async fn a_real_postgres_starts_on_what_the_recipe_made_and_keeps_its_data() {
     let report = engine().check(&check, machine.call("{}")).await.unwrap();
     assert_eq!(report.status, CheckStatus::Critical, "{report:?}");
 
-    let server = Server::start(&machine, &bin);
-    assert!(ready(&machine).await.ends_with("takes connections"));
+    let server = Server::postgres(&machine, &bin);
+    assert!(ready(&machine, "postgres_check", "{}").await.ends_with("takes connections"));
     let query = |query: &str| {
         let port = machine.ports[0].1.to_string();
-        let mut psql = std::process::Command::new(format!("{bin}/psql"));
+        let mut psql = Command::new(format!("{bin}/psql"));
         psql.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &port, "-XAtc", query]);
         let told = psql.output().unwrap();
         assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
@@ -152,8 +163,8 @@ async fn a_real_postgres_starts_on_what_the_recipe_made_and_keeps_its_data() {
 
     // The second time, what is there stays, and its configuration follows the job.
     engine().deploy(&recipe, machine.call(&options(30))).await.unwrap();
-    let server = Server::start(&machine, &bin);
-    ready(&machine).await;
+    let server = Server::postgres(&machine, &bin);
+    ready(&machine, "postgres_check", "{}").await;
     assert_eq!((query("show max_connections").as_str(), query("table kept").as_str()), ("30", "7"));
     drop(server);
 
@@ -163,4 +174,33 @@ async fn a_real_postgres_starts_on_what_the_recipe_made_and_keeps_its_data() {
     let error = engine().deploy(&recipe, machine.call(&options(30))).await;
     let error = error.unwrap_err().to_string();
     assert!(error.contains("is of PostgreSQL 9, and"), "{error}");
+}
+
+#[tokio::test]
+async fn a_real_redis_starts_on_what_the_recipe_made_and_keeps_its_data() {
+    if !std::path::Path::new("/usr/bin/redis-server").exists() {
+        return eprintln!("skipped: this machine has no `redis-server`; install redis-server");
+    }
+    let mut machine = Machine::granting(r#"{"write": ["/srv/kv"]}"#);
+    machine.ports = vec![("redis", free_port())];
+    let recipe = component("redis").await;
+    let start = || {
+        let mut command = Command::new("/usr/bin/redis-server");
+        command.arg(machine.path("/srv/kv/redis.conf"));
+        Server::start(&machine, command)
+    };
+    let config = r#""config": {"maxmemory": "64mb", "save": ""}"#;
+    let options = format!(r#"{{"dir": "/srv/kv", {config}}}"#);
+    for (ask, told) in [
+        (r#"{"send": "SET kept seven\r\n", "expect": "+OK"}"#, "as expected"),
+        (r#"{"send": "GET kept\r\n", "expect": "seven"}"#, "as expected"),
+        (r#"{"send": "CONFIG GET maxmemory\r\n", "expect": "67108864"}"#, "as expected"),
+    ] {
+        engine().deploy(&recipe, machine.call(&options)).await.unwrap();
+        let server = start();
+        assert!(ready(&machine, "tcp_check", ask).await.ends_with(told));
+        drop(server);
+    }
+    engine().undeploy(&recipe, machine.call(&options)).await.unwrap();
+    assert_eq!(machine.names("/srv/kv"), ["data"]);
 }
