@@ -2,6 +2,7 @@
 
 mod host;
 mod managers;
+mod programs;
 mod release;
 mod tree;
 

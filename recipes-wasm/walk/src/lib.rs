@@ -120,3 +120,91 @@ fn stage(host: &impl Host, base: &str, artifact: Option<String>, keep: u32) -> R
     host.say(&format!("left: {}", left.collect::<Vec<_>>().join(", ")));
     Ok(())
 }
+
+/// The fake host says what the engine says in the same walk: see its tests.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cerebro_recipe::{Answer, FakeHost};
+
+    #[test]
+    fn releases_are_staged_shared_activated_pruned_and_left() {
+        let files = [("app", "program"), ("log/old", "shipped by mistake")];
+        let stage = r#"{"do": "stage", "base": "/opt/app", "artifact": "aa", "keep": 1}"#;
+        let mut host = FakeHost::new().with_artifact("aa", &files).with_options(stage);
+        for version in ["2", "3", "4"] {
+            host.deploy::<Walk>().unwrap();
+            host = host.with_version(version);
+        }
+        host = host.with_version("3");
+        host.deploy::<Walk>().unwrap();
+        assert_eq!(
+            host.lines(),
+            [
+                "/opt/app/releases/1: created, created, pruned ",
+                "left: 1 in use",
+                "/opt/app/releases/2: created, updated, pruned ",
+                "left: 1 needed, 2 in use",
+                "/opt/app/releases/3: created, updated, pruned 1",
+                "left: 2 needed, 3 in use",
+                "/opt/app/releases/3: unchanged, unchanged, pruned ",
+                "left: 2 needed, 3 in use",
+            ]
+        );
+        assert_eq!(host.text("/opt/app/current/app"), "program");
+        assert!(host.has("/opt/app/shared/log") && !host.has("/opt/app/current/log/old"));
+        let host = host.with_options(r#"{"do": "leave", "base": "/opt/app"}"#);
+        host.deploy::<Walk>().unwrap();
+        assert_eq!(host.list("/opt/app").unwrap().len(), 1);
+        let host = host.with_options(stage).with_version(".hidden");
+        assert_eq!(host.deploy::<Walk>().unwrap_err(), "`.hidden` cannot name a release");
+    }
+
+    #[test]
+    fn what_is_asked_for_is_done_once_and_outlives_a_failure() {
+        let later = |run: &str, fail: bool| {
+            format!(r#"{{"do": "later", "run": {run}, "restart": [], "fail": {fail}}}"#)
+        };
+        let host = FakeHost::new()
+            .with_program("/bin/a", |_, _| Answer::ok(""))
+            .with_program("/bin/bad", |_, _| Answer::failed(9, ""))
+            .with_options(later(r#"[["/bin/a", "1"], ["/bin/a", "2"], ["/bin/a", "1"]]"#, false));
+        host.deploy::<Walk>().unwrap();
+        assert_eq!(host.take_calls(), ["run /bin/a 1", "run /bin/a 2"]);
+
+        let host = host.with_options(later(r#"[["/bin/a", "3"]]"#, true));
+        host.deploy::<Walk>().unwrap_err();
+        assert!(host.calls().is_empty());
+        let host = host.with_options(later("[]", false));
+        host.deploy::<Walk>().unwrap();
+        host.deploy::<Walk>().unwrap();
+        assert_eq!(host.take_calls(), ["run /bin/a 3"]);
+
+        let host = host.with_options(later(r#"[["/bin/bad"], ["/bin/a", "4"]]"#, false));
+        let error = host.deploy::<Walk>().unwrap_err();
+        assert!(error.contains("`/bin/bad` ended with code 9"), "{error}");
+        assert_eq!(host.calls(), ["run /bin/bad"]);
+    }
+
+    #[test]
+    fn secrets_are_filled_in_and_values_remembered() {
+        let tell = r#"{"do": "tell", "name": "db", "path": "/etc/db.conf"}"#;
+        let host = FakeHost::new()
+            .with_directory("/etc")
+            .with_secret("db", "correct horse")
+            .with_options(tell);
+        host.deploy::<Walk>().unwrap();
+        assert_eq!(host.text("/etc/db.conf"), "password = correct horse\n");
+        host.deploy::<Walk>().unwrap();
+        assert_eq!(host.take_calls(), ["write /etc/db.conf"]);
+        let host = host.with_options(tell.replace("\"db\"", "\"gone\""));
+        assert_eq!(host.deploy::<Walk>().unwrap_err(), "there is no secret `gone`");
+
+        let values = r#"{"do": "remember", "values": {"a": "x", "b": null, "c": "z"}}"#;
+        let host = host.with_options(values);
+        host.deploy::<Walk>().unwrap();
+        host.deploy::<Walk>().unwrap();
+        assert_eq!(host.calls(), ["remember a", "remember c"]);
+        assert_eq!(host.lines().last().unwrap(), "known: a=x c=z");
+    }
+}

@@ -1,8 +1,8 @@
 //! A fake machine as a component sees it.
 
-use super::{Answer, FakeHost, State, release};
+use super::{FakeHost, State, release};
 use crate::host::archive::UnpackOptions;
-use crate::host::command::{Guard, Spec};
+use crate::host::command::Spec;
 use crate::host::context::Instance;
 use crate::host::facts::{Load, Memory, Mount, NetworkInterface, OperatingSystem};
 use crate::host::files::{Attributes, Content, Entry, Metadata, Node};
@@ -22,7 +22,7 @@ fn placeholder(name: &str) -> String {
 
 impl State {
     /// `bytes` with the secrets in the place of what stands for them.
-    fn fill(&self, bytes: &[u8]) -> Vec<u8> {
+    pub(super) fn fill(&self, bytes: &[u8]) -> Vec<u8> {
         let Ok(mut text) = String::from_utf8(bytes.to_vec()) else { return bytes.to_vec() };
         for (name, value) in &self.secrets {
             text = text.replace(&placeholder(name), value);
@@ -43,54 +43,6 @@ impl State {
 }
 
 impl FakeHost {
-    /// Runs a program, whatever guards it has.
-    fn execute(&self, spec: &Spec) -> Result<Answer, Error> {
-        let Some(path) = spec.argv.first() else {
-            return Err(Error::Invalid("a command needs a program".to_owned()));
-        };
-        let state = &mut *self.0.borrow_mut();
-        let call = format!("run {}", spec.argv.join(" "));
-        if let Some(error) = state.failures.get(&call) {
-            return Err(error.clone());
-        }
-        let missing = || Error::NotFound(format!("this machine has no program `{path}`"));
-        let program = state.programs.get(path).cloned().ok_or_else(missing)?;
-        state.calls.push(call);
-        let mut filled = spec.clone();
-        filled.stdin = spec.stdin.as_ref().map(|stdin| state.fill(stdin));
-        for (_, value) in &mut filled.env {
-            *value = String::from_utf8_lossy(&state.fill(value.as_bytes())).into_owned();
-        }
-        Ok(program(&filled, &mut state.files))
-    }
-
-    /// Why a command need not run, if a guard holds.
-    fn guarded(&self, spec: &Spec) -> Result<Option<String>, Error> {
-        for guard in &spec.guards {
-            let holds = match guard {
-                Guard::Creates(path) => {
-                    self.stat(path)?.is_some().then(|| format!("`{path}` exists"))
-                }
-                Guard::Unless(argv) => {
-                    let question = Spec { argv: argv.clone(), stdin: None, ..spec.clone() };
-                    let code = self.execute(&question)?.exit_code;
-                    (code == 0).then(|| format!("`{}` ended with code 0", argv.join(" ")))
-                }
-                Guard::UnlessChanged(changes) => changes
-                    .iter()
-                    .all(|change| *change == Change::Unchanged)
-                    .then(|| "nothing that it depends on has changed".to_owned()),
-                Guard::Other(other) => {
-                    return Err(Error::Invalid(format!("there is no guard `{other}`")));
-                }
-            };
-            if holds.is_some() {
-                return Ok(holds);
-            }
-        }
-        Ok(None)
-    }
-
     fn managed(
         &self,
         call: String,
@@ -257,33 +209,7 @@ impl Host for FakeHost {
     }
 
     fn run(&self, spec: &Spec) -> Result<Outcome, Error> {
-        if let Some(why) = self.guarded(spec)? {
-            let (stdout, stderr) = (Vec::new(), Vec::new());
-            let success = Ok(Change::Unchanged);
-            let skipped = Some(why);
-            return Ok(Outcome {
-                skipped,
-                exit_code: 0,
-                stdout,
-                stderr,
-                truncated: false,
-                success,
-            });
-        }
-        let Answer { exit_code, stdout, stderr } = self.execute(spec)?;
-        let is_success = match spec.success.as_slice() {
-            [] => exit_code == 0,
-            codes => codes.contains(&exit_code),
-        };
-        let success = match is_success {
-            true => Ok(Change::Done),
-            false => {
-                let (program, said) = (&spec.argv[0], String::from_utf8_lossy(&stderr));
-                let said = said.trim().lines().collect::<Vec<_>>().join(" | ");
-                Err(Error::Failed(format!("`{program}` ended with code {exit_code}: {said}")))
-            }
-        };
-        Ok(Outcome { skipped: None, exit_code, stdout, stderr, truncated: false, success })
+        self.run_program(spec)
     }
 
     fn package(&self, name: &str) -> Result<Option<String>, Error> {
