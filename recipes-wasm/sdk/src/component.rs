@@ -21,7 +21,8 @@ pub trait Recipe {
 }
 
 /// Tells whether an instance serves. [`health_check!`](crate::health_check) makes a component of
-/// it.
+/// it. It may ask the host for what the world `health-check` offers: it looks, and has no packages,
+/// services, users, releases, archives and nothing to be done at the end.
 pub trait HealthCheck {
     /// What a job may say.
     type Options: DeserializeOwned;

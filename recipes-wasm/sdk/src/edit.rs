@@ -15,6 +15,19 @@ pub use json::json_merge;
 pub use line::{block, line_absent, line_key, line_present};
 pub use toml::toml_merge;
 
+/// `new`, which ends its lines with `\n`, with the ends of lines that the first line of `old` has,
+/// and without one at the end of the text if `old` has none there.
+fn with_ends_of(old: &str, new: &str) -> String {
+    let new = match old.is_empty() || old.ends_with('\n') {
+        true => new,
+        false => new.strip_suffix('\n').unwrap_or(new),
+    };
+    match old.split_inclusive('\n').next().is_some_and(|first| first.ends_with("\r\n")) {
+        true => new.replace("\r\n", "\n").replace('\n', "\r\n"),
+        false => new.to_owned(),
+    }
+}
+
 /// A text as lines without their ends, and what is needed to put them together again.
 struct Lines {
     lines: Vec<(String, &'static str)>,

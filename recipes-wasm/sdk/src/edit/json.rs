@@ -36,10 +36,8 @@ pub fn json_merge(text: &str, patch: &Value) -> Result<String, String> {
     new.serialize(&mut Serializer::with_formatter(&mut out, formatter))
         .map_err(|error| format!("it cannot be written: {error}"))?;
     let mut out = String::from_utf8(out).map_err(|error| error.to_string())?;
-    if is_blank || text.ends_with('\n') {
-        out.push('\n');
-    }
-    Ok(out)
+    out.push('\n');
+    Ok(super::with_ends_of(text, &out))
 }
 
 fn merged(old: Value, patch: &Value) -> Value {
@@ -103,6 +101,7 @@ mod tests {
         assert_eq!(json_merge(&new, &json!({"a": 2, "m": null})).unwrap(), new);
         let odd = "{ \"a\":1}";
         assert_eq!(json_merge(odd, &json!({"a": 1})).unwrap(), odd);
+        assert_eq!(json_merge("{\r\n}\r\n", &json!({"a": 1})).unwrap(), "{\r\n  \"a\": 1\r\n}\r\n");
         assert_eq!(json_merge("", &json!({"a": 1})).unwrap(), "{\n  \"a\": 1\n}\n");
     }
 

@@ -23,7 +23,7 @@ pub fn toml_merge(text: &str, patch: &Json) -> Result<String, String> {
         return Err("a TOML document is a table: expected an object to merge".to_owned());
     };
     match merge(document.as_table_mut(), patch, false)? {
-        true => Ok(document.to_string()),
+        true => Ok(super::with_ends_of(text, &document.to_string())),
         false => Ok(text.to_owned()),
     }
 }
@@ -140,6 +140,14 @@ mod tests {
             assert_eq!(toml_merge(&text, &patch).unwrap(), text);
         }
         assert_eq!(toml_merge("", &json!({"a": 1})).unwrap(), "a = 1\n");
+    }
+
+    #[test]
+    fn the_ends_of_lines_stay() {
+        let old = "a = 1\r\n# why\r\n[t]\r\nb = 2 # two\r\n";
+        let new = toml_merge(old, &json!({"t": {"b": 3, "c": 4}})).unwrap();
+        assert_eq!(toml_merge("a = 1", &json!({"b": 2})).unwrap(), "a = 1\nb = 2");
+        assert_eq!(new, "a = 1\r\n# why\r\n[t]\r\nb = 3 # two\r\nc = 4\r\n");
     }
 
     #[test]
