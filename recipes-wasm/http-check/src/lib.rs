@@ -6,7 +6,7 @@ use cerebro_recipe::error;
 use cerebro_recipe::host::health::{Metric, Report, Status};
 use cerebro_recipe::host::net::HttpProbe;
 use cerebro_recipe::host::types::Error;
-use cerebro_recipe::{HealthCheck, Host, values};
+use cerebro_recipe::{HealthCheck, Host, options, values};
 use expect::Options;
 
 struct HttpCheck;
@@ -26,7 +26,7 @@ impl HealthCheck for HttpCheck {
             port,
             path,
             headers: options.headers.into_iter().collect(),
-            timeout: (options.timeout * 1000.0) as u32,
+            timeout: options::millis("timeout", options.timeout)?,
             limit: 256 * 1024,
         };
         let asked = format!("http://{}:{}{}", probe.host, probe.port, probe.path);

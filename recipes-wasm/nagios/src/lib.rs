@@ -3,7 +3,7 @@
 mod perfdata;
 
 use cerebro_recipe::host::health::{Metric, Report, Status};
-use cerebro_recipe::{Command, HealthCheck, Host};
+use cerebro_recipe::{Command, HealthCheck, Host, options};
 use std::time::Duration;
 
 /// What a job may say.
@@ -34,9 +34,8 @@ impl HealthCheck for Nagios {
     type Options = Options;
 
     fn check(host: &impl Host, options: Options) -> Result<Report, String> {
-        let time = Duration::try_from_secs_f64(options.timeout)
-            .map_err(|_| format!("`timeout`: {} is no time in seconds", options.timeout))?;
-        let mut plugin = Command::new(options.plugin).timeout(time);
+        let millis = options::millis("timeout", options.timeout)?;
+        let mut plugin = Command::new(options.plugin).timeout(Duration::from_millis(millis.into()));
         for argument in &options.args {
             plugin = plugin.arg(host.render(argument).map_err(|why| format!("`args`: {why}"))?);
         }

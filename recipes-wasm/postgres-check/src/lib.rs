@@ -7,7 +7,7 @@ use cerebro_recipe::host::net::TcpProbe;
 use cerebro_recipe::host::types::Error;
 use cerebro_recipe::report;
 use cerebro_recipe::values::{self, Port};
-use cerebro_recipe::{HealthCheck, Host};
+use cerebro_recipe::{HealthCheck, Host, options};
 
 /// What a job may say.
 #[derive(serde::Deserialize)]
@@ -48,7 +48,7 @@ impl HealthCheck for PostgresCheck {
         let probe = TcpProbe {
             port: values::port(&instance, options.port.as_ref())?,
             host: options.host.unwrap_or_else(|| instance.address.clone()),
-            timeout: (options.timeout * 1000.0) as u32,
+            timeout: options::millis("timeout", options.timeout)?,
             send: Some(startup(&options.user, &options.database)),
             // In the length of whatever message comes.
             expect: Some(vec![0, 0]),

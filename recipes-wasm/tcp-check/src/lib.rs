@@ -5,7 +5,7 @@ use cerebro_recipe::host::health::{Metric, Report, Status};
 use cerebro_recipe::host::net::TcpProbe;
 use cerebro_recipe::host::types::Error;
 use cerebro_recipe::values::{self, Port};
-use cerebro_recipe::{HealthCheck, Host};
+use cerebro_recipe::{HealthCheck, Host, options};
 
 /// What a job may say.
 #[derive(serde::Deserialize)]
@@ -42,7 +42,7 @@ impl HealthCheck for TcpCheck {
         let probe = TcpProbe {
             port: values::port(&instance, options.port.as_ref())?,
             host: options.host.unwrap_or_else(|| instance.address.clone()),
-            timeout: (options.timeout * 1000.0) as u32,
+            timeout: options::millis("timeout", options.timeout)?,
             send: text(options.send)?.map(String::into_bytes),
             expect: expect.clone().map(String::into_bytes),
         };

@@ -156,13 +156,17 @@ async fn free_space_is_measured_and_bounded() {
 
 #[tokio::test]
 async fn what_checks_of_services_cannot_be_asked_is_told() {
-    let machine = Machine::new();
+    let machine = granting_commands();
     for (name, options, why) in [
         ("http_check", json!({"port": "htpt"}), "the job has no port `htpt`; it has `http`"),
         ("http_check", json!({"expected_status": "2xx"}), "`2xx` is no status: expected `200`"),
         ("http_check", json!({"path": "/{{ jbo }}"}), "`jbo` has no value"),
         ("tcp_check", json!({"port": "htpt"}), "the job has no port `htpt`; it has `http`"),
         ("tcp_check", json!({"sned": "x"}), "unknown field `sned`"),
+        ("tcp_check", json!({"timeout": -1}), "`timeout`: -1 is no time in seconds"),
+        ("http_check", json!({"timeout": 0}), "`timeout`: 0 is no time in seconds"),
+        ("postgres_check", json!({"port": "htpt"}), "the job has no port `htpt`; it has `http`"),
+        ("nagios", json!({"plugin": "/opt/check", "timeout": 1e12}), "is no time in seconds"),
     ] {
         let error = check(&machine, name, &options).await.unwrap_err();
         assert!(error.contains(why), "{error}");
