@@ -59,6 +59,29 @@ async fn what_our_recipes_want_is_declared_in_them() {
     }
 }
 
+#[tokio::test]
+async fn a_component_imports_what_it_uses_and_nothing_else() {
+    for (name, uses) in [
+        ("disk_check", "context facts"),
+        ("http_check", "context net"),
+        ("nagios", "command context"),
+        ("process_check", "context task"),
+        ("redis", "context files log"),
+        ("release", "artifact context files log release"),
+        ("package", "context files log notify packages services"),
+        ("postgres", "command context files log"),
+    ] {
+        let component = component(name).await;
+        let imports = component.inspection().imports.iter();
+        let ours = imports.filter_map(|import| import.strip_prefix("cerebro:recipe/"));
+        let mut ours: Vec<&str> = ours.map(|import| import.split_once('@').unwrap().0).collect();
+        // These two hold no functions.
+        ours.retain(|name| !matches!(*name, "types" | "health"));
+        ours.sort_unstable();
+        assert_eq!(ours.join(" "), uses, "{name}");
+    }
+}
+
 /// The programs of a PostgreSQL server, as Debian's `postgresql` brings them.
 fn postgres() -> Option<String> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();

@@ -96,7 +96,8 @@ impl State {
             if !there {
                 self.files.remove(&link)?;
                 self.files.make(link.rsplit_once('/').map_or("/", |(above, _)| above));
-                self.files.symlink(&link, &target)?;
+                let up = "../".repeat(shared.path.matches('/').count() + 2);
+                self.files.symlink(&link, &format!("{up}shared/{}", shared.path))?;
                 if change == Change::Unchanged {
                     change = Change::Updated;
                 }
