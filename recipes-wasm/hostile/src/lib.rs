@@ -9,7 +9,7 @@ use cerebro_recipe::host::log::{self, Level};
 use cerebro_recipe::host::net::{self, HttpProbe, TcpProbe};
 use cerebro_recipe::host::notify::{self, Action};
 use cerebro_recipe::host::{artifact, kv, secret};
-use cerebro_recipe::options;
+use cerebro_recipe::{Host, Recipe};
 use std::io::Write;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 
@@ -127,9 +127,11 @@ cerebro_recipe::recipe!(Hostile);
 
 const PLAIN: Attributes = Attributes { mode: None, owner: None };
 
-impl Guest for Hostile {
-    fn deploy() -> Result<(), String> {
-        match options::get::<What>()? {
+impl Recipe for Hostile {
+    type Options = What;
+
+    fn deploy(_: &impl Host, what: What) -> Result<(), String> {
+        match what {
             What::Read { path } => drop(files::read(&path, 1 << 20).doing(|| "read".to_owned())?),
             What::Write { path } => {
                 files::write(&path, b"mine", &PLAIN).doing(|| "write".to_owned())?;
@@ -240,7 +242,7 @@ impl Guest for Hostile {
         Ok(())
     }
 
-    fn undeploy() -> Result<(), String> {
+    fn undeploy(_: &impl Host, _: What) -> Result<(), String> {
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use cerebro_recipe::host::archive::{self, UnpackOptions};
 use cerebro_recipe::host::artifact;
 use cerebro_recipe::host::command::{self, Guard, Spec};
 use cerebro_recipe::host::files::{self, Attributes, Content, Node, Owner};
-use cerebro_recipe::options;
+use cerebro_recipe::{Host, Recipe};
 
 #[derive(serde::Deserialize)]
 struct Options {
@@ -28,9 +28,10 @@ struct Ship;
 
 cerebro_recipe::recipe!(Ship);
 
-impl Guest for Ship {
-    fn deploy() -> Result<(), String> {
-        let options = options::get::<Options>()?;
+impl Recipe for Ship {
+    type Options = Options;
+
+    fn deploy(_: &impl Host, options: Options) -> Result<(), String> {
         let Options { app, release, version, .. } = &options;
         let own = || Owner { user: options.owner.clone(), group: Some(options.group.clone()) };
         let node = |path: String, content: Content, mode: u32| Node {
@@ -93,8 +94,7 @@ impl Guest for Ship {
         Ok(())
     }
 
-    fn undeploy() -> Result<(), String> {
-        let options = options::get::<Options>()?;
+    fn undeploy(_: &impl Host, options: Options) -> Result<(), String> {
         files::remove(&options.app).doing(|| format!("remove `{}`", options.app))?;
         Ok(())
     }
