@@ -33,6 +33,7 @@ mod memory;
 mod pool;
 mod run;
 mod secrets;
+mod system;
 mod tree;
 
 /// A number that nobody can guess.

@@ -23,6 +23,8 @@ const MOST_ACTIONS: usize = 256;
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Action {
     RestartTask(String),
+    RestartService(String),
+    ReloadService(String),
     Run(Vec<String>),
 }
 

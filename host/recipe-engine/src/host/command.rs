@@ -15,6 +15,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
@@ -59,6 +60,17 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// What it wrote to stdout.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout.bytes).into_owned()
+    }
+
+    pub(super) fn code(&self) -> i32 {
+        self.exit_code
+    }
+}
+
 /// The beginning of what a program wrote.
 #[derive(Debug, Default)]
 struct Kept {
@@ -69,7 +81,7 @@ struct Kept {
 /// Kills a program with all that it started when the call is over, however that comes.
 struct End {
     root: Option<i32>,
-    marker: String,
+    marker: Option<String>,
 }
 
 impl Drop for End {
@@ -78,7 +90,9 @@ impl Drop for End {
             // Those that stayed together go at once; it is no failure if nothing of them is left.
             let _ = killpg(Pid::from_raw(root), Signal::SIGKILL);
         }
-        kill_tree(None, &self.marker, KILL_WITHIN);
+        if let Some(marker) = &self.marker {
+            kill_tree(None, marker, KILL_WITHIN);
+        }
     }
 }
 
@@ -177,6 +191,23 @@ impl Scope {
     }
 
     pub(super) async fn execute(&self, spec: &Spec) -> Result<Outcome, Error> {
+        if !spec.argv.is_empty() {
+            self.may_run(&spec.argv, spec.user.as_deref())?;
+        }
+        self.launch(spec, &self.log, true).await
+    }
+
+    /// Runs a tool of the machine's, whose children may stay: a package's service, for one.
+    pub(super) async fn run_tool(&self, spec: &Spec, log: &Arc<Logbook>) -> Result<Outcome, Error> {
+        self.launch(spec, log, false).await
+    }
+
+    async fn launch(
+        &self,
+        spec: &Spec,
+        log: &Arc<Logbook>,
+        takes_all_along: bool,
+    ) -> Result<Outcome, Error> {
         let Some(program) = spec.argv.first() else {
             return Err(Error::Invalid("a command needs a program".to_owned()));
         };
@@ -195,13 +226,16 @@ impl Scope {
         command.env(name, value);
         let mut child = command.spawn().map_err(failed)?;
         let root = child.id().and_then(|pid| i32::try_from(pid).ok());
-        let _end = End { root, marker };
+        let mut end = End { root, marker: Some(marker) };
         let (limit, stdin) = (self.call.limits.output, spec.stdin.clone());
         let stdin = stdin.map(|stdin| self.secrets.fill(stdin));
-        match timeout(time, run_to_end(&mut child, stdin.as_deref(), &self.log, limit)).await {
+        match timeout(time, run_to_end(&mut child, stdin.as_deref(), log, limit)).await {
             Err(_) => Err(Error::TimedOut(format!("`{program}` was killed after {time:?}"))),
             Ok(ended) => {
                 let (status, stdout, stderr) = ended.map_err(failed)?;
+                if !takes_all_along {
+                    (end.root, end.marker) = (None, None);
+                }
                 let (program, exit_code) = (program.clone(), code(status));
                 let is_success = match spec.success.as_slice() {
                     [] => exit_code == 0,
@@ -213,7 +247,6 @@ impl Scope {
     }
 
     fn prepare(&self, program: &str, spec: &Spec) -> Result<Command, Error> {
-        self.may_run(&spec.argv, spec.user.as_deref())?;
         let mut command = Command::new(self.on_machine(program));
         command.args(&spec.argv[1..]).current_dir(self.beneath(spec.cwd.as_deref().unwrap_or("/")));
         let context = &self.call.context;

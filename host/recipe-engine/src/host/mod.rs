@@ -12,12 +12,15 @@ mod facts;
 mod files;
 mod kv;
 mod log;
-mod managers;
 mod net;
 mod notify;
+mod packages;
 mod release;
 pub(crate) mod secret;
+mod services;
 mod task;
+mod tools;
+mod users;
 mod wasi;
 mod web;
 

@@ -1,10 +1,11 @@
 //! `cerebro:recipe/notify`: what is done once, at the end.
 
-use super::{Scope, State, command, managers};
+use super::{Scope, State, command};
 use crate::bindings::interfaces::notify::{Action as Wanted, Host};
 use crate::bindings::interfaces::types::Error;
 use crate::logbook::LogLevel;
 use crate::memory::Action;
+use crate::system::service::Step;
 
 /// What is named where it is not granted.
 const IMPORT: &str = "cerebro:recipe/notify";
@@ -12,9 +13,8 @@ const IMPORT: &str = "cerebro:recipe/notify";
 impl Scope {
     fn action(&self, wanted: Wanted) -> Result<Action, Error> {
         let action = match wanted {
-            Wanted::RestartService(_) | Wanted::ReloadService(_) => {
-                return Err(managers::unsupported("services"));
-            }
+            Wanted::RestartService(name) => Action::RestartService(name),
+            Wanted::ReloadService(name) => Action::ReloadService(name),
             Wanted::RestartTask(name) => Action::RestartTask(name),
             Wanted::Run(argv) => Action::Run(argv),
             Wanted::Other(other) => {
@@ -31,6 +31,9 @@ impl Scope {
                 self.allowed(|grants| grants.task(name).map_err(|d| d.at(IMPORT)))
             }
             Action::Run(argv) => self.may_run(argv, None),
+            Action::RestartService(name) | Action::ReloadService(name) => {
+                self.may_change_service(name).map(drop)
+            }
         }
     }
 
@@ -54,6 +57,14 @@ impl Scope {
             Action::RestartTask(name) => {
                 say(format!("restart the task `{name}`"));
                 self.call.agent.restart_task(Some(name)).await.map_err(Error::from)
+            }
+            Action::RestartService(name) => {
+                say(format!("restart the service `{name}`"));
+                self.tell_service(Step::Restart, name).await.map(drop)
+            }
+            Action::ReloadService(name) => {
+                say(format!("reload the service `{name}`"));
+                self.tell_service(Step::Reload, name).await.map(drop)
             }
             Action::Run(argv) => {
                 say(format!("run `{}`", argv.join(" ")));
