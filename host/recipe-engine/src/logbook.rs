@@ -86,6 +86,8 @@ impl Logbook {
             // Before it is cut: half a secret would not be known as one.
             let blotted = self.secrets.blot(line);
             let line = blotted.as_deref().unwrap_or(line).trim_end_matches('\r');
+            // What a terminal would be left with, where progress is written over and over.
+            let line = line.rsplit('\r').next().unwrap_or_default();
             let message = plain(&cut(line, LONGEST_LINE), |_| false).into_owned();
             self.write_line(LogLine { level, message });
         }
@@ -170,7 +172,7 @@ mod tests {
     #[test]
     fn lines_are_split_and_cut() {
         let (log, seen) = logbook(1 << 20, 10);
-        log.write(LogLevel::Info, "one\r\ntwo\n");
+        log.write(LogLevel::Info, "one\r\n1%\r99%\rtwo\n");
         log.write(LogLevel::Info, &"é".repeat(LONGEST_LINE));
         let seen = seen.lock().unwrap();
         assert_eq!(seen[..2], ["one", "two"]);

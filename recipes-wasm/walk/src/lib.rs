@@ -4,6 +4,8 @@
 use cerebro_recipe::error::Doing;
 use cerebro_recipe::host::notify::Action;
 use cerebro_recipe::host::release::{Layout, Shared};
+use cerebro_recipe::host::services::Spec;
+use cerebro_recipe::host::users;
 use cerebro_recipe::{File, Host, Recipe, Source};
 use std::collections::BTreeMap;
 
@@ -27,6 +29,10 @@ enum What {
     Stage { base: String, artifact: Option<String>, keep: u32 },
     /// Leaves the releases of a base.
     Leave { base: String },
+    /// Has a user with a group of the same name, or has neither.
+    Account { name: String, shell: String, groups: Vec<String>, gone: bool },
+    /// Has a service be so, and reads its configuration anew.
+    Serve { name: String, running: bool, enabled: bool },
 }
 
 struct Walk;
@@ -42,6 +48,15 @@ impl Recipe for Walk {
             What::Remember { values } => remember(host, values),
             What::Later { run, restart, fail } => later(host, run, restart, fail),
             What::Stage { base, artifact, keep } => stage(host, &base, artifact, keep),
+            What::Account { name, shell, groups, gone: false } => {
+                account(host, &name, shell, groups)
+            }
+            What::Account { name, .. } => {
+                let (user, group) = (host.remove_user(&name)?, host.remove_group(&name)?);
+                host.say(&format!("{} and {}", user.change(), group.change()));
+                Ok(())
+            }
+            What::Serve { name, running, enabled } => serve(host, name, running, enabled),
             What::Leave { base } => {
                 let change = host.leave(&base)?;
                 host.say(&format!("left for good: {change}"));
@@ -53,6 +68,33 @@ impl Recipe for Walk {
     fn undeploy(_: &impl Host, _: What) -> Result<(), String> {
         Ok(())
     }
+}
+
+fn account(host: &impl Host, name: &str, shell: String, groups: Vec<String>) -> Result<(), String> {
+    let group = host.ensure_group(name, None, true)?;
+    let user = host.ensure_user(&users::Spec {
+        name: name.to_owned(),
+        uid: None,
+        group: Some(name.to_owned()),
+        groups: Some(groups),
+        home: Some("/nonexistent".to_owned()),
+        create_home: false,
+        shell: Some(shell),
+        system: true,
+    })?;
+    host.say(&format!("{} and {}", group.change(), user.change()));
+    let found = host.user(name)?.ok_or("it is not there")?;
+    host.say(&format!("{}: {}", found.shell, found.groups.join(" ")));
+    Ok(())
+}
+
+fn serve(host: &impl Host, name: String, running: bool, enabled: bool) -> Result<(), String> {
+    let spec = Spec { name, running: Some(running), enabled: Some(enabled) };
+    let (change, reload) = (host.ensure_service(&spec)?, host.reload_service(&spec.name)?);
+    host.say(&format!("{}, {}", change.change(), reload.change()));
+    let found = host.service(&spec.name)?.ok_or("it is not there")?;
+    host.say(&format!("runs: {}, enabled: {}", found.running, found.enabled));
+    Ok(())
 }
 
 fn tell(host: &impl Host, name: &str, path: &str) -> Result<(), String> {

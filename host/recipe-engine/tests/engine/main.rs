@@ -10,4 +10,5 @@ mod probes;
 mod recipes;
 mod support;
 mod system;
+mod tools;
 mod turns;
