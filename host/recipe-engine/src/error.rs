@@ -134,17 +134,21 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The same as it may be told: without any secret in its words, not endless, and without what
-    /// a terminal would obey.
+    /// The same as it may be told.
     pub(crate) fn told(mut self, secrets: &Secrets) -> Self {
         if let Self::Trapped { message, .. }
         | Self::AtEnd { message }
         | Self::Returned { message } = &mut self
         {
-            let blotted = secrets.blot(message);
-            let words = blotted.as_deref().unwrap_or(message);
-            *message = plain(&cut(words, LONGEST), |c| c == '\n').into_owned();
+            *message = told(message, secrets);
         }
         self
     }
+}
+
+/// What a component says, as it may be told: without any secret in its words, not endless, and
+/// without what a terminal would obey.
+pub(crate) fn told(said: &str, secrets: &Secrets) -> String {
+    let blotted = secrets.blot(said);
+    plain(&cut(blotted.as_deref().unwrap_or(said), LONGEST), |c| c == '\n').into_owned()
 }

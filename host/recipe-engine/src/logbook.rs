@@ -128,10 +128,11 @@ pub(crate) fn cut(text: &str, most: usize) -> Cow<'_, str> {
     }
 }
 
-/// A text that does nothing to the terminal that shows it: control characters are spelled out,
-/// but for tabs and what `but` names.
+/// A text that does nothing to the terminal that shows it: control characters, and those that turn
+/// the direction of what follows, are spelled out, but for tabs and what `but` names.
 pub(crate) fn plain(text: &str, but: impl Fn(char) -> bool) -> Cow<'_, str> {
-    let is_bad = |c: char| c.is_control() && c != '\t' && !but(c);
+    let turns = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_bad = |c: char| (c.is_control() && c != '\t' && !but(c)) || turns(c);
     if !text.contains(is_bad) {
         return Cow::Borrowed(text);
     }
@@ -176,7 +177,7 @@ mod tests {
         log.write(LogLevel::Info, &"é".repeat(LONGEST_LINE));
         let seen = seen.lock().unwrap();
         assert_eq!(seen[..2], ["one", "two"]);
-        assert_eq!(plain("a\tb\u{1b}[2J\n", |_| false), "a\tb\\u{1b}[2J\\n");
+        assert_eq!(plain("a\tb\u{1b}[2J\u{202e}\n", |_| false), "a\tb\\u{1b}[2J\\u{202e}\\n");
         assert!(seen[2].len() <= LONGEST_LINE + '…'.len_utf8());
     }
 }

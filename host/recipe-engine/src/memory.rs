@@ -13,8 +13,10 @@ const LONGEST_KEY: usize = 256;
 const LARGEST_VALUE: usize = 64 << 10;
 /// Bytes of all values.
 const LARGEST: u64 = 1 << 20;
-/// Values that are remembered.
+/// Values that are remembered: each is a file, however little is in it.
 const MOST_VALUES: usize = 1024;
+/// Bytes of all actions that may wait.
+const LARGEST_ACTIONS: usize = 256 << 10;
 /// Actions that may wait.
 const MOST_ACTIONS: usize = 256;
 
@@ -120,6 +122,10 @@ impl Memory {
             return Err(Error::TooLarge(why));
         }
         pending.push(action);
+        if serde_json::to_vec(&pending).map_or(0, |text| text.len()) > LARGEST_ACTIONS {
+            let why = format!("more than {LARGEST_ACTIONS} bytes say what to do at the end");
+            return Err(Error::TooLarge(why));
+        }
         self.keep_pending(&pending)
     }
 
@@ -214,6 +220,8 @@ mod tests {
         assert!(memory.set("a", &vec![0; LARGEST_VALUE + 1]).is_err());
         let full = (0..17).map(|n| memory.set(&n.to_string(), &vec![0; LARGEST_VALUE]));
         assert_eq!(full.filter(Result::is_err).count(), 1);
+        let many = (0..MOST_VALUES).map(|n| memory.set(&format!("key {n}"), b""));
+        assert_eq!(many.filter(Result::is_err).count(), 16);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::bindings::interfaces::health;
 use crate::call::Call;
 use crate::engine::{Component, Engine, Linked};
-use crate::error::{Failure, RunError};
+use crate::error::{Failure, RunError, told};
 use crate::host::{State, words};
 use crate::logbook::Logbook;
 use crate::secrets::Secrets;
@@ -150,7 +150,7 @@ impl Engine {
         };
         match ended {
             Err(_) => Err(Failure::TimedOut { after }),
-            Ok(Ok(Ok(report))) => Ok(report),
+            Ok(Ok(Ok(report))) => Ok(report.map(|report| report.told(secrets))),
             Ok(Ok(Err(message))) => Err(Failure::Returned { message }),
             Ok(Err(error)) if error.is::<TimeIsUp>() => Err(Failure::TimedOut { after }),
             Ok(Err(error)) if error.is::<PoolConcurrencyLimitError>() => {
@@ -203,6 +203,22 @@ async fn invoke(
             let check = pre.instantiate_async(&mut *store).await?;
             Ok(check.call_check(store).await?.map(|report| Some(report.into())))
         }
+    }
+}
+
+/// Metrics of one report that are passed on.
+const MOST_METRICS: usize = 256;
+
+impl CheckReport {
+    /// The same as it may be told.
+    fn told(mut self, secrets: &Secrets) -> Self {
+        self.message = told(&self.message, secrets);
+        self.metrics.truncate(MOST_METRICS);
+        for metric in &mut self.metrics {
+            metric.name = told(&metric.name, secrets);
+            metric.unit = told(&metric.unit, secrets);
+        }
+        self
     }
 }
 

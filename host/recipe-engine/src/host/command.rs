@@ -3,6 +3,7 @@
 use super::{Scope, State, accounts};
 use crate::bindings::interfaces::command::{Guard, Host, HostOutcome, Semantics, Spec};
 use crate::bindings::interfaces::types::{Change, Error};
+use crate::limiter::MOST_OUTPUTS;
 use crate::logbook::{LogLevel, Logbook};
 use crate::run::remaining;
 use cerebro_linux::process::kill_tree;
@@ -43,6 +44,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Bytes that it holds.
+    fn size(&self) -> usize {
+        self.stdout.bytes.len() + self.stderr.bytes.len()
+    }
+
     /// An error, with the end of its stderr, unless it was a success.
     pub(super) fn ensure_success(&self) -> Result<Change, Error> {
         if self.skipped.is_some() {
@@ -382,7 +388,13 @@ fn code(status: ExitStatus) -> i32 {
 impl Host for State {
     async fn run(&mut self, spec: Spec) -> wasmtime::Result<Result<Resource<Outcome>, Error>> {
         match self.scope.run_command(spec).await {
-            Ok(outcome) => Ok(Ok(self.table.push(outcome)?)),
+            Ok(outcome) if self.limiter.keep_output(outcome.size()) => {
+                Ok(Ok(self.table.push(outcome)?))
+            }
+            Ok(_) => Ok(Err(Error::TooLarge(format!(
+                "commands wrote more than {MOST_OUTPUTS} bytes that are all kept at a time: drop \
+                 the outcomes that are no longer of use"
+            )))),
             Err(error) => Ok(Err(error)),
         }
     }
@@ -418,7 +430,8 @@ impl HostOutcome for State {
     }
 
     async fn drop(&mut self, outcome: Resource<Outcome>) -> wasmtime::Result<()> {
-        self.table.delete(outcome)?;
+        let size = self.table.delete(outcome)?.size();
+        self.limiter.drop_output(size);
         Ok(())
     }
 }

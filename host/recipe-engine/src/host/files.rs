@@ -80,7 +80,11 @@ impl Host for State {
                         return Err(Error::Unsupported(why));
                     }
                 };
-                Ok(tree::Node { path: node.path, content, attributes: resolve(&node.attributes)? })
+                let attributes = match content {
+                    tree::Content::Directory => resolve_directory(&node.attributes)?,
+                    _ => resolve(&node.attributes)?,
+                };
+                Ok(tree::Node { path: node.path, content, attributes })
             });
             tree.hold(&path, nodes.collect::<Result<_, _>>()?, purge)
         };
@@ -92,7 +96,7 @@ impl Host for State {
         path: String,
         attributes: Attributes,
     ) -> wasmtime::Result<Result<Change, Error>> {
-        let work = move |tree: &tree::Tree| tree.directory(&path, resolve(&attributes)?);
+        let work = move |tree: &tree::Tree| tree.directory(&path, resolve_directory(&attributes)?);
         Ok(self.scope.with_tree(work).await)
     }
 
@@ -110,6 +114,16 @@ impl Host for State {
 }
 
 fn resolve(attributes: &Attributes) -> Result<tree::Attributes, Error> {
+    match attributes.mode {
+        Some(mode) if mode & 0o6000 != 0 => Err(Error::Denied(format!(
+            "the mode {mode:04o} would lend a program its owner's privileges: no grant allows it"
+        ))),
+        _ => resolve_directory(attributes),
+    }
+}
+
+/// What is in a directory with such a bit belongs to its group, which lends nothing.
+fn resolve_directory(attributes: &Attributes) -> Result<tree::Attributes, Error> {
     let owner = attributes.owner.as_ref().map(owner).transpose()?;
     Ok(tree::Attributes { mode: attributes.mode, owner })
 }

@@ -36,7 +36,7 @@ impl Attributes {
     /// These, with what they leave out taken from what is there, or from the defaults.
     pub(super) fn complete(self, found: Option<&Metadata>, mode: u32) -> Self {
         Self {
-            mode: self.mode.or(found.map(|f| f.mode)).or(Some(mode)),
+            mode: self.mode.or(found.map(inherited)).or(Some(mode)),
             owner: self.owner.or(found.map(|f| Owner { uid: f.uid, gid: f.gid })),
         }
     }
@@ -50,6 +50,14 @@ impl Attributes {
             Some(mode) => fchmod(&file, Mode::from_bits_truncate(mode & 0o7777)),
             None => Ok(()),
         }
+    }
+}
+
+/// The mode of what is there, for what replaces it: other content does not inherit privileges.
+fn inherited(found: &Metadata) -> u32 {
+    match found.kind {
+        Kind::File => found.mode & !0o6000,
+        _ => found.mode,
     }
 }
 

@@ -20,6 +20,8 @@ use std::sync::PoisonError;
 use std::time::Instant;
 use tar::{Archive, Entry, EntryType};
 
+/// Bytes of what an archive says of one entry: long names and attributes.
+const LONGEST_HEADERS: u64 = 1 << 20;
 /// The file that says from what a directory was unpacked.
 const MARK: &str = ".cerebro-artifact";
 
@@ -163,22 +165,30 @@ impl Unpacking<'_> {
             false => Box::new(reader),
         };
         // Padding between entries counts too, so that a bomb of empty blocks ends as well.
-        let met = Rc::new(Cell::new(false));
-        let mut archive = Archive::new(Bounded {
-            reader,
-            left: self.how.most_bytes.saturating_add(1),
-            met: met.clone(),
-        });
+        let (met, headers) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(u64::MAX)));
+        let left = self.how.most_bytes.saturating_add(1);
+        let bounded = Bounded { reader, left, met: met.clone(), headers: headers.clone() };
+        let mut archive = Archive::new(bounded);
         // What breaks off since we read no further is not damaged.
         let or_too_large = |error| if met.get() { self.too_large("bytes") } else { error };
+        let mut entries = archive.entries().map_err(damaged)?;
+        let mut next = || {
+            headers.set(LONGEST_HEADERS);
+            let entry = entries.next();
+            headers.set(u64::MAX);
+            entry
+        };
         let mut left = self.how.most_entries;
         let mut bytes = self.how.most_bytes;
-        for entry in archive.entries().map_err(damaged)? {
+        while let Some(entry) = next() {
             let mut entry = entry.map_err(damaged).map_err(or_too_large)?;
             self.in_time()?;
             left = left.checked_sub(1).ok_or_else(|| self.too_large("entries"))?;
             bytes = bytes.checked_sub(entry.size()).ok_or_else(|| self.too_large("bytes"))?;
             self.entry(&mut entry).map_err(or_too_large)?;
+            // So that only headers are read between this entry and the next.
+            let rest = std::io::copy(&mut entry, &mut std::io::sink());
+            rest.map_err(damaged).map_err(or_too_large)?;
         }
         match met.get() {
             true => Err(self.too_large("bytes")),
@@ -340,21 +350,29 @@ impl Unpacking<'_> {
     }
 }
 
-/// Ends where there is no more, or where as much was read as may be, and remembers the latter.
+/// Ends where there is no more, or where as much was read as may be, and remembers the latter. The
+/// headers of one entry have a bound of their own: the library holds them in memory.
 struct Bounded<R> {
     reader: R,
     left: u64,
     met: Rc<Cell<bool>>,
+    headers: Rc<Cell<u64>>,
 }
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(into.len());
-        if most == 0 && !into.is_empty() {
+        if self.headers.get() == 0 {
+            let why = format!("its headers are longer than {LONGEST_HEADERS} bytes");
+            return Err(std::io::Error::other(why));
+        }
+        let most = self.left.min(self.headers.get());
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(into.len());
+        if self.left == 0 && !into.is_empty() {
             self.met.set(true);
         }
         let read = self.reader.read(&mut into[..most])?;
         self.left -= read as u64;
+        self.headers.set(self.headers.get() - read as u64);
         Ok(read)
     }
 }

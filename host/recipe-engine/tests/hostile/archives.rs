@@ -129,6 +129,14 @@ pub fn cases() -> Vec<Case> {
         Case::hostile("another name of a file outside", "leads out", |ground| {
             unpack(ground, &one("h", Link, "../../../etc/shadow"))
         }),
+        Case::hostile("a name of 2 MB", "headers are longer", |ground| {
+            let mut archive = tar::Builder::new(Vec::new());
+            let mut header = tar::Header::new_gnu();
+            header.set_size(1);
+            header.set_mode(0o644);
+            archive.append_data(&mut header, "n".repeat(2 << 20), &b"x"[..]).unwrap();
+            unpack(ground, &archive.into_inner().unwrap())
+        }),
         Case::hostile("another name of nothing", "does not come before it", |ground| {
             unpack(ground, &one("h", Link, "gone"))
         }),
