@@ -6,6 +6,7 @@ mod build;
 mod conformance;
 mod demo;
 mod drill;
+mod fuzz;
 mod packages;
 mod rules;
 mod shell;

@@ -1,7 +1,7 @@
 //! The test suites.
 
 use crate::shell::run_in;
-use crate::{build, conformance, packages, rules, shell, wit};
+use crate::{build, conformance, fuzz, packages, rules, shell, wit};
 use anyhow::Result;
 
 /// A suite of tests.
@@ -17,6 +17,8 @@ pub enum Suite {
     Unit,
     /// Components and inputs that mean harm, and what the engine makes of them.
     Hostile,
+    /// What comes from outside, mutated for a minute each.
+    Fuzz,
     /// The guests' own tests, run on the host.
     Guests,
     /// The examples in each language, held to one specification.
@@ -25,12 +27,13 @@ pub enum Suite {
     E2e,
 }
 
-const ALL: [Suite; 8] = [
+const ALL: [Suite; 9] = [
     Suite::Fmt,
     Suite::Rules,
     Suite::Clippy,
     Suite::Unit,
     Suite::Hostile,
+    Suite::Fuzz,
     Suite::Guests,
     Suite::Conformance,
     Suite::E2e,
@@ -44,14 +47,14 @@ const PACKAGES: [(&str, &str); 4] = [
     ("postgresql", "/usr/lib/postgresql"),
 ];
 
-/// The test that is all of the suite `hostile`.
-const HOSTILE: &str = "harm_is_met";
-
 /// Runs the suites that are named, or all of them; of `conformance`, the languages that are named.
 pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {
     if named == [Suite::Conformance] {
         // It needs nothing of the rest.
         return conformance::run(languages);
+    }
+    if named == [Suite::Fuzz] {
+        return fuzz::all();
     }
     // Tests that need what cannot be installed fail, and say so.
     packages::install(&PACKAGES, "some tests")?;
@@ -61,6 +64,7 @@ pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {
             Suite::Fmt => {
                 shell::run("cargo", &["fmt", "--all", "--check"])?;
                 run_in("recipes-wasm", "cargo", &["fmt", "--all", "--check"])?;
+                run_in("fuzz", "cargo", &["fmt", "--check"])?;
             }
             Suite::Rules => {
                 rules::check()?;
@@ -77,10 +81,9 @@ pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {
             }
             Suite::Unit => {
                 let others = ["--exclude", "cerebro-tests", "--exclude", "cerebro-conformance"];
-                // It has a suite of its own.
-                let skipped = ["--", "--skip", HOSTILE];
-                shell::run("cargo", &[&["test", "--workspace"][..], &others, &skipped].concat())?
+                shell::run("cargo", &[&["test", "--workspace"][..], &others].concat())?
             }
+            Suite::Fuzz => fuzz::all()?,
             Suite::Hostile => {
                 let test = ["test", "-p", "cerebro-recipe-engine", "--test", "hostile"];
                 shell::run("cargo", &[&test[..], &["--", "--nocapture"]].concat())?
