@@ -9,6 +9,7 @@ use crate::error::{CompileError, EngineError, Failure};
 use crate::host::{Capabilities, State};
 use crate::http;
 use crate::pool::{self, CHECKS, RECIPES};
+use crate::tree::Changing;
 use cerebro_model::{ComponentKind, Digest, Grants};
 use cerebro_recipe_inspect::{Inspection, check_grants, inspect};
 use std::collections::HashMap;
@@ -42,8 +43,8 @@ pub(crate) struct Inner {
     compiled: Mutex<HashMap<Digest, Arc<OnceCell<Component>>>>,
     linkers: [OnceLock<Linker<State>>; Capabilities::SETS],
     pub(crate) http: reqwest::Client,
-    /// Held while files change: temporary names are unique only under it.
-    pub(crate) changing: Arc<Mutex<()>>,
+    /// Of all calls: instances may share files.
+    pub(crate) changing: Arc<Changing>,
 }
 
 /// A compiled component. Cheap to clone.

@@ -39,6 +39,10 @@ impl Memory {
         Self(directory.to_owned())
     }
 
+    pub(crate) fn directory(&self) -> &Path {
+        &self.0
+    }
+
     fn values(&self) -> PathBuf {
         self.0.join("kv")
     }

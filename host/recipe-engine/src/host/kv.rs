@@ -13,7 +13,7 @@ impl Scope {
     ) -> Result<T, Error> {
         let (memory, changing) = (Memory::new(&self.call.memory), self.tree.changing());
         let done = tokio::task::spawn_blocking(move || {
-            let _changing = changing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let _changing = changing.hold(memory.directory());
             work(&memory)
         });
         done.await.unwrap_or_else(|error| Err(Error::Failed(error.to_string())))

@@ -11,7 +11,6 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
-use std::sync::PoisonError;
 
 /// Nodes of one tree.
 const MOST_NODES: usize = 100_000;
@@ -114,7 +113,7 @@ impl Tree {
         attributes: Attributes,
     ) -> Result<Change, Error> {
         let spot = self.spot_to_change(path, Missing::Refuse)?;
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = self.take(&spot);
         let found = spot.metadata()?;
         let found = found.ok_or_else(|| Error::NotFound(format!("`{path}` does not exist")))?;
         if !matches!(found.kind, Kind::File | Kind::Directory) {
@@ -148,7 +147,7 @@ impl Tree {
             spot => Some(spot?),
         };
         let target = self.spot_to_change(to, Missing::Refuse)?;
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = self.take(&target);
         let there = match &from {
             Some(from) => from.metadata()?,
             None => None,

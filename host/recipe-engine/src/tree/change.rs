@@ -10,7 +10,6 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, symlinkat, unlinkat};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::PoisonError;
 
 /// A user and a group of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +77,7 @@ impl Tree {
         attributes: Attributes,
     ) -> Result<Change, Error> {
         let spot = self.spot_to_change(path, Missing::Refuse)?;
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = self.take(&spot);
         let found = spot.metadata()?;
         if let Some(found) = &found {
             if found.kind != Kind::File {
@@ -105,7 +104,7 @@ impl Tree {
 
     pub(crate) fn directory(&self, path: &str, attributes: Attributes) -> Result<Change, Error> {
         let spot = self.spot_to_change(path, Missing::Make)?;
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = self.take(&spot);
         let found = spot.metadata()?;
         match &found {
             Some(found) if found.kind != Kind::Directory => {
@@ -132,7 +131,7 @@ impl Tree {
             return Err(Error::Invalid(format!("`{target}` is not a target for a link")));
         }
         let spot = self.spot_to_change(path, Missing::Refuse)?;
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = self.take(&spot);
         let found = spot.metadata()?;
         match &found {
             Some(found) if found.kind != Kind::Symlink => {
@@ -160,7 +159,7 @@ impl Tree {
 }
 
 impl Spot {
-    /// A name for what will take this place; unique while `changing` is held.
+    /// A name for what will take this place; nobody else's while this is held.
     pub(super) fn beside(&self, what: &str) -> String {
         format!(".{}.cerebro-{what}", self.name)
     }

@@ -9,6 +9,7 @@
 
 mod bulk;
 mod change;
+mod changing;
 mod look;
 mod path;
 mod release;
@@ -26,10 +27,11 @@ use nix::unistd::{Uid, geteuid};
 use path::Plain;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 pub(crate) use bulk::{Content, Node};
 pub(crate) use change::{Attributes, Owner};
+pub(crate) use changing::{Changing, Held};
 pub(crate) use release::{Layout, Release, Shared, path as release_path};
 pub(crate) use unpack::Unpack;
 
@@ -43,7 +45,7 @@ pub(crate) struct Tree {
     root: OnceLock<OwnedFd>,
     allowed: Allowed,
     user: Uid,
-    changing: Arc<Mutex<()>>,
+    changing: Arc<Changing>,
 }
 
 /// What a path is wanted for.
@@ -70,7 +72,7 @@ struct Spot {
 
 impl Tree {
     /// The files below `root`, which is opened once one of them is wanted.
-    pub(crate) fn new(root: &Path, allowed: Allowed, changing: Arc<Mutex<()>>) -> Self {
+    pub(crate) fn new(root: &Path, allowed: Allowed, changing: Arc<Changing>) -> Self {
         Self { path: root.to_owned(), root: OnceLock::new(), allowed, user: geteuid(), changing }
     }
 
@@ -88,9 +90,15 @@ impl Tree {
         self.root.get_or_init(|| opened).try_clone().map_err(failed)
     }
 
-    /// Held while files change.
-    pub(crate) fn changing(&self) -> Arc<Mutex<()>> {
+    /// Who changes what at the moment.
+    pub(crate) fn changing(&self) -> Arc<Changing> {
         self.changing.clone()
+    }
+
+    /// Nobody else changes this place until what is answered is dropped: the names beside it are then
+    /// ours alone.
+    fn take(&self, spot: &Spot) -> Held<'_> {
+        self.changing.hold(&self.path.join(spot.path.to_string().trim_start_matches('/')))
     }
 
     fn allow(&self, path: &Plain, access: Access) -> Result<(), Error> {

@@ -9,7 +9,6 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
-use std::sync::PoisonError;
 
 /// Directories within directories, before a tree counts as a trap.
 const DEEPEST: u32 = 200;
@@ -20,7 +19,7 @@ impl Tree {
             Err(Error::NotFound(_)) => return Ok(Change::Unchanged),
             spot => spot?,
         };
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = self.take(&spot);
         match spot.remove(&spot.name)? {
             true => Ok(Change::Removed),
             false => Ok(Change::Unchanged),

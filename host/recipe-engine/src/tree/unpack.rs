@@ -16,7 +16,6 @@ use std::io::{BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path};
 use std::rc::Rc;
-use std::sync::PoisonError;
 use std::time::Instant;
 use tar::{Archive, Entry, EntryType};
 
@@ -39,8 +38,7 @@ pub(crate) struct Unpack<'a> {
 impl Tree {
     pub(crate) fn unpack(&self, path: &str, unpack: &Unpack<'_>) -> Result<Change, Error> {
         let spot = self.spot_to_change(path, Missing::Make)?;
-        // One archive at a time: the name beside is then ours alone.
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = self.take(&spot);
         let mark = unpack.mark();
         let there = self.there(&spot, &mark)?;
         if there == There::Same {
