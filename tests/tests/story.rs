@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 use cerebro_api::ClientError;
 use cerebro_api::body::{DeployRequest, PushedRecipe};
 use cerebro_model::{
-    Cores, Deployment, DeploymentState, EventKind, Job, JobName, MachineId, Megabytes, Seconds,
-    ZoneLayout,
+    Cores, Deployment, DeploymentState, EventKind, Grants, Job, JobName, MachineId, Megabytes,
+    Seconds, ZoneLayout,
 };
 use cerebro_tests::processes::{blocked_signals, is_running, kill_9, touching};
 use cerebro_tests::{Cluster, Options, component, portal, root, until};
@@ -148,23 +148,28 @@ async fn a_job_runs_in_its_zones_rolls_to_a_new_version_and_leaves_nothing_behin
 async fn a_component_that_wants_more_waits_until_it_may_have_it() -> Result<()> {
     let data = tempfile::tempdir()?;
     let cluster = portal_cluster(data.path(), &Options::default()).await?;
-    deploy(&cluster, "1.0").await?;
     let mut job = portal::job()?;
-    let mut wants = job.grants.clone();
-    wants.write.push(serde_json::from_str("\"/srv/more\"")?);
-    let file = data.path().join("release.wasm");
+    let (recipe, file) = (job.deployment_recipe.to_string(), data.path().join("release.wasm"));
     std::fs::write(&file, component("release")?)?;
-    std::fs::write(file.with_extension("wants.json"), serde_json::to_vec(&wants)?)?;
+    let push = |wants: &Grants| {
+        std::fs::write(file.with_extension("wants.json"), serde_json::to_vec(wants)?)?;
+        cluster.cerebro(&["recipe", "push", &recipe, &file.display().to_string()])
+    };
+    // At first it may declare more than it gets: that is a bound and no demand.
+    let mut wants = job.grants.clone();
+    wants.commands.push("/usr/bin/true".to_owned().try_into().map_err(anyhow::Error::msg)?);
+    ensure!(!push(&wants)?.contains("+ grants"));
+    deploy(&cluster, "1.0").await?;
 
-    let (recipe, file) = (job.deployment_recipe.to_string(), file.display().to_string());
+    wants.write.push("/srv/more".to_owned().try_into().map_err(anyhow::Error::msg)?);
     let line = "+ grants.write: \"/srv/more\"";
-    let pushed = cluster.cerebro(&["recipe", "push", &recipe, &file])?;
+    let pushed = push(&wants)?;
     ensure!(pushed.contains(line) && pushed.contains(job.dns_basename.as_str()), "{pushed}");
     let described = cluster.cerebro(&["job", "describe", job.dns_basename.as_str()])?;
     ensure!(described.contains(line), "{described}");
     let refused = cluster.deploy(&job.dns_basename, "2.0", portal::artifact()?).await;
     let refused = format!("{:#}", refused.err().context("it was deployed")?);
-    ensure!(refused.contains(line) && !refused.contains("grants.read"), "{refused}");
+    ensure!(refused.contains(line) && !refused.contains("grants.commands"), "{refused}");
 
     job.grants = wants;
     let view = cluster.client.put_job(&job, Some(1)).await?;

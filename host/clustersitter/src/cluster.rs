@@ -6,7 +6,7 @@ mod view;
 mod wants;
 
 pub use secrets::SecretError;
-pub use wants::{jobs_missing, wanted};
+pub use wants::{jobs_missing, wanted, wants};
 
 use crate::records::{Change, LoadError, MachineRecord, Records};
 use cerebro_api::body::{Heartbeat, JoinRequest, Report};

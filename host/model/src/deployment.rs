@@ -1,6 +1,6 @@
 //! Deployments: one version of a job, brought to every place where it runs.
 
-use crate::{DeploymentId, Digest, Job, JobName, RecipeName, Timestamp, Version};
+use crate::{DeploymentId, Digest, Grants, Job, JobName, RecipeName, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -21,6 +21,11 @@ pub struct Deployment {
     /// The job's health checks.
     #[schema(value_type = BTreeMap<String, String>)]
     pub checks: BTreeMap<RecipeName, Digest>,
+    /// What those components declared that they want, if they declared anything: what an update of
+    /// one wants beyond that is shown before it is deployed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, Grants>)]
+    pub wants: BTreeMap<RecipeName, Grants>,
     /// How far it is.
     pub state: DeploymentState,
     /// When it was asked for.

@@ -50,7 +50,7 @@ pub fn uploaded(recipe: &Recipe) -> Report {
         language: recipe.language.clone(),
         size: recipe.size,
         digest: recipe.digest,
-        imports: recipe.imports.iter().map(import).collect(),
+        imports: recipe.imports.iter().map(|name| import(name)).collect(),
         unbounded: recipe.wants.as_ref().map(Grants::unbounded).unwrap_or_default(),
         wants: recipe.wants.clone(),
     }
@@ -69,11 +69,11 @@ pub fn with_sidecar(file: &Path, component: Vec<u8>) -> Result<Vec<u8>, Fault> {
     embed_wants(&component, &wants).map_err(|error| at_fault(error.to_string()))
 }
 
-fn import(name: &String) -> Import {
+fn import(name: &str) -> Import {
     let interface = interface_of(name);
     let keys = interface.map(|interface| interface.grants).unwrap_or_default();
     Import {
-        name: name.clone(),
+        name: name.to_owned(),
         effects: interface.map(|interface| interface.effects.to_string()),
         grants: keys.iter().map(|key| (*key).to_owned()).collect(),
         gated: interface.is_some_and(|interface| interface.gated),
@@ -87,7 +87,7 @@ fn report(found: Inspection, digest: Digest) -> Report {
         language: found.language.to_string(),
         size: found.size,
         digest,
-        imports: found.imports.iter().map(import).collect(),
+        imports: found.imports.iter().map(|name| import(name)).collect(),
         unbounded: wants.as_ref().map(Grants::unbounded).unwrap_or_default(),
         wants,
     }

@@ -2,7 +2,7 @@
 
 use super::extract::{Json as Body, Path};
 use super::{Answer, Refusal, Shared, events, jobs};
-use crate::cluster::{Cluster, State, event, now, wanted};
+use crate::cluster::{Cluster, State, event, now, wanted, wants};
 use crate::records::Change;
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -55,6 +55,7 @@ pub async fn trigger(
             revision: record.revision,
             recipe: component(state, &job, &job.deployment_recipe, ComponentKind::Recipe)?,
             checks: checks(state, &job)?,
+            wants: wants(&state.records, &job),
             version: request.version,
             job,
             state: DeploymentState::Running,
@@ -117,11 +118,12 @@ fn component(state: &State, job: &Job, name: &RecipeName, kind: ComponentKind) -
     cerebro_recipe_inspect::check_grants(&recipe.imports, &job.grants).map_err(|error| {
         Refusal::invalid(format!("`{name}` cannot be used by this job: {error}"))
     })?;
-    let missing = wanted(job, recipe);
+    let missing = wanted(&state.records, job, recipe);
     if !missing.is_empty() {
         let lines: String = missing.iter().map(|line| format!("\n+ {line}")).collect();
         return Err(Refusal::invalid(format!(
-            "`{name}` wants what this job does not grant; add to the job what it may have:{lines}"
+            "`{name}` wants more than when this job was deployed last, and the job does not grant it; \
+             add to the job what it may have:{lines}"
         )));
     }
     Ok(recipe.digest)

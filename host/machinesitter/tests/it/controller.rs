@@ -106,6 +106,7 @@ impl Controller {
             version: format!("{n}.0").parse().unwrap(),
             recipe: self.recipe,
             checks: BTreeMap::from([("tcp".parse().unwrap(), self.check)]),
+            wants: BTreeMap::new(),
             state: DeploymentState::Running,
             created_at: Timestamp::from_millis(0),
         };

@@ -38,6 +38,7 @@ pub(crate) fn deployment(n: u64, job: &Job) -> Deployment {
         version: format!("{n}.0").parse().unwrap(),
         recipe: Digest::of(b""),
         checks: BTreeMap::new(),
+        wants: BTreeMap::new(),
         state: DeploymentState::Running,
         created_at: at(0),
     }
