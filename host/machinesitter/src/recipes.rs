@@ -155,6 +155,7 @@ fn call(
         memory: agent.disk.task_dir(&instance.id).join("memory"),
         agent: Arc::new(ForComponent::new(agent.clone(), instance.id.clone())),
         log,
+        journal: None,
     }
 }
 

@@ -15,6 +15,8 @@ pub mod imports {
         ",
         world: "cerebro:host/host",
         imports: { default: async | trappable },
+        // For recordings.
+        additional_derives: [serde::Serialize, serde::Deserialize],
         with: {
             "cerebro:recipe/artifact.artifact": crate::host::artifact::Artifact,
             "cerebro:recipe/command.outcome": crate::host::command::Outcome,

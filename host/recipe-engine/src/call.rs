@@ -1,5 +1,6 @@
 //! What a call is given.
 
+use crate::journal::{Medium, OpenMedium};
 use crate::logbook::LogSink;
 use async_trait::async_trait;
 use cerebro_model::{
@@ -29,6 +30,31 @@ pub struct Call {
     pub agent: Arc<dyn Agent>,
     /// Where its log goes.
     pub log: Arc<dyn LogSink>,
+    /// Where it is written down what a recipe does, so that it can be taken back and run again;
+    /// nowhere, if nobody ever wants to.
+    pub journal: Option<Journaling>,
+}
+
+/// Where a call's journal and its recording go: a directory of its own, which nobody else may read.
+#[derive(Clone)]
+pub struct Journaling {
+    pub(crate) directory: PathBuf,
+    pub(crate) open: OpenMedium,
+}
+
+impl Journaling {
+    /// In `directory`, which is made when there is something to write.
+    pub fn new(directory: PathBuf) -> Self {
+        Self { directory, open: crate::journal::files() }
+    }
+
+    /// The same, with another medium than a file.
+    pub fn with_medium(
+        self,
+        open: impl Fn(&Path, u64) -> std::io::Result<Box<dyn Medium>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { open: Arc::new(open), ..self }
+    }
 }
 
 /// The instance that a call is for.

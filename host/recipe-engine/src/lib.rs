@@ -22,18 +22,23 @@ mod bindings;
 mod cache;
 mod call;
 mod compiler;
+mod diff;
 mod engine;
 mod epoch;
 mod error;
 mod host;
 mod http;
+mod journal;
 mod limiter;
 mod logbook;
 mod memory;
 mod pool;
+mod replay;
+mod rollback;
 mod run;
 mod secrets;
 mod system;
+mod tape;
 mod tree;
 
 /// A number that nobody can guess.
@@ -44,10 +49,17 @@ fn random() -> std::io::Result<u128> {
 }
 
 pub use beat::beat;
-pub use call::{Agent, AgentError, Call, Context, Limits, TaskStatus, TaskUsage};
+pub use call::{Agent, AgentError, Call, Context, Journaling, Limits, TaskStatus, TaskUsage};
 pub use cerebro_recipe_inspect::{Inspection, NotGranted};
 pub use compiler::{Compiler, compile_as_child};
 pub use engine::{Component, Engine};
 pub use error::{CompileError, EngineError, Failure, RunError};
+pub use journal::{
+    Action, Begin, Class, Effect, End, Entry, FileMedium, Form, Journal, Line, Medium, Moment,
+    Plan, PlanEnd, Record, Seen, Stamp, Sureness,
+};
 pub use logbook::{LogLevel, LogLine, LogSink};
+pub use replay::{Replay, forget_call};
+pub use rollback::{Kept, Rollback};
 pub use run::{CheckReport, CheckStatus, Metric};
+pub use tape::{Departure, Inputs, Question, Recording, RecordingError};

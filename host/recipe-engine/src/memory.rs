@@ -23,11 +23,26 @@ const MOST_ACTIONS: usize = 256;
 /// What is to be done once a call has succeeded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Action {
+pub enum Action {
+    /// A task is restarted.
     RestartTask(String),
+    /// A service is restarted.
     RestartService(String),
+    /// A service reads its configuration anew.
     ReloadService(String),
+    /// A command runs.
     Run(Vec<String>),
+}
+
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::RestartTask(name) => write!(f, "restart the task `{name}`"),
+            Self::RestartService(name) => write!(f, "restart the service `{name}`"),
+            Self::ReloadService(name) => write!(f, "reload the service `{name}`"),
+            Self::Run(argv) => write!(f, "run `{}`", argv.join(" ")),
+        }
+    }
 }
 
 /// The directory.
@@ -130,6 +145,13 @@ impl Memory {
             let why = format!("more than {LARGEST_ACTIONS} bytes say what to do at the end");
             return Err(Error::TooLarge(why));
         }
+        self.keep_pending(&pending)
+    }
+
+    /// Has `action` not be done at the end.
+    pub(crate) fn not_at_end(&self, action: &Action) -> Result<(), Error> {
+        let mut pending = self.pending()?;
+        pending.retain(|known| known != action);
         self.keep_pending(&pending)
     }
 

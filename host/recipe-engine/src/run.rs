@@ -1,13 +1,14 @@
 //! One call of a component: a fresh instance, within its limits, to a clear end.
 
 use crate::bindings::interfaces::health;
-use crate::call::Call;
+use crate::call::{Call, Journaling};
 use crate::engine::{Component, Engine, Linked};
 use crate::error::{Failure, RunError, told};
-use crate::host::{State, words};
+use crate::host::{Parts, Scope, State, words};
+use crate::journal::{Begin, Ledger, Plan, PlanEnd, Record, Writer, now};
 use crate::logbook::Logbook;
 use crate::secrets::Secrets;
-use crate::tree::Tree;
+use crate::tape::{Ended, Inputs, Player, Recorder, Recording, Tape};
 use cerebro_model::{Allowed, ComponentKind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,44 +72,89 @@ impl Engine {
         })
     }
 
+    /// What a recipe's `deploy` would do now. It runs, and nothing is changed: what it writes it reads
+    /// again, and what nobody can know it is not told. A failure of its own is part of the plan.
+    pub async fn plan(&self, component: &Component, call: Call) -> Result<Plan, RunError> {
+        let run = Run::new(call);
+        let outcome = self.run_as(component, &run, Entry::Deploy, Mode::Plan).await;
+        let Some(scope) = &outcome.scope else { return outcome.ended.map(|_| empty(component)) };
+        let failed = outcome.ended.err().map(|error| error.to_string());
+        let plan = scope.ledger().plan();
+        let digest = component.digest().to_string();
+        Ok(plan.map_or_else(|| empty(component), |plan| plan.finish(digest, failed)))
+    }
+
     async fn run(
         &self,
         component: &Component,
         call: Call,
         entry: Entry,
     ) -> Result<Option<CheckReport>, RunError> {
+        let run = Run::new(call);
+        let outcome = self.run_as(component, &run, entry, Mode::Make).await;
+        let Some(scope) = &outcome.scope else { return outcome.ended };
+        let error = outcome.ended.as_ref().err().map(|error| error.failure.to_string());
+        if let Some(writer) = scope.ledger().writer()
+            && let Err(error) = writer.close(&Record::End { at: now(), error: error.clone() })
+        {
+            // It counts as cut off then, and is run or rolled back again: both can be.
+            tracing::warn!(%error, "the end of a journal cannot be written");
+        }
+        if let Tape::Recording(recorder) = scope.tape() {
+            let timed_out = outcome
+                .ended
+                .as_ref()
+                .is_err_and(|e| matches!(e.failure, Failure::TimedOut { .. }));
+            if let Err(error) = recorder.end(Ended { failure: error, timed_out }) {
+                // Nothing but a replay misses it.
+                tracing::warn!(%error, "a call's recording cannot be kept");
+            }
+        }
+        outcome.ended
+    }
+
+    /// Runs a component; answers also what it ran in, if it ran.
+    pub(crate) async fn run_as(
+        &self,
+        component: &Component,
+        run: &Run,
+        entry: Entry,
+        mode: Mode,
+    ) -> Outcome {
         let turns = match entry {
             Entry::Check => &self.inner.checks,
             Entry::Deploy | Entry::Undeploy => &self.inner.recipes,
         };
         // It is never closed; its time begins with its turn.
         let _turn = turns.acquire().await;
-        let (call, asked) = (Arc::new(call), Instant::now());
-        let limits = &call.limits;
-        let secrets = Arc::<Secrets>::default();
-        let (bytes, lines) = (limits.log_bytes, limits.log_lines);
-        let log = Arc::new(Logbook::new(call.log.clone(), bytes, lines, secrets.clone()));
-        let outcome = loop {
-            match self.run_logged(component, &call, entry, &log, &secrets).await {
+        let asked = Instant::now();
+        let (ended, scope) = loop {
+            let mut scope = None;
+            match self.run_once(component, run, entry, &mode, &mut scope).await {
                 // Nothing of it has run yet. Others end meanwhile.
-                Err(Failure::Crowded { .. }) if asked.elapsed() < call.limits.wall => {
+                Err(Failure::Crowded { .. }) if asked.elapsed() < run.call.limits.wall => {
                     sleep(CROWDED).await;
                 }
-                outcome => break outcome,
+                ended => break (ended, scope),
             }
         };
-        outcome.map_err(|failure| RunError { failure: failure.told(&secrets), log: log.tail() })
+        let told = |failure: Failure| RunError {
+            failure: failure.told(&run.secrets),
+            log: run.log.tail(),
+        };
+        Outcome { ended: ended.map_err(told), scope }
     }
 
-    async fn run_logged(
+    async fn run_once(
         &self,
         component: &Component,
-        call: &Arc<Call>,
+        run: &Run,
         entry: Entry,
-        log: &Arc<Logbook>,
-        secrets: &Arc<Secrets>,
+        mode: &Mode,
+        kept: &mut Option<Arc<Scope>>,
     ) -> Result<Option<CheckReport>, Failure> {
         let _running = self.inner.epoch.running();
+        let Run { call, log, secrets } = run;
         let deadline = Instant::now() + call.limits.wall;
         let (after, memory) = (call.limits.wall, call.limits.memory);
         if component.kind() != entry.kind() {
@@ -116,13 +162,21 @@ impl Engine {
         }
         let linked = self.link(component, &call.grants)?;
         let wants = component.inspection().wants.clone();
-        let allowed = Allowed::new(call.grants.clone(), wants);
-        let tree = Tree::new(&call.root, allowed.clone(), self.inner.changing.clone());
-
-        let http = self.inner.http.clone();
-        let state =
-            State::new(call.clone(), allowed, tree, log.clone(), secrets.clone(), http, deadline);
-        let mut store = Store::new(self.wasmtime(), state);
+        let (ledger, tape, seed) = mode.means(component, run, entry)?;
+        let scope = Scope::new(Parts {
+            call: call.clone(),
+            allowed: Allowed::new(call.grants.clone(), wants),
+            changing: self.inner.changing.clone(),
+            log: log.clone(),
+            secrets: secrets.clone(),
+            http: self.inner.http.clone(),
+            ledger,
+            tape,
+            seed,
+            deadline,
+        });
+        let mut store = Store::new(self.wasmtime(), State::new(scope));
+        *kept = Some(store.data().scope());
         store.limiter(|state| &mut state.limiter);
         store.epoch_deadline_callback(move |_| match Instant::now() < deadline {
             true => Ok(UpdateDeadline::Yield(1)),
@@ -135,8 +189,8 @@ impl Engine {
             let outcome = invoke(&mut store, linked, entry).await?;
             // What it asked for to be done at the end, now that it has come to its end.
             if outcome.is_ok() && !matches!(entry, Entry::Check) {
-                let scope = store.data().scope();
-                return Ok((outcome, scope.do_pending().await));
+                let done = store.data().scope().at_the_end().await?;
+                return Ok((outcome, done));
             }
             Ok::<_, wasmtime::Error>((outcome, Ok(())))
         };
@@ -164,15 +218,134 @@ impl Engine {
     }
 }
 
+/// A call that is run.
+pub(crate) struct Run {
+    pub(crate) call: Arc<Call>,
+    log: Arc<Logbook>,
+    secrets: Arc<Secrets>,
+}
+
+impl Run {
+    pub(crate) fn new(call: Call) -> Self {
+        let (limits, secrets) = (&call.limits, Arc::<Secrets>::default());
+        let (bytes, lines) = (limits.log_bytes, limits.log_lines);
+        let log = Arc::new(Logbook::new(call.log.clone(), bytes, lines, secrets.clone()));
+        Self { call: Arc::new(call), log, secrets }
+    }
+}
+
+/// What came of a run.
+pub(crate) struct Outcome {
+    pub(crate) ended: Result<Option<CheckReport>, RunError>,
+    pub(crate) scope: Option<Arc<Scope>>,
+}
+
+/// What a run is for.
+pub(crate) enum Mode {
+    /// It is made.
+    Make,
+    /// It is looked at what it would do.
+    Plan,
+    /// It is made again from what was recorded.
+    Replay { recording: Arc<Recording>, is_strict: bool, until: Option<u32> },
+}
+
+/// Where effects are told, where answers come from, and what random numbers do.
+type Means = (Ledger, Tape, Option<[u8; 32]>);
+
+impl Mode {
+    fn means(&self, component: &Component, run: &Run, entry: Entry) -> Result<Means, Failure> {
+        match self {
+            Self::Plan => Ok((Ledger::planning(), Tape::Off, None)),
+            Self::Replay { recording, is_strict, until } => {
+                let player = Player::new(recording, *is_strict, *until);
+                Ok((Ledger::off(), Tape::Playing(player), Some(recording.inputs.seed)))
+            }
+            Self::Make => {
+                let journal = run.call.journal.as_ref();
+                match journal.filter(|_| !matches!(entry, Entry::Check)) {
+                    None => Ok((Ledger::off(), Tape::Off, None)),
+                    Some(journal) => journaled(journal, component, run, entry),
+                }
+            }
+        }
+    }
+}
+
+fn journaled(
+    journal: &Journaling,
+    component: &Component,
+    run: &Run,
+    entry: Entry,
+) -> Result<Means, Failure> {
+    let random =
+        || crate::random().map_err(|error| Failure::Incompatible { message: error.to_string() });
+    let mut seed = [0; 32];
+    seed[..16].copy_from_slice(&random()?.to_le_bytes());
+    seed[16..].copy_from_slice(&random()?.to_le_bytes());
+    let (context, limits) = (&run.call.context, &run.call.limits);
+    let (component, function) = (component.digest().to_string(), entry.name().to_owned());
+    let (job, instance) = (context.job.to_string(), context.instance.to_string());
+    let (machine, version) = (context.machine.to_string(), context.version.to_string());
+    let begin = Begin {
+        id: format!("{:012x}", random()? & 0xffff_ffff_ffff),
+        component: component.clone(),
+        function: function.clone(),
+        job: job.clone(),
+        instance: instance.clone(),
+        version: version.clone(),
+        at: now(),
+        boot: boot(),
+    };
+    let inputs = Inputs {
+        component,
+        function,
+        job,
+        instance,
+        machine,
+        version,
+        at: begin.at,
+        grants: run.call.grants.as_ref().clone(),
+        memory: limits.memory,
+        instances: limits.instances,
+        tables: limits.tables,
+        wall: u64::try_from(limits.wall.as_millis()).unwrap_or(u64::MAX),
+        seed,
+    };
+    let directory = journal.directory.clone();
+    let recorder = Recorder::new(&directory, &inputs, run.secrets.clone());
+    let writer = Writer::new(directory, begin, journal.open.clone());
+    Ok((Ledger::journal(writer), Tape::Recording(recorder), Some(seed)))
+}
+
+/// The boot of this machine, as the kernel names it.
+fn boot() -> String {
+    let read = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    read.unwrap_or_default().trim().to_owned()
+}
+
+fn empty(component: &Component) -> Plan {
+    let component = component.digest().to_string();
+    Plan { component, lines: Vec::new(), end: PlanEnd::Whole }
+}
+
 /// What is called.
 #[derive(Clone, Copy)]
-enum Entry {
+pub(crate) enum Entry {
     Deploy,
     Undeploy,
     Check,
 }
 
 impl Entry {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Deploy => "deploy",
+            Self::Undeploy => "undeploy",
+            Self::Check => "check",
+        }
+    }
+
     fn kind(self) -> ComponentKind {
         match self {
             Self::Deploy | Self::Undeploy => ComponentKind::Recipe,

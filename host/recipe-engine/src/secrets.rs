@@ -19,6 +19,14 @@ struct Known {
     words: Vec<String>,
 }
 
+impl Known {
+    /// What stands for it in a recording: as long as it is, and of nothing but its name.
+    fn veil(&self) -> Vec<u8> {
+        let text = format!("<{}>", self.name).into_bytes();
+        text.into_iter().chain(std::iter::repeat(b'*')).take(self.value.len()).collect()
+    }
+}
+
 /// A secret, or a text that holds some.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SecretId(usize);
@@ -27,6 +35,11 @@ impl Secrets {
     /// Remembers a secret; the same name stays the same secret. `random` makes what stands for it
     /// one that nobody writes by chance.
     pub(crate) fn add(&self, name: &str, value: Vec<u8>, random: u128) -> SecretId {
+        self.add_as(name, value, format!("<<secret:{random:032x}:{name}>>"))
+    }
+
+    /// Remembers a secret for which this stands.
+    pub(crate) fn add_as(&self, name: &str, value: Vec<u8>, placeholder: String) -> SecretId {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = all.iter().position(|known| known.name == name) {
             return SecretId(at);
@@ -36,7 +49,6 @@ impl Secrets {
         let mut words: Vec<String> = lines.map(str::to_owned).collect();
         // The longest first: one may be part of another.
         words.sort_by_key(|word| std::cmp::Reverse(word.len()));
-        let placeholder = format!("<<secret:{random:032x}:{name}>>");
         all.push(Known { name: name.to_owned(), placeholder, value, words });
         SecretId(all.len() - 1)
     }
@@ -61,6 +73,31 @@ impl Secrets {
             bytes = replace(bytes, known.placeholder.as_bytes(), &known.value);
         }
         bytes
+    }
+
+    /// The names of the secrets that `bytes` hold, after they were filled in.
+    pub(crate) fn named_in(&self, bytes: &[u8]) -> Vec<String> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let holds = |known: &&Known| {
+            let value = known.value.as_slice();
+            !value.is_empty() && bytes.windows(value.len()).any(|window| window == value)
+        };
+        all.iter().filter(holds).map(|known| known.name.clone()).collect()
+    }
+
+    /// `bytes` with a text of the same length in the place of each secret, so that what was equal
+    /// still is.
+    pub(crate) fn veil(&self, mut bytes: Vec<u8>) -> Vec<u8> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for known in all.iter().filter(|known| known.value.len() >= SHORTEST) {
+            bytes = replace(bytes, &known.value, &known.veil());
+        }
+        bytes
+    }
+
+    /// The same for a text.
+    pub(crate) fn veil_text(&self, text: String) -> String {
+        String::from_utf8_lossy(&self.veil(text.into_bytes())).into_owned()
     }
 
     /// `text` without any secret in it.

@@ -2,7 +2,7 @@
 
 use crate::error::Doing;
 use crate::host::command::{Assumption, Guard, Semantics, Spec};
-use crate::host::types::Change;
+use crate::host::types::{Change, Error};
 use crate::{Host, Outcome};
 use std::time::Duration;
 
@@ -159,7 +159,12 @@ impl Command {
 
     /// Runs it to its end, which must be a success.
     pub fn ensure(&self, host: &impl Host) -> Result<Change, String> {
-        Ok(self.run(host)?.success?)
+        let doing = || format!("run `{}`", self.0.argv.join(" "));
+        host.run_to_success(&self.0).map_err(|error| match error {
+            // It says itself what ran.
+            Error::Failed(_) => crate::error::text(&error).to_owned(),
+            other => format!("{}: {}", doing(), crate::error::text(&other)),
+        })
     }
 }
 

@@ -112,6 +112,11 @@ pub trait Host {
 
     /// Runs a command to its end.
     fn run(&self, spec: &command::Spec) -> Result<Outcome, Error>;
+    /// Runs a command that must succeed. Nothing is asked of its outcome but that, so that a plan goes
+    /// on behind it.
+    fn run_to_success(&self, spec: &command::Spec) -> Result<Change, Error> {
+        self.run(spec)?.success
+    }
 
     /// The version of a package that is installed.
     fn package(&self, name: &str) -> Result<Option<String>, Error>;

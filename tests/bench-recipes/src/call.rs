@@ -50,6 +50,7 @@ impl Checks {
             memory: self.dir.path().join("memory"),
             agent: Arc::new(Agentless(self.dir.path().to_owned())),
             log: Arc::new(|_: LogLine| {}),
+            journal: None,
         })
     }
 

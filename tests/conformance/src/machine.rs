@@ -74,6 +74,7 @@ impl Machine {
             memory: self.dir.path().join("memory"),
             agent: Arc::new(Store(self.dir.path().join("store"))),
             log: Arc::new(move |line: LogLine| log.lock().unwrap().push(line)),
+            journal: None,
         }
     }
 

@@ -141,6 +141,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, RunFault> {
         agent: Arc::new(agent),
         // After the end nobody reads.
         log: Arc::new(move |line| drop(lines.send(Some(line)))),
+        journal: None,
     };
     let outcome = tokio::select! {
         outcome = invoke(&engine, &component, call, function) => outcome,

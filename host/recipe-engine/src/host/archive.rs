@@ -17,18 +17,20 @@ impl Host for State {
         let artifact = self.table.get(&source)?.clone();
         let limits = self.scope.call.limits.clone();
         let deadline = self.scope.deadline.into_std();
-        let unpacked = self.scope.with_tree(move |tree| {
+        let (scope, about) = (self.scope(), path.clone());
+        let asked = (artifact.digest, path.clone(), options.strip, options.owner.clone());
+        let unpacked = scope.with_tree(move |tree| {
             let unpack = Unpack {
                 archive: &artifact.path,
                 digest: artifact.digest,
                 strip: options.strip as usize,
-                owner: options.owner.as_ref().map(files::owner).transpose()?,
+                owner: options.owner.as_ref().map(|own| files::owner(tree, own)).transpose()?,
                 most_bytes: limits.unpacked_bytes,
                 most_entries: limits.unpacked_entries,
                 deadline,
             };
             tree.unpack(&path, &unpack)
         });
-        Ok(unpacked.await)
+        scope.asked("archive.unpack", about, &asked, unpacked).await
     }
 }

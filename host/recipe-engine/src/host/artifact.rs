@@ -4,11 +4,12 @@ use super::{Scope, State};
 use crate::bindings::interfaces::artifact::{Host, HostArtifact};
 use crate::bindings::interfaces::types::Error;
 use cerebro_model::Digest;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use wasmtime::component::Resource;
 
 /// An artifact that is on this machine.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Artifact {
     pub(super) digest: Digest,
     pub(super) path: PathBuf,
@@ -49,7 +50,9 @@ impl Host for State {
         &mut self,
         sha256: String,
     ) -> wasmtime::Result<Result<Resource<Artifact>, Error>> {
-        match self.scope.fetch_artifact(&sha256).await {
+        let scope = self.scope();
+        let work = scope.fetch_artifact(&sha256);
+        match scope.asked("artifact.fetch", &sha256, &sha256, work).await? {
             Ok(artifact) => Ok(Ok(self.table.push(artifact)?)),
             Err(error) => Ok(Err(error)),
         }
@@ -60,7 +63,9 @@ impl Host for State {
         url: String,
         sha256: String,
     ) -> wasmtime::Result<Result<Resource<Artifact>, Error>> {
-        match self.scope.download(&url, &sha256).await {
+        let scope = self.scope();
+        let work = scope.download(&url, &sha256);
+        match scope.asked("artifact.download", &url, &(&url, &sha256), work).await? {
             Ok(artifact) => Ok(Ok(self.table.push(artifact)?)),
             Err(error) => Ok(Err(error)),
         }

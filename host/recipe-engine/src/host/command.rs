@@ -1,8 +1,10 @@
 //! `cerebro:recipe/command`.
 
 use super::{Scope, State, accounts};
-use crate::bindings::interfaces::command::{Guard, Host, HostOutcome, Semantics, Spec};
+pub(crate) use crate::bindings::interfaces::command::Spec;
+use crate::bindings::interfaces::command::{Guard, Host, HostOutcome, Semantics};
 use crate::bindings::interfaces::types::{Change, Error};
+use crate::journal::{Action, Sureness};
 use crate::limiter::MOST_OUTPUTS;
 use crate::logbook::{LogLevel, Logbook};
 use crate::run::remaining;
@@ -11,6 +13,7 @@ use cerebro_model::is_treacherous_variable;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, geteuid};
+use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::ExitStatusExt;
@@ -33,8 +36,10 @@ const MARKER: &str = "CEREBRO_COMMAND";
 const LONGEST_LINE: u64 = 8 << 10;
 
 /// How a command ended.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Outcome {
+    /// In a plan: why nobody can know.
+    unknown: Option<String>,
     program: String,
     skipped: Option<String>,
     exit_code: i32,
@@ -50,7 +55,7 @@ impl Outcome {
     }
 
     /// An error, with the end of its stderr, unless it was a success.
-    pub(super) fn ensure_success(&self) -> Result<Change, Error> {
+    pub(crate) fn ensure_success(&self) -> Result<Change, Error> {
         if self.skipped.is_some() {
             return Ok(Change::Unchanged);
         }
@@ -78,7 +83,7 @@ impl Outcome {
 }
 
 /// The beginning of what a program wrote.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Kept {
     bytes: Vec<u8>,
     truncated: bool,
@@ -103,7 +108,7 @@ impl Drop for End {
 }
 
 /// A command with nothing but its words.
-pub(super) fn plain(argv: Vec<String>) -> Spec {
+pub(crate) fn plain(argv: Vec<String>) -> Spec {
     Spec {
         argv,
         env: Vec::new(),
@@ -117,6 +122,16 @@ pub(super) fn plain(argv: Vec<String>) -> Spec {
         success: Vec::new(),
         semantics: None,
     }
+}
+
+/// What guards say.
+enum Guarded {
+    /// It must run.
+    Open,
+    /// It need not run, for this reason.
+    Holds(String),
+    /// In a plan: it runs unless this holds then.
+    Unknown(String),
 }
 
 /// Refuses what this Cerebro cannot make true.
@@ -134,7 +149,7 @@ fn check(semantics: &Semantics) -> Result<(), Error> {
 }
 
 impl Scope {
-    async fn run_command(&self, spec: Spec) -> Result<Outcome, Error> {
+    pub(super) async fn run_command(&self, spec: Spec) -> Result<Outcome, Error> {
         let program = spec.argv.first().cloned().unwrap_or_default();
         if let Some(semantics) = &spec.semantics {
             check(semantics)?;
@@ -142,21 +157,79 @@ impl Scope {
                 self.may_run(undo, spec.user.as_deref())?;
             }
         }
-        if let Some(why) = self.guarded(&spec).await? {
-            return Ok(Outcome { program, skipped: Some(why), ..Outcome::default() });
+        let mut notes = Vec::new();
+        match self.guarded(&spec).await? {
+            Guarded::Holds(why) => {
+                return Ok(Outcome { program, skipped: Some(why), ..Outcome::default() });
+            }
+            Guarded::Unknown(why) => notes.push(why),
+            Guarded::Open => {}
         }
-        self.execute(&spec).await
+        // A plan has the same words for what may not be run.
+        self.may_run(&spec.argv, spec.user.as_deref())?;
+        let semantics = spec.semantics.as_ref();
+        let action = Action::Run {
+            argv: spec.argv.clone(),
+            user: spec.user.clone(),
+            undo: semantics.and_then(|semantics| semantics.undo.clone()),
+            irreversible: semantics.is_some_and(|semantics| semantics.irreversible),
+        };
+        if self.is_plan() {
+            return Ok(self.plan_command(&spec, program, action, notes));
+        }
+        // Without a plan it is always done.
+        Ok(self.effect(action, self.execute(&spec)).await?.unwrap_or_default())
     }
 
-    /// Why the command need not run, if a guard holds.
-    async fn guarded(&self, spec: &Spec) -> Result<Option<String>, Error> {
+    /// What a plan has for a command that it does not run.
+    fn plan_command(
+        &self,
+        spec: &Spec,
+        program: String,
+        action: Action,
+        mut notes: Vec<String>,
+    ) -> Outcome {
+        let undo = matches!(action, Action::Run { undo: Some(_), .. });
+        notes.push(if undo { "can be undone" } else { "cannot be undone" }.to_owned());
+        let may_not_run = notes.len() > 1;
+        let n = self.note(action, Sureness::Unbounded, notes);
+        let assumption = spec.semantics.as_ref().and_then(|semantics| semantics.assume.as_ref());
+        let Some(plan) = self.ledger().plan() else { return Outcome::default() };
+        let assumed = assumption.map_or(0, |assumption| assumption.exit_code);
+        let ends = if may_not_run { "if it runs, ends" } else { "ends" };
+        plan.assume(format!(
+            "assuming that #{n} {ends} with {assumed} and leaves alone what Cerebro looks at"
+        ));
+        match assumption {
+            Some(assumption) => Outcome {
+                program,
+                exit_code: assumption.exit_code,
+                is_success: is_success(spec, assumption.exit_code),
+                stdout: Kept { bytes: assumption.stdout.clone(), truncated: false },
+                ..Outcome::default()
+            },
+            None => {
+                let unknown = Some(format!("what follows depends on the outcome of #{n}"));
+                Outcome { unknown, program, is_success: true, ..Outcome::default() }
+            }
+        }
+    }
+
+    /// Whether a guard holds, so that the command need not run.
+    async fn guarded(&self, spec: &Spec) -> Result<Guarded, Error> {
+        let mut unknown = None;
         for guard in &spec.guards {
             match guard {
                 Guard::Creates(path) => {
                     let wanted = path.clone();
                     if self.with_tree(move |tree| tree.stat(&wanted)).await?.is_some() {
-                        return Ok(Some(format!("`{path}` exists")));
+                        return Ok(Guarded::Holds(format!("`{path}` exists")));
                     }
+                }
+                // What a plan has changed, a program does not see.
+                Guard::Unless(argv) if self.ledger().plan().is_some_and(|p| !p.is_empty()) => {
+                    let question = argv.join(" ");
+                    unknown = Some(format!("unless `{question}` ends with code 0 then"));
                 }
                 Guard::Unless(argv) => {
                     let question = Spec {
@@ -168,12 +241,14 @@ impl Scope {
                         ..plain(argv.clone())
                     };
                     if self.execute(&question).await?.exit_code == 0 {
-                        return Ok(Some(format!("`{}` ended with code 0", argv.join(" "))));
+                        let why = format!("`{}` ended with code 0", argv.join(" "));
+                        return Ok(Guarded::Holds(why));
                     }
                 }
                 Guard::UnlessChanged(changes) => {
                     if changes.iter().all(|change| matches!(change, Change::Unchanged)) {
-                        return Ok(Some("nothing that it depends on has changed".to_owned()));
+                        let why = "nothing that it depends on has changed";
+                        return Ok(Guarded::Holds(why.to_owned()));
                     }
                 }
                 Guard::Other(other) => {
@@ -181,7 +256,7 @@ impl Scope {
                 }
             }
         }
-        Ok(None)
+        Ok(unknown.map_or(Guarded::Open, Guarded::Unknown))
     }
 
     /// Whether a command may be run: a program by its absolute path, and its arguments.
@@ -196,7 +271,7 @@ impl Scope {
         self.allowed(|grants| grants.run(argv, user))
     }
 
-    pub(super) async fn execute(&self, spec: &Spec) -> Result<Outcome, Error> {
+    pub(crate) async fn execute(&self, spec: &Spec) -> Result<Outcome, Error> {
         if !spec.argv.is_empty() {
             self.may_run(&spec.argv, spec.user.as_deref())?;
         }
@@ -243,11 +318,8 @@ impl Scope {
                     (end.root, end.marker) = (None, None);
                 }
                 let (program, exit_code) = (program.clone(), code(status));
-                let is_success = match spec.success.as_slice() {
-                    [] => exit_code == 0,
-                    codes => codes.contains(&exit_code),
-                };
-                Ok(Outcome { program, skipped: None, exit_code, is_success, stdout, stderr })
+                let is_success = is_success(spec, exit_code);
+                Ok(Outcome { program, exit_code, is_success, stdout, stderr, ..Outcome::default() })
             }
         }
     }
@@ -380,6 +452,13 @@ async fn keep(
     }
 }
 
+fn is_success(spec: &Spec, code: i32) -> bool {
+    match spec.success.as_slice() {
+        [] => code == 0,
+        codes => codes.contains(&code),
+    }
+}
+
 /// As shells count: 128 and the signal's number if a signal ended it.
 fn code(status: ExitStatus) -> i32 {
     status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
@@ -387,7 +466,8 @@ fn code(status: ExitStatus) -> i32 {
 
 impl Host for State {
     async fn run(&mut self, spec: Spec) -> wasmtime::Result<Result<Resource<Outcome>, Error>> {
-        match self.scope.run_command(spec).await {
+        let (scope, asked, about) = (self.scope(), spec.clone(), spec.argv.join(" "));
+        match scope.asked("command.run", about, &asked, scope.run_command(spec)).await? {
             Ok(outcome) if self.limiter.keep_output(outcome.size()) => {
                 Ok(Ok(self.table.push(outcome)?))
             }
@@ -400,25 +480,36 @@ impl Host for State {
     }
 }
 
+impl State {
+    /// How a command ended; in a plan, where it did not run, the plan ends here.
+    fn known(&self, outcome: &Resource<Outcome>) -> wasmtime::Result<&Outcome> {
+        let outcome = self.table.get(outcome)?;
+        match &outcome.unknown {
+            Some(why) => Err(self.scope.cut(why.clone())),
+            None => Ok(outcome),
+        }
+    }
+}
+
 impl HostOutcome for State {
     async fn skipped(&mut self, outcome: Resource<Outcome>) -> wasmtime::Result<Option<String>> {
-        Ok(self.table.get(&outcome)?.skipped.clone())
+        Ok(self.known(&outcome)?.skipped.clone())
     }
 
     async fn exit_code(&mut self, outcome: Resource<Outcome>) -> wasmtime::Result<i32> {
-        Ok(self.table.get(&outcome)?.exit_code)
+        Ok(self.known(&outcome)?.exit_code)
     }
 
     async fn stdout(&mut self, outcome: Resource<Outcome>) -> wasmtime::Result<Vec<u8>> {
-        Ok(self.table.get(&outcome)?.stdout.bytes.clone())
+        Ok(self.known(&outcome)?.stdout.bytes.clone())
     }
 
     async fn stderr(&mut self, outcome: Resource<Outcome>) -> wasmtime::Result<Vec<u8>> {
-        Ok(self.table.get(&outcome)?.stderr.bytes.clone())
+        Ok(self.known(&outcome)?.stderr.bytes.clone())
     }
 
     async fn truncated(&mut self, outcome: Resource<Outcome>) -> wasmtime::Result<bool> {
-        let outcome = self.table.get(&outcome)?;
+        let outcome = self.known(&outcome)?;
         Ok(outcome.stdout.truncated || outcome.stderr.truncated)
     }
 

@@ -208,38 +208,46 @@ fn file(path: &str) -> String {
 
 impl Host for State {
     async fn system(&mut self) -> wasmtime::Result<OperatingSystem> {
-        Ok(system(&self.scope.call.root))
+        let scope = self.scope();
+        scope.told("facts.system", "", &(), async { system(&scope.call.root) }).await
     }
 
     async fn cpus(&mut self) -> wasmtime::Result<u32> {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(u32::try_from(cpus).unwrap_or(u32::MAX))
+        let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
+        self.scope().told("facts.cpus", "", &(), async { cpus }).await
     }
 
     async fn memory_now(&mut self) -> wasmtime::Result<Memory> {
-        Ok(memory(&file("/proc/meminfo")))
+        let work = async { memory(&file("/proc/meminfo")) };
+        self.scope().told("facts.memory-now", "", &(), work).await
     }
 
     async fn load_now(&mut self) -> wasmtime::Result<Load> {
-        Ok(load(&file("/proc/loadavg")))
+        let work = async { load(&file("/proc/loadavg")) };
+        self.scope().told("facts.load-now", "", &(), work).await
     }
 
     async fn uptime(&mut self) -> wasmtime::Result<f64> {
         let text = file("/proc/uptime");
         let seconds = text.split_whitespace().next().and_then(|word| word.parse().ok());
-        Ok(seconds.unwrap_or(0.0))
+        let seconds = seconds.unwrap_or(0.0);
+        self.scope().told("facts.uptime", "", &(), async { seconds }).await
     }
 
     async fn mounts(&mut self) -> wasmtime::Result<Vec<Mount>> {
-        Ok(self.scope.look(|_| mounts()).await)
+        let scope = self.scope();
+        scope.told("facts.mounts", "", &(), scope.look(|_| mounts())).await
     }
 
     async fn interfaces(&mut self) -> wasmtime::Result<Vec<NetworkInterface>> {
-        Ok(interfaces())
+        self.scope().told("facts.interfaces", "", &(), async { interfaces() }).await
     }
 
     async fn custom(&mut self, name: String) -> wasmtime::Result<Option<String>> {
-        Ok(self.scope.look(move |root| custom(root, &name)).await)
+        let (scope, asked) = (self.scope(), name.clone());
+        let work = scope.look(move |root| custom(root, &name));
+        scope.told("facts.custom", &asked, &asked, work).await
     }
 }
 

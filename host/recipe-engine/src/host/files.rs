@@ -4,20 +4,27 @@ use super::{State, accounts};
 use crate::bindings::interfaces::files::{Attributes, Content, Entry, Host, Metadata, Node, Owner};
 use crate::bindings::interfaces::types::{Change, Error};
 use crate::tree;
+use cerebro_model::Digest;
 
 impl Host for State {
     async fn stat(&mut self, path: String) -> wasmtime::Result<Result<Option<Metadata>, Error>> {
-        Ok(self.scope.with_tree(move |tree| tree.stat(&path)).await)
+        let (scope, asked) = (self.scope(), path.clone());
+        let work = scope.with_tree(move |tree| tree.stat(&path));
+        scope.asked("files.stat", &asked, &asked, work).await
     }
 
     async fn read(&mut self, path: String, limit: u64) -> wasmtime::Result<Result<Vec<u8>, Error>> {
         // More than its memory it cannot take.
         let limit = limit.min(self.scope.call.limits.memory as u64);
-        Ok(self.scope.with_tree(move |tree| tree.read(&path, limit)).await)
+        let (scope, asked) = (self.scope(), path.clone());
+        let work = scope.with_tree(move |tree| tree.read(&path, limit));
+        scope.asked("files.read", &asked, &(&asked, limit), work).await
     }
 
     async fn list(&mut self, path: String) -> wasmtime::Result<Result<Vec<Entry>, Error>> {
-        Ok(self.scope.with_tree(move |tree| tree.list(&path)).await)
+        let (scope, asked) = (self.scope(), path.clone());
+        let work = scope.with_tree(move |tree| tree.list(&path));
+        scope.asked("files.list", &asked, &asked, work).await
     }
 
     async fn write(
@@ -26,13 +33,20 @@ impl Host for State {
         content: Vec<u8>,
         attributes: Attributes,
     ) -> wasmtime::Result<Result<Change, Error>> {
-        let content = self.scope.secrets.fill(content);
-        let work = move |tree: &tree::Tree| tree.write(&path, &content, resolve(&attributes)?);
-        Ok(self.scope.with_tree(work).await)
+        let (scope, asked) = (self.scope(), (path.clone(), digest(&content), attributes.clone()));
+        let secrets = scope.secrets.clone();
+        let work = scope.with_tree(move |tree| {
+            let content = secrets.fill(content);
+            let attributes = resolve(tree, &attributes)?;
+            tree.write(&path, &content, secrets.named_in(&content), attributes)
+        });
+        scope.asked("files.write", &asked.0, &asked, work).await
     }
 
     async fn digest(&mut self, path: String) -> wasmtime::Result<Result<String, Error>> {
-        Ok(self.scope.with_tree(move |tree| tree.digest(&path)).await)
+        let (scope, asked) = (self.scope(), path.clone());
+        let work = scope.with_tree(move |tree| tree.digest(&path));
+        scope.asked("files.digest", &asked, &asked, work).await
     }
 
     async fn set_attributes(
@@ -40,8 +54,12 @@ impl Host for State {
         path: String,
         attributes: Attributes,
     ) -> wasmtime::Result<Result<Change, Error>> {
-        let work = move |tree: &tree::Tree| tree.set_attributes(&path, resolve(&attributes)?);
-        Ok(self.scope.with_tree(work).await)
+        let (scope, asked) = (self.scope(), (path.clone(), attributes.clone()));
+        let work = scope.with_tree(move |tree| {
+            let attributes = resolve(tree, &attributes)?;
+            tree.set_attributes(&path, attributes)
+        });
+        scope.asked("files.set-attributes", &asked.0, &asked, work).await
     }
 
     async fn rename(
@@ -49,7 +67,9 @@ impl Host for State {
         path: String,
         to: String,
     ) -> wasmtime::Result<Result<Change, Error>> {
-        Ok(self.scope.with_tree(move |tree| tree.rename(&path, &to)).await)
+        let (scope, asked) = (self.scope(), (path.clone(), to.clone()));
+        let work = scope.with_tree(move |tree| tree.rename(&path, &to));
+        scope.asked("files.rename", &asked.0, &asked, work).await
     }
 
     async fn copy(
@@ -58,8 +78,12 @@ impl Host for State {
         to: String,
         attributes: Attributes,
     ) -> wasmtime::Result<Result<Change, Error>> {
-        let work = move |tree: &tree::Tree| tree.copy(&path, &to, resolve(&attributes)?);
-        Ok(self.scope.with_tree(work).await)
+        let (scope, asked) = (self.scope(), (path.clone(), to.clone(), attributes.clone()));
+        let work = scope.with_tree(move |tree| {
+            let attributes = resolve(tree, &attributes)?;
+            tree.copy(&path, &to, attributes)
+        });
+        scope.asked("files.copy", &asked.1, &asked, work).await
     }
 
     async fn tree(
@@ -68,12 +92,21 @@ impl Host for State {
         nodes: Vec<Node>,
         purge: bool,
     ) -> wasmtime::Result<Result<Vec<(String, Change)>, Error>> {
-        let secrets = self.scope.secrets.clone();
-        let work = move |tree: &tree::Tree| {
+        let (scope, asked) = (self.scope(), (path.clone(), purge));
+        let nodes_asked: Vec<_> = match scope.tape.is_off() {
+            true => Vec::new(),
+            false => nodes.iter().map(node_asked).collect(),
+        };
+        let secrets = scope.secrets.clone();
+        let work = scope.with_tree(move |tree| {
             let nodes = nodes.into_iter().map(|node| {
                 let content = match node.content {
                     Content::Directory => tree::Content::Directory,
-                    Content::Bytes(bytes) => tree::Content::File(secrets.fill(bytes)),
+                    Content::Bytes(bytes) => {
+                        let bytes = secrets.fill(bytes);
+                        let named = secrets.named_in(&bytes);
+                        tree::Content::File(bytes, named)
+                    }
                     Content::Link(target) => tree::Content::Link(target),
                     Content::Other(other) => {
                         let why = format!("this Cerebro cannot make a `{other}`");
@@ -81,14 +114,14 @@ impl Host for State {
                     }
                 };
                 let attributes = match content {
-                    tree::Content::Directory => resolve_directory(&node.attributes)?,
-                    _ => resolve(&node.attributes)?,
+                    tree::Content::Directory => resolve_directory(tree, &node.attributes)?,
+                    _ => resolve(tree, &node.attributes)?,
                 };
                 Ok(tree::Node { path: node.path, content, attributes })
             });
             tree.hold(&path, nodes.collect::<Result<_, _>>()?, purge)
-        };
-        Ok(self.scope.with_tree(work).await)
+        });
+        scope.asked("files.tree", &asked.0, &(&asked, nodes_asked), work).await
     }
 
     async fn directory(
@@ -96,8 +129,12 @@ impl Host for State {
         path: String,
         attributes: Attributes,
     ) -> wasmtime::Result<Result<Change, Error>> {
-        let work = move |tree: &tree::Tree| tree.directory(&path, resolve_directory(&attributes)?);
-        Ok(self.scope.with_tree(work).await)
+        let (scope, asked) = (self.scope(), (path.clone(), attributes.clone()));
+        let work = scope.with_tree(move |tree| {
+            let attributes = resolve_directory(tree, &attributes)?;
+            tree.directory(&path, attributes)
+        });
+        scope.asked("files.directory", &asked.0, &asked, work).await
     }
 
     async fn symlink(
@@ -105,32 +142,63 @@ impl Host for State {
         path: String,
         target: String,
     ) -> wasmtime::Result<Result<Change, Error>> {
-        Ok(self.scope.with_tree(move |tree| tree.symlink(&path, &target)).await)
+        let (scope, asked) = (self.scope(), (path.clone(), target.clone()));
+        let work = scope.with_tree(move |tree| tree.symlink(&path, &target));
+        scope.asked("files.symlink", &asked.0, &asked, work).await
     }
 
     async fn remove(&mut self, path: String) -> wasmtime::Result<Result<Change, Error>> {
-        Ok(self.scope.with_tree(move |tree| tree.remove(&path)).await)
+        let (scope, asked) = (self.scope(), path.clone());
+        let work = scope.with_tree(move |tree| tree.remove(&path));
+        scope.asked("files.remove", &asked, &asked, work).await
     }
 }
 
-fn resolve(attributes: &Attributes) -> Result<tree::Attributes, Error> {
+/// What a recording needs of a file's content.
+fn digest(content: &[u8]) -> Digest {
+    Digest::of(content)
+}
+
+fn node_asked(node: &Node) -> (String, Option<Digest>, Option<String>, Attributes) {
+    let content = match &node.content {
+        Content::Bytes(bytes) => Some(digest(bytes)),
+        _ => None,
+    };
+    let link = match &node.content {
+        Content::Link(target) => Some(target.clone()),
+        _ => None,
+    };
+    (node.path.clone(), content, link, node.attributes.clone())
+}
+
+fn resolve(tree: &tree::Tree, attributes: &Attributes) -> Result<tree::Attributes, Error> {
     match attributes.mode {
         Some(mode) if mode & 0o6000 != 0 => Err(Error::Denied(format!(
             "the mode {mode:04o} would lend a program its owner's privileges: no grant allows it"
         ))),
-        _ => resolve_directory(attributes),
+        _ => resolve_directory(tree, attributes),
     }
 }
 
 /// What is in a directory with such a bit belongs to its group, which lends nothing.
-fn resolve_directory(attributes: &Attributes) -> Result<tree::Attributes, Error> {
-    let owner = attributes.owner.as_ref().map(owner).transpose()?;
+fn resolve_directory(
+    tree: &tree::Tree,
+    attributes: &Attributes,
+) -> Result<tree::Attributes, Error> {
+    let owner = attributes.owner.as_ref().map(|wanted| owner(tree, wanted)).transpose()?;
     Ok(tree::Attributes { mode: attributes.mode, owner })
 }
 
 /// The numbers of an owner.
-pub(super) fn owner(owner: &Owner) -> Result<tree::Owner, Error> {
-    let user = accounts::user(&owner.user)?;
-    let gid = owner.group.as_deref().map(accounts::group).transpose()?.unwrap_or(user.gid);
-    Ok(tree::Owner { uid: user.uid, gid })
+pub(super) fn owner(tree: &tree::Tree, owner: &Owner) -> Result<tree::Owner, Error> {
+    let find = || {
+        let user = accounts::user(&owner.user)?;
+        let gid = owner.group.as_deref().map(accounts::group).transpose()?.unwrap_or(user.gid);
+        Ok(tree::Owner { uid: user.uid, gid })
+    };
+    find().map_err(|error| match error {
+        // One that the plan makes has no number yet.
+        Error::NotFound(why) => tree.not_yet(why),
+        other => other,
+    })
 }

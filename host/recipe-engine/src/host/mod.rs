@@ -4,8 +4,10 @@ mod accounts;
 mod addresses;
 mod archive;
 pub(crate) mod artifact;
+mod asked;
 pub(crate) mod command;
 mod context;
+mod deterministic;
 mod download;
 pub(crate) mod effect;
 mod facts;
@@ -26,13 +28,16 @@ mod web;
 
 use crate::bindings::interfaces as wit;
 use crate::call::Call;
+use crate::journal::Ledger;
 use crate::limiter::Limiter;
 use crate::logbook::Logbook;
+use crate::memory::Action as Later;
 use crate::secrets::Secrets;
-use crate::tree::Tree;
+use crate::tape::Tape;
+use crate::tree::{Changing, Tree};
 use cerebro_model::{Allowed, Denied, Grants};
 use effect::Effect;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use tokio::time::Instant;
@@ -59,25 +64,80 @@ pub(crate) struct Scope {
     log: Arc<Logbook>,
     secrets: Arc<Secrets>,
     http: reqwest::Client,
+    ledger: Arc<Ledger>,
+    tape: Tape,
+    /// What random numbers come from, if it must be known.
+    seed: Option<[u8; 32]>,
+    /// What a plan takes for what is kept from call to call.
+    planned: Mutex<Remembered>,
     /// Names that were looked up, and what they were.
     names: Mutex<HashMap<String, Vec<IpAddr>>>,
     deadline: Instant,
 }
 
+/// What is kept from call to call, as a plan has it: values by key, and what is to be done at the end.
+#[derive(Default)]
+struct Remembered {
+    values: BTreeMap<String, Option<Vec<u8>>>,
+    at_end: Vec<Later>,
+}
+
+/// What a scope is made of.
+pub(crate) struct Parts {
+    pub(crate) call: Arc<Call>,
+    pub(crate) allowed: Allowed,
+    pub(crate) changing: Arc<Changing>,
+    pub(crate) log: Arc<Logbook>,
+    pub(crate) secrets: Arc<Secrets>,
+    pub(crate) http: reqwest::Client,
+    pub(crate) ledger: Ledger,
+    pub(crate) tape: Tape,
+    pub(crate) seed: Option<[u8; 32]>,
+    pub(crate) deadline: Instant,
+}
+
+impl Scope {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { call, allowed, changing, log, secrets, http, ledger, tape, seed, deadline } =
+            parts;
+        let ledger = Arc::new(ledger);
+        let tree = Tree::new(&call.root, allowed.clone(), changing, ledger.clone());
+        let (tree, names, planned) = (Arc::new(tree), Mutex::default(), Mutex::default());
+        Self {
+            call,
+            allowed,
+            tree,
+            log,
+            secrets,
+            http,
+            ledger,
+            tape,
+            seed,
+            planned,
+            names,
+            deadline,
+        }
+    }
+
+    /// Where its effects are told.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Where it logs.
+    pub(crate) fn log(&self) -> &Logbook {
+        &self.log
+    }
+
+    /// Where its answers come from.
+    pub(crate) fn tape(&self) -> &Tape {
+        &self.tape
+    }
+}
+
 impl State {
-    pub(crate) fn new(
-        call: Arc<Call>,
-        allowed: Allowed,
-        tree: Tree,
-        log: Arc<Logbook>,
-        secrets: Arc<Secrets>,
-        http: reqwest::Client,
-        deadline: Instant,
-    ) -> Self {
-        let limiter = Limiter::new(&call.limits);
-        let names = Mutex::default();
-        let tree = Arc::new(tree);
-        let scope = Scope { call, allowed, tree, log, secrets, http, names, deadline };
+    pub(crate) fn new(scope: Scope) -> Self {
+        let limiter = Limiter::new(&scope.call.limits);
         let scope = Arc::new(scope);
         let web = web::Web::new(scope.clone());
         let mut table = ResourceTable::new();
@@ -103,7 +163,7 @@ impl Scope {
     }
 
     /// Does something with files on a thread that may wait.
-    async fn with_tree<T: Send + 'static>(
+    pub(crate) async fn with_tree<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Tree) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {

@@ -116,19 +116,28 @@ impl Scope {
 
 impl Host for State {
     async fn resolve(&mut self, host: String) -> wasmtime::Result<Result<Vec<String>, Error>> {
-        if let Err(denied) = self.scope.allowed(|grants| grants.resolve(&host)) {
-            return Ok(Err(denied));
-        }
-        let found = self.scope.look_up(&host).await;
-        Ok(found.map(|all| all.iter().map(ToString::to_string).collect()))
+        let scope = self.scope();
+        let work = async {
+            scope.allowed(|grants| grants.resolve(&host))?;
+            Ok(scope.look_up(&host).await?.iter().map(ToString::to_string).collect())
+        };
+        scope.asked("net.resolve", &host, &host, work).await
     }
 
     async fn tcp(&mut self, probe: TcpProbe) -> wasmtime::Result<Result<TcpAnswer, Error>> {
-        Ok(self.scope.probe_tcp(probe).await)
+        let scope = self.scope();
+        if scope.tape.is_off() {
+            return Ok(scope.probe_tcp(probe).await);
+        }
+        let (asked, about) = (probe.clone(), format!("{}:{}", probe.host, probe.port));
+        scope.asked("net.tcp", about, &asked, scope.probe_tcp(probe)).await
     }
 
     async fn http(&mut self, probe: HttpProbe) -> wasmtime::Result<Result<HttpAnswer, Error>> {
-        Ok(self.scope.probe_http(probe).await)
+        let scope = self.scope();
+        let about = format!("{}:{}{}", probe.host, probe.port, probe.path);
+        let asked = probe.clone();
+        scope.asked("net.http", about, &asked, scope.probe_http(probe)).await
     }
 }
 

@@ -3,9 +3,11 @@
 use super::{Scope, State, command};
 use crate::bindings::interfaces::notify::{Action as Wanted, Host};
 use crate::bindings::interfaces::types::Error;
+use crate::journal::Action as Effect;
 use crate::logbook::LogLevel;
 use crate::memory::Action;
 use crate::system::service::Step;
+use std::sync::PoisonError;
 
 /// What is named where it is not granted.
 const IMPORT: &str = "cerebro:recipe/notify";
@@ -37,9 +39,18 @@ impl Scope {
         }
     }
 
+    /// What comes after the component has come to its end.
+    pub(crate) async fn at_the_end(&self) -> wasmtime::Result<Result<(), Error>> {
+        self.asked("at-end", "", &(), self.do_pending()).await
+    }
+
     /// Does what is to be done, in its order, and forgets what was done. The first failure ends it:
     /// the rest may rest on that.
     pub(crate) async fn do_pending(&self) -> Result<(), Error> {
+        self.ledger().at_end();
+        if self.is_plan() {
+            return self.plan_pending().await;
+        }
         loop {
             let mut pending = self.with_memory(|memory| memory.pending()).await?;
             let Some(action) = pending.first().cloned() else { return Ok(()) };
@@ -51,37 +62,61 @@ impl Scope {
         }
     }
 
-    async fn perform(&self, action: &Action) -> Result<(), Error> {
-        let say = |what: String| self.log.write(LogLevel::Info, &format!("at the end: {what}"));
-        match action {
-            Action::RestartTask(name) => {
-                say(format!("restart the task `{name}`"));
-                self.call.agent.restart_task(Some(name)).await.map_err(Error::from)
-            }
-            Action::RestartService(name) => {
-                say(format!("restart the service `{name}`"));
-                self.tell_service(Step::Restart, name).await.map(drop)
-            }
-            Action::ReloadService(name) => {
-                say(format!("reload the service `{name}`"));
-                self.tell_service(Step::Reload, name).await.map(drop)
-            }
-            Action::Run(argv) => {
-                say(format!("run `{}`", argv.join(" ")));
-                let outcome = self.execute(&command::plain(argv.clone())).await?;
-                outcome.ensure_success().map(drop)
+    async fn plan_pending(&self) -> Result<(), Error> {
+        let mut pending = self.with_memory(|memory| memory.pending()).await?;
+        for action in self.planned_at_end() {
+            if !pending.contains(&action) {
+                pending.push(action);
             }
         }
+        for action in pending {
+            self.may_do(&action)?;
+            self.perform(&action).await?;
+        }
+        Ok(())
+    }
+
+    fn planned_at_end(&self) -> Vec<Action> {
+        self.planned.lock().unwrap_or_else(PoisonError::into_inner).at_end.clone()
+    }
+
+    pub(crate) async fn perform(&self, action: &Action) -> Result<(), Error> {
+        if !self.is_plan() {
+            self.log.write(LogLevel::Info, &format!("at the end: {action}"));
+        }
+        match action {
+            Action::RestartTask(name) => self.restart_task(Some(name)).await.map(drop),
+            Action::RestartService(name) => self.tell_service(Step::Restart, name).await.map(drop),
+            Action::ReloadService(name) => self.tell_service(Step::Reload, name).await.map(drop),
+            Action::Run(argv) => {
+                self.run_command(command::plain(argv.clone())).await?.ensure_success().map(drop)
+            }
+        }
+    }
+
+    /// Has this be done at the end.
+    async fn at_end(&self, wanted: Wanted) -> Result<(), Error> {
+        let action = self.action(wanted)?;
+        let mut known = self.with_memory(|memory| memory.pending()).await?;
+        known.extend(self.planned_at_end());
+        if known.contains(&action) {
+            return Ok(());
+        }
+        let kept = action.clone();
+        // Kept before the call goes on: it may not come back.
+        let work = self.with_memory(move |memory| memory.at_end(kept));
+        if self.effect(Effect::AtEnd { action: action.clone() }, work).await?.is_none() {
+            let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
+            planned.at_end.push(action);
+        }
+        Ok(())
     }
 }
 
 impl Host for State {
     async fn at_end(&mut self, action: Wanted) -> wasmtime::Result<Result<(), Error>> {
-        let action = match self.scope.action(action) {
-            Ok(action) => action,
-            Err(error) => return Ok(Err(error)),
-        };
-        // Kept before the call goes on: it may not come back.
-        Ok(self.scope.with_memory(move |memory| memory.at_end(action)).await)
+        let (scope, asked) = (self.scope(), action.clone());
+        let about = format!("{asked:?}");
+        scope.asked("notify.at-end", about, &asked, scope.at_end(action)).await
     }
 }

@@ -5,7 +5,8 @@ use super::tools::changed;
 use super::{Scope, State};
 use crate::bindings::interfaces::packages::{Host, Spec, State as Wanted};
 use crate::bindings::interfaces::types::{Change, Error};
-use crate::system::package::{self, Found, Manager, step};
+use crate::journal::{Action, Sureness};
+use crate::system::package::{self, Found, Manager, Step, step};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -42,7 +43,7 @@ impl Scope {
         }
     }
 
-    async fn ensure_packages(&self, specs: &[Spec]) -> Result<Change, Error> {
+    pub(crate) async fn ensure_packages(&self, specs: &[Spec]) -> Result<Option<Change>, Error> {
         for spec in specs {
             package::check(spec)?;
             self.allowed(|grants| grants.install(&spec.name))?;
@@ -55,7 +56,7 @@ impl Scope {
         }
         let manager = self.package_manager()?;
         if names.is_empty() {
-            return Ok(Change::Unchanged);
+            return Ok(Some(Change::Unchanged));
         }
         let _turn = self.turn().await;
         let before = self.packages(manager, &names).await?;
@@ -69,34 +70,62 @@ impl Scope {
         let is_unknown = |newest: &BTreeMap<_, _>, name: &str| {
             !newest.contains_key(name) && !before.contains_key(name)
         };
-        if open.iter().any(|name| is_unknown(&newest, name)) {
+        if open.iter().any(|name| is_unknown(&newest, name)) && !self.is_plan() {
             self.tell(manager.refresh()).await?;
             newest = self.newest(manager, &open).await?;
         }
         // Asked for beforehand, since apt would take `name+` for `name`.
         let unknown: Vec<&str> =
             open.iter().copied().filter(|name| is_unknown(&newest, name)).collect();
-        if !unknown.is_empty() {
+        if !unknown.is_empty() && !self.is_plan() {
             return Err(Error::NotFound(format!(
                 "the machine's sources have no package `{}`",
                 unknown.join("`, `")
             )));
         }
-        let steps: Vec<_> = specs
+        let steps: Vec<Step> = specs
             .iter()
             .filter_map(|spec| {
                 let newest = newest.get(&spec.name).map(String::as_str);
                 step(spec, before.get(&spec.name), newest)
             })
             .collect();
-        if !steps.is_empty() {
-            for run in manager.change(&steps) {
-                self.tell(run).await?;
-            }
+        let holds = |spec: &&Spec| {
+            let hold = spec.hold.is_some();
+            hold && before.get(&spec.name).is_none_or(|found| Some(found.held) != spec.hold)
+        };
+        let mut told: Vec<String> = steps.iter().map(ToString::to_string).collect();
+        told.extend(specs.iter().filter(holds).map(|spec| match spec.hold {
+            Some(true) => format!("hold {}", spec.name),
+            _ => format!("let go {}", spec.name),
+        }));
+        if told.is_empty() {
+            return Ok(Some(Change::Unchanged));
         }
-        self.hold(manager, specs, &names).await?;
-        let after = self.packages(manager, &names).await?;
-        Ok(what_changed(&before, &after))
+        let new = steps.iter().filter_map(|step| match step {
+            Step::Install(name) | Step::InstallVersion(name, _) => {
+                (!before.contains_key(name)).then(|| name.clone())
+            }
+            Step::Remove(_) => None,
+        });
+        let action = Action::Packages { steps: told, new: new.collect() };
+        if !unknown.is_empty() && self.is_plan() {
+            let unknown = unknown.join("`, `");
+            let note = format!("the sources as they are know no `{unknown}`: they are read anew");
+            self.note(action, Sureness::Bounded, vec![note]);
+            return Ok(None);
+        }
+        let work = async {
+            if !steps.is_empty() {
+                for run in manager.change(&steps) {
+                    self.tell(run).await?;
+                }
+            }
+            self.hold(manager, specs, &names).await?;
+            let after = self.packages(manager, &names).await?;
+            Ok(what_changed(&before, &after))
+        };
+        self.effect(action, work).await
     }
 
     async fn hold(&self, manager: Manager, specs: &[Spec], names: &[&str]) -> Result<(), Error> {
@@ -118,7 +147,7 @@ impl Scope {
         Ok(())
     }
 
-    async fn refresh_packages(&self, age: u32) -> Result<Change, Error> {
+    async fn refresh_packages(&self, age: u32) -> Result<Option<Change>, Error> {
         self.allowed(cerebro_model::Grants::refresh_packages)?;
         let manager = self.package_manager()?;
         let _turn = self.turn().await;
@@ -126,10 +155,14 @@ impl Scope {
         let (before, age) = (fetched(lists), Duration::from_secs(age.into()));
         let is_new = |at: SystemTime| at.elapsed().is_ok_and(|elapsed| elapsed <= age);
         if before.is_some_and(is_new) {
-            return Ok(Change::Unchanged);
+            return Ok(Some(Change::Unchanged));
         }
-        self.tell(manager.refresh()).await?;
-        Ok(changed(before.as_ref(), fetched(lists).as_ref()))
+        let steps = vec!["read the sources anew".to_owned()];
+        let work = async {
+            self.tell(manager.refresh()).await?;
+            Ok(changed(before.as_ref(), fetched(lists).as_ref()))
+        };
+        self.effect(Action::Packages { steps, new: Vec::new() }, work).await
     }
 }
 
@@ -147,7 +180,7 @@ fn fetched(lists: &Path) -> Option<SystemTime> {
 
 impl Host for State {
     async fn installed(&mut self, name: String) -> wasmtime::Result<Result<Option<String>, Error>> {
-        let scope = self.scope();
+        let (scope, asked) = (self.scope(), name.clone());
         let installed = async {
             let spec = Spec { name, state: Wanted::Present, hold: None };
             package::check(&spec)?;
@@ -155,7 +188,7 @@ impl Host for State {
             let mut found = scope.packages(manager, &[&spec.name]).await?;
             Ok(found.remove(&spec.name).map(|found| found.version))
         };
-        Ok(installed.await)
+        scope.asked("packages.installed", &asked, &asked, installed).await
     }
 
     async fn ensure(
@@ -163,13 +196,13 @@ impl Host for State {
         specs: Vec<Spec>,
     ) -> wasmtime::Result<Result<Resource<Effect>, Error>> {
         let scope = self.scope();
-        let done = scope.ensure_packages(&specs).await;
-        self.effect(done)
+        let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        let work = scope.ensure_packages(&specs);
+        self.effect("packages.ensure", &names.join(" "), &specs, work).await
     }
 
     async fn refresh(&mut self, age: u32) -> wasmtime::Result<Result<Resource<Effect>, Error>> {
         let scope = self.scope();
-        let done = scope.refresh_packages(age).await;
-        self.effect(done)
+        self.effect("packages.refresh", "", &age, scope.refresh_packages(age)).await
     }
 }

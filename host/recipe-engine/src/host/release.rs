@@ -13,18 +13,23 @@ impl Host for State {
         base: String,
         version: String,
     ) -> wasmtime::Result<Result<String, Error>> {
-        Ok(tree::release_path(&base, &version))
+        let (scope, asked) = (self.scope(), (base, version));
+        let work = async { tree::release_path(&asked.0, &asked.1) };
+        scope.asked("release.path", &asked.1, &asked, work).await
     }
 
     async fn list(&mut self, base: String) -> wasmtime::Result<Result<Vec<Info>, Error>> {
-        let releases = self.scope.with_tree(move |tree| tree.releases(&base)).await;
         let info = |release: tree::Release| Info {
             version: release.version,
             staged: release.staged,
             current: release.current,
             needed: release.needed,
         };
-        Ok(releases.map(|releases| releases.into_iter().map(info).collect()))
+        let (scope, asked) = (self.scope(), base.clone());
+        let work = scope.with_tree(move |tree| {
+            tree.releases(&base).map(|releases| releases.into_iter().map(info).collect())
+        });
+        scope.asked("release.list", &asked, &asked, work).await
     }
 
     async fn stage(
@@ -37,8 +42,11 @@ impl Host for State {
         let artifact = content.map(|content| self.table.get(&content).cloned()).transpose()?;
         let instance = self.scope.call.context.instance.clone();
         let (limits, deadline) = (self.scope.call.limits.clone(), self.scope.deadline.into_std());
-        let staged = self.scope.with_tree(move |tree| {
-            let owner = layout.owner.as_ref().map(files::owner).transpose()?;
+        let (scope, about) = (self.scope(), format!("{}/releases/{version}", layout.base));
+        let digest = artifact.as_ref().map(|artifact| artifact.digest);
+        let asked = (layout.clone(), version.clone(), digest, strip);
+        let staged = scope.with_tree(move |tree| {
+            let owner = layout.owner.as_ref().map(|own| files::owner(tree, own)).transpose()?;
             let unpack = artifact.as_ref().map(|artifact| tree::Unpack {
                 archive: &artifact.path,
                 digest: artifact.digest,
@@ -54,7 +62,7 @@ impl Host for State {
             let layout = tree::Layout { base: layout.base, owner, shared };
             tree.stage(&layout, &version, instance.as_str(), unpack.as_ref())
         });
-        Ok(staged.await)
+        scope.asked("release.stage", about, &asked, staged).await
     }
 
     async fn activate(
@@ -62,7 +70,9 @@ impl Host for State {
         base: String,
         version: String,
     ) -> wasmtime::Result<Result<Change, Error>> {
-        Ok(self.scope.with_tree(move |tree| tree.activate(&base, &version)).await)
+        let (scope, asked) = (self.scope(), (base.clone(), version.clone()));
+        let work = scope.with_tree(move |tree| tree.activate(&base, &version));
+        scope.asked("release.activate", &asked.1, &asked, work).await
     }
 
     async fn prune(
@@ -70,11 +80,15 @@ impl Host for State {
         base: String,
         keep: u32,
     ) -> wasmtime::Result<Result<Vec<String>, Error>> {
-        Ok(self.scope.with_tree(move |tree| tree.prune(&base, keep as usize)).await)
+        let (scope, asked) = (self.scope(), (base.clone(), keep));
+        let work = scope.with_tree(move |tree| tree.prune(&base, keep as usize));
+        scope.asked("release.prune", &asked.0, &asked, work).await
     }
 
     async fn leave(&mut self, base: String) -> wasmtime::Result<Result<Change, Error>> {
-        let instance = self.scope.call.context.instance.clone();
-        Ok(self.scope.with_tree(move |tree| tree.leave(&base, instance.as_str())).await)
+        let (scope, asked) = (self.scope(), base.clone());
+        let instance = scope.call.context.instance.clone();
+        let work = scope.with_tree(move |tree| tree.leave(&base, instance.as_str()));
+        scope.asked("release.leave", &asked, &asked, work).await
     }
 }

@@ -4,6 +4,7 @@ use super::State;
 use crate::bindings::interfaces::secret::{Host, HostSecret};
 use crate::bindings::interfaces::types::Error;
 use crate::secrets::SecretId;
+use serde::{Deserialize, Serialize};
 use wasmtime::component::Resource;
 
 /// A secret that a component was given.
@@ -12,16 +13,30 @@ pub struct Secret(SecretId);
 
 impl Host for State {
     async fn get(&mut self, name: String) -> wasmtime::Result<Result<Resource<Secret>, Error>> {
-        if let Err(denied) = self.scope.allowed(|grants| grants.secret(&name)) {
-            return Ok(Err(denied));
-        }
-        let value = match self.scope.call.agent.secret(&name).await {
-            Ok(value) => value,
-            Err(error) => return Ok(Err(error.into())),
+        let scope = self.scope();
+        let work = async {
+            scope.allowed(|grants| grants.secret(&name))?;
+            let value = scope.call.agent.secret(&name).await?;
+            let random = crate::random().map_err(|error| Error::Failed(error.to_string()))?;
+            let id = scope.secrets.add(&name, value.clone(), random);
+            Ok(Given { value, placeholder: scope.secrets.placeholder(id) })
         };
-        let id = self.scope.secrets.add(&name, value, crate::random()?);
-        Ok(Ok(self.table.push(Secret(id))?))
+        Ok(match scope.asked("secret.get", &name, &name, work).await? {
+            Ok(Given { value, placeholder }) => {
+                // In a replay it is known only now, and is none.
+                let id = scope.secrets.add_as(&name, value, placeholder);
+                Ok(self.table.push(Secret(id))?)
+            }
+            Err(error) => Err(error),
+        })
     }
+}
+
+/// What a recording keeps of a secret: a text as long as it is, and what stands for it.
+#[derive(Serialize, Deserialize)]
+struct Given {
+    value: Vec<u8>,
+    placeholder: String,
 }
 
 impl HostSecret for State {

@@ -1,9 +1,10 @@
 //! `cerebro:recipe/task`.
 
-use super::{Effect, State};
+use super::{Effect, Scope, State};
 use crate::bindings::interfaces::task::{Host, Status, Usage};
 use crate::bindings::interfaces::types::{Change, Error};
 use crate::call::AgentError;
+use crate::journal::Action;
 use nix::sys::signal::Signal;
 use wasmtime::component::Resource;
 
@@ -20,11 +21,35 @@ impl From<AgentError> for Error {
     }
 }
 
-impl State {
+impl Scope {
     /// The instance's own task is what the component is here for; others must be granted.
     fn may_use_task(&self, name: Option<&str>) -> Result<(), Error> {
         let Some(name) = name else { return Ok(()) };
-        self.scope.allowed(|grants| grants.task(name))
+        self.allowed(|grants| grants.task(name))
+    }
+
+    /// Ends a task and starts it again.
+    pub(super) async fn restart_task(&self, name: Option<&str>) -> Result<Option<Change>, Error> {
+        self.may_use_task(name)?;
+        let (named, step) = (name.map(str::to_owned), "restart".to_owned());
+        let work = async {
+            self.call.agent.restart_task(name).await.map(|()| Change::Done).map_err(Error::from)
+        };
+        self.effect(Action::Task { name: named, step }, work).await
+    }
+
+    async fn signal_task(&self, name: Option<&str>, signal: &str) -> Result<Option<Change>, Error> {
+        self.may_use_task(name)?;
+        let Ok(number) = format!("SIG{signal}").parse::<Signal>() else {
+            let why = format!("`{signal}` is no signal: expected a name without `SIG`, as `HUP`");
+            return Err(Error::Invalid(why));
+        };
+        let (named, step) = (name.map(str::to_owned), format!("signal {signal}"));
+        let work = async {
+            let sent = self.call.agent.signal_task(name, number as i32).await;
+            sent.map(|()| Change::Done).map_err(Error::from)
+        };
+        self.effect(Action::Task { name: named, step }, work).await
     }
 }
 
@@ -33,10 +58,7 @@ impl Host for State {
         &mut self,
         name: Option<String>,
     ) -> wasmtime::Result<Result<Option<Status>, Error>> {
-        if let Err(denied) = self.may_use_task(name.as_deref()) {
-            return Ok(Err(denied));
-        }
-        let found = self.scope.call.agent.task(name.as_deref()).await;
+        let scope = self.scope();
         let status = |task: crate::call::TaskStatus| Status {
             phase: task.phase,
             ready: task.ready,
@@ -46,17 +68,18 @@ impl Host for State {
             age: task.age.map(|age| age.as_secs_f64()),
             last_exit: task.last_exit,
         };
-        Ok(found.map(|task| task.map(status)).map_err(Error::from))
+        let work = async {
+            scope.may_use_task(name.as_deref())?;
+            Ok(scope.call.agent.task(name.as_deref()).await?.map(status))
+        };
+        scope.asked("task.get", name.as_deref().unwrap_or_default(), &name, work).await
     }
 
     async fn measure(
         &mut self,
         name: Option<String>,
     ) -> wasmtime::Result<Result<Option<Usage>, Error>> {
-        if let Err(denied) = self.may_use_task(name.as_deref()) {
-            return Ok(Err(denied));
-        }
-        let found = self.scope.call.agent.task_usage(name.as_deref()).await;
+        let scope = self.scope();
         let usage = |task: crate::call::TaskUsage| Usage {
             cpu_seconds: task.cpu_seconds,
             cpu_cores: task.cpu_cores,
@@ -67,7 +90,11 @@ impl Host for State {
             threads: task.threads,
             descriptors: task.descriptors,
         };
-        Ok(found.map(|task| task.map(usage)).map_err(Error::from))
+        let work = async {
+            scope.may_use_task(name.as_deref())?;
+            Ok(scope.call.agent.task_usage(name.as_deref()).await?.map(usage))
+        };
+        scope.asked("task.measure", name.as_deref().unwrap_or_default(), &name, work).await
     }
 
     async fn output(
@@ -76,12 +103,14 @@ impl Host for State {
         stderr: bool,
         lines: u32,
     ) -> wasmtime::Result<Result<Vec<String>, Error>> {
-        if let Err(denied) = self.may_use_task(name.as_deref()) {
-            return Ok(Err(denied));
-        }
-        let lines = lines.min(MOST_LINES) as usize;
-        let output = self.scope.call.agent.task_output(name.as_deref(), stderr, lines).await;
-        Ok(output.map_err(Error::from))
+        let scope = self.scope();
+        let asked = (&name, stderr, lines);
+        let work = async {
+            scope.may_use_task(name.as_deref())?;
+            let lines = lines.min(MOST_LINES) as usize;
+            Ok(scope.call.agent.task_output(name.as_deref(), stderr, lines).await?)
+        };
+        scope.asked("task.output", name.as_deref().unwrap_or_default(), &asked, work).await
     }
 
     async fn signal(
@@ -89,25 +118,18 @@ impl Host for State {
         name: Option<String>,
         signal: String,
     ) -> wasmtime::Result<Result<Resource<Effect>, Error>> {
-        if let Err(denied) = self.may_use_task(name.as_deref()) {
-            return Ok(Err(denied));
-        }
-        let Ok(number) = format!("SIG{signal}").parse::<Signal>() else {
-            let why = format!("`{signal}` is no signal: expected a name without `SIG`, as `HUP`");
-            return Ok(Err(Error::Invalid(why)));
-        };
-        let sent = self.scope.call.agent.signal_task(name.as_deref(), number as i32).await;
-        self.effect(sent.map(|()| Change::Done).map_err(Error::from))
+        let scope = self.scope();
+        let work = scope.signal_task(name.as_deref(), &signal);
+        self.effect("task.signal", &signal, &(&name, &signal), work).await
     }
 
     async fn restart(
         &mut self,
         name: Option<String>,
     ) -> wasmtime::Result<Result<Resource<Effect>, Error>> {
-        if let Err(denied) = self.may_use_task(name.as_deref()) {
-            return Ok(Err(denied));
-        }
-        let restarted = self.scope.call.agent.restart_task(name.as_deref()).await;
-        self.effect(restarted.map(|()| Change::Done).map_err(Error::from))
+        let scope = self.scope();
+        let about = name.clone().unwrap_or_default();
+        let work = scope.restart_task(name.as_deref());
+        self.effect("task.restart", &about, &name, work).await
     }
 }

@@ -5,7 +5,8 @@ use super::tools::changed;
 use super::{Scope, State, accounts};
 use crate::bindings::interfaces::types::{Change, Error};
 use crate::bindings::interfaces::users::{Host, Spec, User};
-use crate::system::{Argv, user};
+use crate::journal::Action;
+use crate::system::user;
 use nix::unistd::{Gid, Group, getgrouplist};
 use std::ffi::CString;
 use std::path::Path;
@@ -37,18 +38,31 @@ impl Scope {
         self.user_tools()
     }
 
-    async fn ensure_user(&self, spec: &Spec) -> Result<Change, Error> {
+    async fn ensure_user(&self, spec: &Spec) -> Result<Option<Change>, Error> {
         self.may_change_user(spec)?;
         let _turn = self.turn().await;
-        let first = spec.group.as_deref().map(accounts::group).transpose()?;
         let before = find(&spec.name)?;
-        let Some(argv) = user::ensure(spec, before.as_ref(), first) else {
-            return Ok(Change::Unchanged);
+        let first = match spec.group.as_deref().map(accounts::group).transpose() {
+            // One that the plan makes has no number yet.
+            Err(Error::NotFound(_)) if self.makes_accounts() => None,
+            first => first?,
         };
-        self.tell(argv).await?;
-        let seen = |user: &User| format!("{user:?}");
-        let after = find(&spec.name)?;
-        Ok(changed(before.as_ref().map(seen).as_ref(), after.as_ref().map(seen).as_ref()))
+        let Some(argv) = user::ensure(spec, before.as_ref(), first) else {
+            return Ok(Some(Change::Unchanged));
+        };
+        let action = account(&spec.name, false, before.is_none());
+        let work = async {
+            self.tell(argv).await?;
+            let seen = |user: &User| format!("{user:?}");
+            let after = find(&spec.name)?;
+            Ok(changed(before.as_ref().map(seen).as_ref(), after.as_ref().map(seen).as_ref()))
+        };
+        self.effect(action, work).await
+    }
+
+    fn makes_accounts(&self) -> bool {
+        let makes = |action: &Action| matches!(action, Action::Account { .. });
+        self.ledger().plan().is_some_and(|plan| plan.has(makes))
     }
 
     async fn ensure_group(
@@ -56,7 +70,7 @@ impl Scope {
         name: &str,
         gid: Option<u32>,
         system: bool,
-    ) -> Result<Change, Error> {
+    ) -> Result<Option<Change>, Error> {
         user::check_name(name)?;
         self.allowed(|grants| grants.group(name))?;
         if gid == Some(0) {
@@ -65,27 +79,41 @@ impl Scope {
         self.user_tools()?;
         let _turn = self.turn().await;
         let before = find_group(name)?;
-        if let Some(argv) = user::ensure_group(name, gid, system, before) {
+        let Some(argv) = user::ensure_group(name, gid, system, before) else {
+            return Ok(Some(Change::Unchanged));
+        };
+        let work = async {
             self.tell(argv).await?;
-        }
-        Ok(changed(before.as_ref(), find_group(name)?.as_ref()))
+            Ok(changed(before.as_ref(), find_group(name)?.as_ref()))
+        };
+        self.effect(account(name, true, before.is_none()), work).await
     }
 
     /// Has a user or a group not be there.
-    async fn remove_account(
+    pub(crate) async fn remove_account(
         &self,
         name: &str,
-        is_there: fn(&str) -> Result<bool, Error>,
-        argv: Argv,
-    ) -> Result<Change, Error> {
+        group: bool,
+    ) -> Result<Option<Change>, Error> {
         self.user_tools()?;
         let _turn = self.turn().await;
-        if !is_there(name)? {
-            return Ok(Change::Unchanged);
+        let (is_there, argv) = match group {
+            true => (find_group(name)?.is_some(), user::remove_group(name)),
+            false => (find(name)?.is_some(), user::remove(name)),
+        };
+        if !is_there {
+            return Ok(Some(Change::Unchanged));
         }
-        self.tell(argv).await?;
-        Ok(Change::Removed)
+        let (name, step) = (name.to_owned(), "remove".to_owned());
+        let action = Action::Account { name, group, step, new: false };
+        let work = async { self.tell(argv).await.map(|()| Change::Removed) };
+        self.effect(action, work).await
     }
+}
+
+fn account(name: &str, group: bool, new: bool) -> Action {
+    let step = if new { "create" } else { "change" }.to_owned();
+    Action::Account { name: name.to_owned(), group, step, new }
 }
 
 fn failed(what: &str, name: &str, error: nix::errno::Errno) -> Error {
@@ -133,19 +161,28 @@ fn group_name(text: &str) -> Result<String, Error> {
 
 impl Host for State {
     async fn get(&mut self, name: String) -> wasmtime::Result<Result<Option<User>, Error>> {
-        let own = self.scope.own_machine("users");
-        Ok(own.and_then(|_| user::check_name(&name)).and_then(|()| find(&name)))
+        let scope = self.scope();
+        let work = async {
+            scope.own_machine("users")?;
+            user::check_name(&name)?;
+            find(&name)
+        };
+        scope.asked("users.get", &name, &name, work).await
     }
 
     async fn get_group(&mut self, name: String) -> wasmtime::Result<Result<Option<u32>, Error>> {
-        let own = self.scope.own_machine("users");
-        Ok(own.and_then(|_| user::check_name(&name)).and_then(|()| find_group(&name)))
+        let scope = self.scope();
+        let work = async {
+            scope.own_machine("users")?;
+            user::check_name(&name)?;
+            find_group(&name)
+        };
+        scope.asked("users.get-group", &name, &name, work).await
     }
 
     async fn ensure(&mut self, spec: Spec) -> wasmtime::Result<Result<Resource<Effect>, Error>> {
         let scope = self.scope();
-        let done = scope.ensure_user(&spec).await;
-        self.effect(done)
+        self.effect("users.ensure", &spec.name, &spec, scope.ensure_user(&spec)).await
     }
 
     async fn ensure_group(
@@ -155,8 +192,8 @@ impl Host for State {
         system: bool,
     ) -> wasmtime::Result<Result<Resource<Effect>, Error>> {
         let scope = self.scope();
-        let done = scope.ensure_group(&name, gid, system).await;
-        self.effect(done)
+        let work = scope.ensure_group(&name, gid, system);
+        self.effect("users.ensure-group", &name, &(&name, gid, system), work).await
     }
 
     async fn remove(&mut self, name: String) -> wasmtime::Result<Result<Resource<Effect>, Error>> {
@@ -164,11 +201,9 @@ impl Host for State {
         let remove = async {
             user::check_name(&name)?;
             scope.allowed(|grants| grants.user(&name))?;
-            let is_there = |name: &str| Ok(find(name)?.is_some());
-            scope.remove_account(&name, is_there, user::remove(&name)).await
+            scope.remove_account(&name, false).await
         };
-        let done = remove.await;
-        self.effect(done)
+        self.effect("users.remove", &name, &name, remove).await
     }
 
     async fn remove_group(
@@ -179,10 +214,8 @@ impl Host for State {
         let remove = async {
             user::check_name(&name)?;
             scope.allowed(|grants| grants.group(&name))?;
-            let is_there = |name: &str| Ok(find_group(name)?.is_some());
-            scope.remove_account(&name, is_there, user::remove_group(&name)).await
+            scope.remove_account(&name, true).await
         };
-        let done = remove.await;
-        self.effect(done)
+        self.effect("users.remove-group", &name, &name, remove).await
     }
 }

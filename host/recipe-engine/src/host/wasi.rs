@@ -2,6 +2,7 @@
 //! arguments or environment, and of the network what is granted. What is written to stdout and
 //! stderr goes to the log.
 
+use super::deterministic::Deterministic;
 use super::{Scope, State};
 use crate::logbook::{LogLevel, Logbook};
 use std::collections::VecDeque;
@@ -41,19 +42,26 @@ impl Wasi {
         let (tail, log) = (Tail::default(), &scope.log);
         let stdout = Stream::new(log.clone(), LogLevel::Info, None);
         let stderr = Stream::new(log.clone(), LogLevel::Warn, Some(tail.clone()));
-        let scope = scope.clone();
+        let (scope, deterministic) = (scope.clone(), Deterministic::of(scope));
         let check = move |address: SocketAddr,
                           purpose|
               -> Pin<Box<dyn Future<Output = bool> + Send + Sync>> {
             let may = match purpose {
                 // What every connection does before it is one.
                 SocketAddrUse::TcpBind => address.ip().is_unspecified() && address.port() == 0,
-                SocketAddrUse::TcpConnect => scope.may_connect_to(address),
+                SocketAddrUse::TcpConnect => {
+                    scope.may_connect_to(address)
+                        && scope.may_go_out(&format!("connects to {address}"))
+                }
                 _ => false,
             };
             Box::pin(std::future::ready(may))
         };
-        let context = WasiCtxBuilder::new()
+        let mut builder = WasiCtxBuilder::new();
+        if let Some(deterministic) = deterministic {
+            deterministic.give(&mut builder);
+        }
+        let context = builder
             .stdout(stdout)
             .stderr(stderr)
             .allow_tcp(true)

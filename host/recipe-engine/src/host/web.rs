@@ -89,6 +89,9 @@ impl Scope {
                 false => HttpError::Connect(std::io::Error::other(error)),
             }
         };
+        if !self.may_go_out(&format!("asks for {url}")) {
+            return Err(HttpError::HttpRequestDenied);
+        }
         let body = Limited::new(body, MOST_SENT).collect().await;
         let body = body.map_err(|_| HttpError::HttpRequestBodySize(Some(MOST_SENT as u64)))?;
         let client = http::client(Some((host, &pinned))).map_err(failed)?;

@@ -35,6 +35,16 @@ pub(crate) enum Step {
     Remove(String),
 }
 
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Install(name) => write!(f, "install {name}"),
+            Self::InstallVersion(name, version) => write!(f, "install {name} {version}"),
+            Self::Remove(name) => write!(f, "remove {name}"),
+        }
+    }
+}
+
 impl Manager {
     /// The one that a machine has.
     pub(crate) fn of(root: &Path) -> Option<Self> {

@@ -25,6 +25,20 @@ pub(crate) enum Step {
     Disable,
 }
 
+impl Step {
+    /// Its name, as service managers have it.
+    pub(crate) fn verb(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Reload => "reload",
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+        }
+    }
+}
+
 impl Manager {
     /// The one that runs on a machine: not merely one that is installed.
     pub(crate) fn of(root: &Path) -> Option<Self> {
@@ -74,14 +88,7 @@ impl Manager {
     }
 
     pub(crate) fn act(self, step: Step, name: &str) -> Argv {
-        let verb = match step {
-            Step::Start => "start",
-            Step::Stop => "stop",
-            Step::Restart => "restart",
-            Step::Reload => "reload",
-            Step::Enable => "enable",
-            Step::Disable => "disable",
-        };
+        let verb = step.verb();
         match (self, step) {
             (Self::Systemd, _) => argv(&["/usr/bin/systemctl", verb, "--"], [name]),
             (Self::OpenRc, Step::Enable) => argv(&["/sbin/rc-update", "add"], [name, "default"]),

@@ -1,16 +1,12 @@
 //! Whole trees in one call, copies, names and attributes.
 
 use super::change::Attributes;
-use super::{Missing, Tree, failed, failed_io, open_beneath};
+use super::perform::Deed;
+use super::{Spot, Tree, failed_io};
 use crate::bindings::interfaces::files::Kind;
 use crate::bindings::interfaces::types::{Change, Error};
-use nix::errno::Errno;
-use nix::fcntl::{OFlag, RenameFlags, renameat2};
-use nix::sys::stat::Mode;
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 
 /// Nodes of one tree.
 const MOST_NODES: usize = 100_000;
@@ -20,7 +16,8 @@ const LARGEST_COPY: u64 = 256 << 20;
 /// What a node of a tree is.
 pub(crate) enum Content {
     Directory,
-    File(Vec<u8>),
+    /// A file, and the names of the secrets in it.
+    File(Vec<u8>, Vec<String>),
     Link(String),
 }
 
@@ -71,7 +68,9 @@ impl Tree {
             }
             let change = match node.content {
                 Content::Directory => self.directory(&full, node.attributes)?,
-                Content::File(content) => self.write(&full, &content, node.attributes)?,
+                Content::File(content, secrets) => {
+                    self.write(&full, &content, secrets, node.attributes)?
+                }
                 Content::Link(target) => self.symlink(&full, &target)?,
             };
             note(&name, change);
@@ -112,9 +111,9 @@ impl Tree {
         path: &str,
         attributes: Attributes,
     ) -> Result<Change, Error> {
-        let spot = self.spot_to_change(path, Missing::Refuse)?;
+        let spot = self.spot_to_change(path)?;
         let _changing = self.take(&spot);
-        let found = spot.metadata()?;
+        let found = self.metadata(&spot)?;
         let found = found.ok_or_else(|| Error::NotFound(format!("`{path}` does not exist")))?;
         if !matches!(found.kind, Kind::File | Kind::Directory) {
             return Err(Error::Invalid(format!("`{path}` is neither a file nor a directory")));
@@ -122,50 +121,48 @@ impl Tree {
         if attributes.hold(&found) {
             return Ok(Change::Unchanged);
         }
-        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
-        let file = open_beneath(&spot.dir, &spot.name, flags, Mode::empty())
-            .map_err(|errno| failed(errno, "open", &spot.path))?;
-        let file = File::from(file);
-        // A name that the task's user has given to somebody else's file is not ours to change.
-        let data = file.metadata().map_err(|error| failed_io(&error, "look at", &spot.path))?;
-        if found.kind == Kind::File && std::os::unix::fs::MetadataExt::nlink(&data) > 1 {
+        if found.kind == Kind::File && self.names_of(&spot)? > 1 {
             return Err(Error::Invalid(format!(
                 "`{path}` is a file with several names (hard links): write it anew, so that the \
                  others stay as they are"
             )));
         }
         let complete = attributes.complete(Some(&found), found.mode);
-        complete
-            .apply(&file)
-            .map_err(|errno| failed(errno, "set owner and mode of", &spot.path))?;
+        self.perform(&spot, Some(&found), &Deed::Attributes(complete))?;
         Ok(Change::Updated)
     }
 
+    /// How many names a file has. One that the task's user has given to somebody else's file is not
+    /// ours to change.
+    fn names_of(&self, spot: &Spot) -> Result<u64, Error> {
+        match self.shadow() {
+            Some(shadow) => shadow.names_of(self, &spot.path),
+            None => {
+                let file = spot.open_file()?;
+                let found = file.metadata();
+                found.map(|found| found.nlink()).map_err(|e| failed_io(&e, "look at", &spot.path))
+            }
+        }
+    }
+
     pub(crate) fn rename(&self, path: &str, to: &str) -> Result<Change, Error> {
-        let from = match self.spot_to_change(path, Missing::Refuse) {
+        let from = match self.spot_to_change(path) {
             Err(Error::NotFound(_)) => None,
             spot => Some(spot?),
         };
-        let target = self.spot_to_change(to, Missing::Refuse)?;
+        let target = self.spot_to_change(to)?;
         let _changing = self.take(&target);
         let there = match &from {
-            Some(from) => from.metadata()?,
+            Some(from) => self.metadata(from)?,
             None => None,
         };
-        match (from.filter(|_| there.is_some()), target.metadata()?) {
+        match (from.filter(|_| there.is_some()), self.metadata(&target)?) {
             (None, Some(_)) => Ok(Change::Unchanged),
             (None, None) => Err(Error::NotFound(format!("`{path}` does not exist"))),
             (Some(_), Some(_)) => Err(Error::Invalid(format!("`{to}` is there already"))),
             (Some(from), None) => {
-                let (name, new) = (from.name.as_str(), target.name.as_str());
-                let how = RenameFlags::RENAME_NOREPLACE;
-                match renameat2(&from.dir, name, &target.dir, new, how) {
-                    Ok(()) => Ok(Change::Updated),
-                    Err(Errno::EXDEV) => Err(Error::Invalid(format!(
-                        "`{path}` and `{to}` are in different file systems"
-                    ))),
-                    Err(errno) => Err(failed(errno, "rename", &from.path)),
-                }
+                self.perform(&from, there.as_ref(), &Deed::Rename(&target))?;
+                Ok(Change::Updated)
             }
         }
     }
@@ -177,22 +174,9 @@ impl Tree {
         attributes: Attributes,
     ) -> Result<Change, Error> {
         let source = self.spot_behind_links(path, super::Access::Read)?;
-        let found = source.metadata()?;
+        let found = self.metadata(&source)?;
         let found = found.ok_or_else(|| Error::NotFound(format!("`{path}` does not exist")))?;
         let content = self.read(path, LARGEST_COPY)?;
-        self.write(to, &content, attributes.complete(Some(&found), found.mode))
-    }
-
-    /// The SHA-256 of a file's content.
-    pub(crate) fn digest(&self, path: &str) -> Result<String, Error> {
-        let mut file = self.open_to_read(path)?;
-        let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
-        loop {
-            match file.read(&mut buffer).map_err(|error| failed_io(&error, "read", &path))? {
-                0 => break,
-                read => hasher.update(&buffer[..read]),
-            }
-        }
-        Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        self.write(to, &content, Vec::new(), attributes.complete(Some(&found), found.mode))
     }
 }

@@ -7,18 +7,27 @@
 //! for the same access. What is acted upon, the last part, is never a link that is followed, except
 //! when reading and listing.
 
+mod archive;
 mod bulk;
 mod change;
 mod changing;
+mod keep;
 mod look;
+mod manifest;
 mod path;
+mod perform;
 mod release;
 mod remove;
+mod seen;
+mod shadow;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod unpack;
 
+use crate::bindings::interfaces::files::Kind;
 use crate::bindings::interfaces::types::Error;
+use crate::journal::{Action, Ledger};
 use cerebro_model::Allowed;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
@@ -27,12 +36,15 @@ use nix::unistd::{Uid, geteuid};
 use path::Plain;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub(crate) use bulk::{Content, Node};
 pub(crate) use change::{Attributes, Owner};
 pub(crate) use changing::{Changing, Held};
+use keep::is_kept;
 pub(crate) use release::{Layout, Release, Shared, path as release_path};
+use shadow::Shadow;
+pub(crate) use undo::{Undo, Undone};
 pub(crate) use unpack::Unpack;
 
 /// Links that are followed on one path.
@@ -46,6 +58,9 @@ pub(crate) struct Tree {
     allowed: Allowed,
     user: Uid,
     changing: Arc<Changing>,
+    ledger: Arc<Ledger>,
+    /// What a plan takes for the machine's files, in their place.
+    shadow: Option<Mutex<Shadow>>,
 }
 
 /// What a path is wanted for.
@@ -55,25 +70,56 @@ enum Access {
     Write,
 }
 
-/// What to do with directories that are missing on the way.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Missing {
-    Refuse,
-    Make,
+/// A name in a directory: where an effect takes place.
+struct Spot {
+    dir: Dir,
+    name: String,
+    /// Where it really is: no part of the way is a link.
+    path: Plain,
 }
 
-/// A name in a directory that is open: where an effect takes place.
-struct Spot {
-    dir: OwnedFd,
-    name: String,
-    /// Where it really is, for messages.
-    path: Plain,
+/// The directory of a spot.
+enum Dir {
+    /// One that is open.
+    Open(OwnedFd),
+    /// One that a plan knows, which may be none of the machine's.
+    Planned,
+}
+
+impl Spot {
+    /// The open directory. What asks for it has no business in a plan.
+    fn dir(&self) -> Result<&OwnedFd, Error> {
+        match &self.dir {
+            Dir::Open(dir) => Ok(dir),
+            Dir::Planned => {
+                Err(Error::Failed(format!("`{}` is not there: it is planned", self.path)))
+            }
+        }
+    }
+}
+
+/// A symbolic link on the way.
+struct Link {
+    owner: u32,
+    target: String,
 }
 
 impl Tree {
     /// The files below `root`, which is opened once one of them is wanted.
-    pub(crate) fn new(root: &Path, allowed: Allowed, changing: Arc<Changing>) -> Self {
-        Self { path: root.to_owned(), root: OnceLock::new(), allowed, user: geteuid(), changing }
+    pub(crate) fn new(
+        root: &Path,
+        allowed: Allowed,
+        changing: Arc<Changing>,
+        ledger: Arc<Ledger>,
+    ) -> Self {
+        let (path, root, user) = (root.to_owned(), OnceLock::new(), geteuid());
+        let shadow = ledger.plan().map(|_| Mutex::new(Shadow::new()));
+        Self { path, root, allowed, user, changing, ledger, shadow }
+    }
+
+    /// What a plan takes for the files.
+    fn shadow(&self) -> Option<MutexGuard<'_, Shadow>> {
+        self.shadow.as_ref().map(|shadow| shadow.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn root(&self) -> Result<OwnedFd, Error> {
@@ -95,10 +141,42 @@ impl Tree {
         self.changing.clone()
     }
 
+    /// A plan is asked for what nobody can know yet: it ends here.
+    fn unknown(&self, path: &Plain, why: &str) -> Error {
+        let told = format!("`{path}` is not known: {why}");
+        if let Some(plan) = self.ledger.plan() {
+            plan.cut(told.clone());
+        }
+        Error::Failed(told)
+    }
+
+    /// An account is not there: that is no error where a plan has made accounts before.
+    pub(crate) fn not_yet(&self, why: String) -> Error {
+        if let Some(plan) = self.ledger.plan()
+            && plan.has(|action| matches!(action, Action::Account { .. } | Action::Packages { .. }))
+        {
+            plan.cut(format!("{why} yet: it may have one once what comes before was done"));
+        }
+        Error::NotFound(why)
+    }
+
+    /// In a plan, nobody knows from here on what is below `path`.
+    pub(crate) fn taint(&self, path: &str, why: &str) -> Result<(), Error> {
+        let path = Plain::parse(path)?;
+        match self.shadow() {
+            Some(mut shadow) => shadow.taint(self, &path, why),
+            None => Ok(()),
+        }
+    }
+
     /// Nobody else changes this place until what is answered is dropped: the names beside it are then
     /// ours alone.
-    fn take(&self, spot: &Spot) -> Held<'_> {
-        self.changing.hold(&self.path.join(spot.path.to_string().trim_start_matches('/')))
+    fn take(&self, spot: &Spot) -> Option<Held<'_>> {
+        // A plan changes nothing.
+        let is_real = self.shadow.is_none();
+        is_real.then(|| {
+            self.changing.hold(&self.path.join(spot.path.to_string().trim_start_matches('/')))
+        })
     }
 
     fn allow(&self, path: &Plain, access: Access) -> Result<(), Error> {
@@ -111,11 +189,15 @@ impl Tree {
     }
 
     /// Finds the directory of `path`, following the links on the way that may be followed.
-    fn spot(&self, path: &str, access: Access, missing: Missing) -> Result<Spot, Error> {
-        let mut path = Plain::parse(path)?;
+    fn spot(&self, path: &str, access: Access) -> Result<Spot, Error> {
+        let path = Plain::parse(path)?;
         self.allow(&path, access)?;
+        self.find(path, access)
+    }
+
+    fn find(&self, mut path: Plain, access: Access) -> Result<Spot, Error> {
         for _ in 0..MOST_LINKS {
-            match self.walk(&path, missing)? {
+            match self.walk(&path)? {
                 Walked::There(spot) => return Ok(spot),
                 Walked::Link { at, link } => path = self.through(&path, at, &link, access)?,
             }
@@ -123,40 +205,79 @@ impl Tree {
         Err(Error::Invalid(format!("`{path}`: more than {MOST_LINKS} links on the way")))
     }
 
+    /// Like [`Tree::spot`], and makes the directories that are missing on the way. They need no
+    /// grant of their own.
+    fn spot_in_made(&self, path: &str, access: Access) -> Result<Spot, Error> {
+        match self.spot(path, access) {
+            Err(Error::NotFound(_)) => {}
+            found => return found,
+        }
+        let whole = Plain::parse(path)?;
+        for at in 0..whole.parts().len().saturating_sub(1) {
+            let spot = self.find(whole.up_to(at), access)?;
+            self.make_missing(&spot)?;
+        }
+        self.spot(path, access)
+    }
+
     /// Like [`Tree::spot`], and follows the last part too if it is a link.
     fn spot_behind_links(&self, path: &str, access: Access) -> Result<Spot, Error> {
-        let mut spot = self.spot(path, access, Missing::Refuse)?;
+        let mut spot = self.spot(path, access)?;
         for _ in 0..MOST_LINKS {
-            let Some(link) = open_link(&spot.dir, &spot.name) else { return Ok(spot) };
+            let Some(link) = self.link_at(&spot)? else { return Ok(spot) };
             let last = spot.path.parts().len().saturating_sub(1);
             let behind = self.through(&spot.path, last, &link, access)?;
-            spot = self.spot(&behind.to_string(), access, Missing::Refuse)?;
+            spot = self.spot(&behind.to_string(), access)?;
         }
         Err(Error::Invalid(format!("`{path}`: more than {MOST_LINKS} links on the way")))
     }
 
-    fn walk(&self, path: &Plain, missing: Missing) -> Result<Walked, Error> {
+    fn walk(&self, path: &Plain) -> Result<Walked, Error> {
+        match self.shadow() {
+            Some(shadow) => shadow.walk(self, path),
+            None => self.walk_real(path),
+        }
+    }
+
+    /// Walks the machine's own directories.
+    fn walk_real(&self, path: &Plain) -> Result<Walked, Error> {
         let mut dir = self.root()?;
         let Some((name, above)) = path.parts().split_last() else {
-            let name = ".".to_owned();
-            return Ok(Walked::There(Spot { dir, name, path: path.clone() }));
+            let (name, path) = (".".to_owned(), path.clone());
+            return Ok(Walked::There(Spot { dir: Dir::Open(dir), name, path }));
         };
         for (at, part) in above.iter().enumerate() {
-            let opened = match open_dir(&dir, part) {
-                Err(Errno::ENOENT) if missing == Missing::Make => {
-                    make_dir(&dir, part).and_then(|()| open_dir(&dir, part))
-                }
-                opened => opened,
-            };
-            dir = match opened {
+            dir = match open_dir(&dir, part) {
                 Ok(next) => next,
-                Err(errno) => match open_link(&dir, part) {
+                Err(errno) => match read_link(&dir, part, &path.up_to(at))? {
                     Some(link) => return Ok(Walked::Link { at, link }),
                     None => return Err(failed(errno, "open", &path.up_to(at))),
                 },
             };
         }
-        Ok(Walked::There(Spot { dir, name: name.clone(), path: path.clone() }))
+        let (dir, name, path) = (Dir::Open(dir), name.clone(), path.clone());
+        Ok(Walked::There(Spot { dir, name, path }))
+    }
+
+    /// A place in the machine's own directories, where no part of the way is a link any longer.
+    fn exactly(&self, path: &Plain) -> Result<Spot, Error> {
+        match self.walk_real(path)? {
+            Walked::There(spot) => Ok(spot),
+            Walked::Link { at, .. } => {
+                Err(Error::Invalid(format!("`{}` is a link now", path.up_to(at))))
+            }
+        }
+    }
+
+    /// The link that is at this spot, if one is.
+    fn link_at(&self, spot: &Spot) -> Result<Option<Link>, Error> {
+        match &spot.dir {
+            Dir::Open(dir) => read_link(dir, &spot.name, &spot.path),
+            Dir::Planned => Ok(self.metadata(spot)?.and_then(|found| {
+                let target = found.target.filter(|_| found.kind == Kind::Symlink)?;
+                Some(Link { owner: found.uid, target })
+            })),
+        }
     }
 
     /// The path that `path` becomes when the link at part `at` is followed.
@@ -164,22 +285,17 @@ impl Tree {
         &self,
         path: &Plain,
         at: usize,
-        link: &OwnedFd,
+        link: &Link,
         access: Access,
     ) -> Result<Plain, Error> {
-        let here = path.up_to(at);
-        let owner = fstat(link).map_err(|errno| failed(errno, "look at", &here))?.st_uid;
-        if owner != 0 && owner != self.user.as_raw() {
+        let (here, Link { owner, target }) = (path.up_to(at), link);
+        if *owner != 0 && *owner != self.user.as_raw() {
             return Err(Error::Denied(format!(
                 "the link `{here}` belongs to user {owner}: only links that root or the agent \
                  made are followed"
             )));
         }
-        let target = readlinkat(link, "").map_err(|errno| failed(errno, "read the link", &here))?;
-        let target = target.into_string().map_err(|_| {
-            Error::Invalid(format!("the link `{here}` leads to a name that is not UTF-8"))
-        })?;
-        let behind = path.redirect(at, &target);
+        let behind = path.redirect(at, target);
         self.allow(&behind, access).map_err(|error| match error {
             Error::Denied(why) => {
                 Error::Denied(format!("the link `{here}` leads to `{behind}`: {why}"))
@@ -192,7 +308,7 @@ impl Tree {
 
 enum Walked {
     There(Spot),
-    Link { at: usize, link: OwnedFd },
+    Link { at: usize, link: Link },
 }
 
 /// Opens `name` in `dir`, never through a link.
@@ -209,10 +325,15 @@ fn open_dir(dir: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
 }
 
 /// The link `name` itself, if it is one.
-fn open_link(dir: impl AsFd, name: &str) -> Option<OwnedFd> {
+fn read_link(dir: impl AsFd, name: &str, path: &Plain) -> Result<Option<Link>, Error> {
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let link = openat(dir, name, flags, Mode::empty()).ok()?;
-    readlinkat(&link, "").is_ok().then_some(link)
+    let Ok(link) = openat(dir, name, flags, Mode::empty()) else { return Ok(None) };
+    let Ok(target) = readlinkat(&link, "") else { return Ok(None) };
+    let owner = fstat(&link).map_err(|errno| failed(errno, "look at", path))?.st_uid;
+    let target = target.into_string().map_err(|_| {
+        Error::Invalid(format!("the link `{path}` leads to a name that is not UTF-8"))
+    })?;
+    Ok(Some(Link { owner, target }))
 }
 
 /// Makes a directory, unless another made it first.

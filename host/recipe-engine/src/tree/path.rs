@@ -35,6 +35,21 @@ impl Plain {
         Ok(Self(rest.split('/').map(str::to_owned).collect()))
     }
 
+    /// `/`.
+    pub(super) fn root() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The path of `name` in this directory.
+    pub(super) fn join(&self, name: &str) -> Self {
+        Self(self.0.iter().cloned().chain([name.to_owned()]).collect())
+    }
+
+    /// The directory that this is in.
+    pub(super) fn above(&self) -> Self {
+        Self(self.0.iter().take(self.0.len().saturating_sub(1)).cloned().collect())
+    }
+
     pub(super) fn parts(&self) -> &[String] {
         &self.0
     }

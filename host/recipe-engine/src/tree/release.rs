@@ -4,7 +4,7 @@
 //! release's, and `needs/<instance>` with the versions that an instance needs, one a line.
 
 use super::change::{Attributes, Owner};
-use super::{Missing, Tree, Unpack};
+use super::{Tree, Unpack};
 use crate::bindings::interfaces::files::Kind;
 use crate::bindings::interfaces::types::{Change, Error};
 use std::collections::BTreeSet;
@@ -88,7 +88,7 @@ impl Tree {
         }
         let mark = format!("{}/{version}", marks(base));
         if self.stat(&mark)?.is_none() {
-            self.write(&mark, b"", Attributes::default())?;
+            self.write(&mark, b"", Vec::new(), Attributes::default())?;
         }
         Ok(change)
     }
@@ -103,7 +103,7 @@ impl Tree {
         let last = before.lines().find(|line| !line.is_empty() && *line != version);
         let text = [Some(version), last].into_iter().flatten();
         let text = text.map(|line| format!("{line}\n")).collect::<String>();
-        self.write(&file, text.as_bytes(), Attributes::default()).map(drop)
+        self.write(&file, text.as_bytes(), Vec::new(), Attributes::default()).map(drop)
     }
 
     fn share(&self, layout: &Layout, release: &str, shared: &Shared) -> Result<Change, Error> {
@@ -140,7 +140,7 @@ impl Tree {
         let release = path(base, version)?;
         match self.stat(&release)? {
             Some(found) if found.kind == Kind::Directory => {
-                self.symlink(&current(base), &format!("releases/{version}"))
+                self.lead(&current(base), &format!("releases/{version}"), true)
             }
             _ => Err(Error::NotFound(format!("there is no release `{release}`: stage it first"))),
         }
@@ -206,7 +206,7 @@ impl Tree {
     /// `instance` needs nothing here any longer.
     pub(crate) fn leave(&self, base: &str, instance: &str) -> Result<Change, Error> {
         // Also says whether it may be changed at all.
-        match self.spot_to_change(base, Missing::Refuse) {
+        match self.spot_to_change(base) {
             Err(Error::NotFound(_)) => return Ok(Change::Unchanged),
             spot => drop(spot?),
         }

@@ -1,7 +1,8 @@
 //! Removing trees.
 
 use super::look::names;
-use super::{Missing, Spot, Tree, failed};
+use super::perform::Deed;
+use super::{Spot, Tree, failed};
 use crate::bindings::interfaces::types::{Change, Error};
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -15,28 +16,32 @@ const DEEPEST: u32 = 200;
 
 impl Tree {
     pub(crate) fn remove(&self, path: &str) -> Result<Change, Error> {
-        let spot = match self.spot_to_change(path, Missing::Refuse) {
+        let spot = match self.spot_to_change(path) {
             Err(Error::NotFound(_)) => return Ok(Change::Unchanged),
             spot => spot?,
         };
         let _changing = self.take(&spot);
-        match spot.remove(&spot.name)? {
-            true => Ok(Change::Removed),
-            false => Ok(Change::Unchanged),
-        }
+        let Some(found) = self.metadata(&spot)? else { return Ok(Change::Unchanged) };
+        self.perform(&spot, Some(&found), &Deed::Remove)?;
+        Ok(Change::Removed)
     }
 }
 
 impl Spot {
     /// Removes `name`, a neighbour of this spot; false if it was not there.
     pub(super) fn remove(&self, name: &str) -> Result<bool, Error> {
-        let name = CString::new(name).map_err(|e| Error::Invalid(e.to_string()))?;
-        match remove(&self.dir, &name, 0) {
+        match remove_in(self.dir()?, name) {
             Ok(()) => Ok(true),
             Err(Errno::ENOENT) => Ok(false),
             Err(errno) => Err(failed(errno, "remove", &self.path)),
         }
     }
+}
+
+/// Removes `name` in `dir`, with all that is in it.
+pub(super) fn remove_in(dir: impl AsFd, name: &str) -> Result<(), Errno> {
+    let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
+    remove(dir, &name, 0)
 }
 
 fn remove(dir: impl AsFd, name: &CStr, depth: u32) -> Result<(), Errno> {

@@ -4,6 +4,7 @@
 use super::{Attributes, Content, Layout, Node, Owner, Shared, Tree, Unpack};
 use crate::bindings::interfaces::files::Kind;
 use crate::bindings::interfaces::types::{Change, Error};
+use crate::journal::Ledger;
 use cerebro_model::{Allowed, Digest, Grants};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
@@ -32,7 +33,7 @@ fn machine() -> Machine {
         ..Grants::default()
     };
     let allowed = Allowed::new(Arc::new(grants), None);
-    let tree = Tree::new(dir.path(), allowed, Arc::default());
+    let tree = Tree::new(dir.path(), allowed, Arc::default(), Arc::new(Ledger::off()));
     Machine { dir, tree }
 }
 
@@ -68,8 +69,10 @@ fn grants_decide_what_is_read_and_written() {
     assert_eq!(m.tree.read("/opt/app/a", 100).unwrap(), b"a");
     assert!(denied(m.tree.read("/secret/key", 100)).contains("grants.read"));
     assert!(denied(m.tree.stat("/secret/key")).contains("grants.read"));
-    assert!(denied(m.tree.write("/etc/motd", b"x", PLAIN)).contains("grants.write"));
-    assert!(denied(m.tree.write("/opt/application", b"x", PLAIN)).contains("grants.write"));
+    assert!(denied(m.tree.write("/etc/motd", b"x", Vec::new(), PLAIN)).contains("grants.write"));
+    assert!(
+        denied(m.tree.write("/opt/application", b"x", Vec::new(), PLAIN)).contains("grants.write")
+    );
     assert!(denied(m.tree.remove("/etc")).contains("grants.write"));
     assert!(matches!(m.tree.read("/opt/app/../../secret/key", 9), Err(Error::Invalid(_))));
     assert!(matches!(m.tree.read("/etc/motd", 4), Err(Error::TooLarge(_))));
@@ -81,7 +84,8 @@ fn grants_decide_what_is_read_and_written() {
 fn writing_says_what_changed_and_leaves_nothing_beside() {
     let m = machine();
     let mode = |mode| Attributes { mode: Some(mode), owner: None };
-    let write = |text: &[u8], attributes| m.tree.write("/opt/app/f", text, attributes).unwrap();
+    let write =
+        |text: &[u8], attributes| m.tree.write("/opt/app/f", text, Vec::new(), attributes).unwrap();
     assert!(matches!(write(b"one", mode(0o640)), Change::Created));
     assert!(matches!(write(b"one", PLAIN), Change::Unchanged));
     assert!(matches!(write(b"two", PLAIN), Change::Updated));
@@ -95,8 +99,11 @@ fn writing_says_what_changed_and_leaves_nothing_beside() {
     fs::write(m.path("/opt/app/.f.cerebro-new"), "half").unwrap();
     assert!(matches!(write(b"three", PLAIN), Change::Updated));
     assert_eq!(m.names("/opt/app"), ["a", "f"]);
-    assert!(matches!(m.tree.write("/opt/app", b"x", PLAIN), Err(Error::Invalid(_))));
-    assert!(matches!(m.tree.write("/opt/app/none/f", b"x", PLAIN), Err(Error::NotFound(_))));
+    assert!(matches!(m.tree.write("/opt/app", b"x", Vec::new(), PLAIN), Err(Error::Invalid(_))));
+    assert!(matches!(
+        m.tree.write("/opt/app/none/f", b"x", Vec::new(), PLAIN),
+        Err(Error::NotFound(_))
+    ));
 }
 
 #[test]
@@ -135,7 +142,7 @@ fn links_lead_nowhere_that_is_not_granted() {
         symlink(target, m.path(&format!("/opt/app/{name}"))).unwrap();
         let why = denied(m.tree.read(&format!("/opt/app/{name}/key"), 100));
         assert!(why.contains("leads to `/secret/key`"), "{why}");
-        denied(m.tree.write(&format!("/opt/app/{name}/key"), b"x", PLAIN));
+        denied(m.tree.write(&format!("/opt/app/{name}/key"), b"x", Vec::new(), PLAIN));
         denied(m.tree.list(&format!("/opt/app/{name}")));
     }
     symlink("/secret/key", m.path("/opt/app/file")).unwrap();
@@ -143,9 +150,12 @@ fn links_lead_nowhere_that_is_not_granted() {
     // A granted target is reached; for writing it must be granted for writing.
     symlink("/etc", m.path("/opt/app/etc")).unwrap();
     assert_eq!(m.tree.read("/opt/app/etc/motd", 100).unwrap(), b"hello");
-    denied(m.tree.write("/opt/app/etc/motd", b"x", PLAIN));
+    denied(m.tree.write("/opt/app/etc/motd", b"x", Vec::new(), PLAIN));
     // The last part is not followed when changing.
-    assert!(matches!(m.tree.write("/opt/app/file", b"x", PLAIN), Err(Error::Invalid(_))));
+    assert!(matches!(
+        m.tree.write("/opt/app/file", b"x", Vec::new(), PLAIN),
+        Err(Error::Invalid(_))
+    ));
     assert!(matches!(m.tree.remove("/opt/app/abs").unwrap(), Change::Removed));
     assert_eq!(m.text("/secret/key"), "xyzzy");
     // Round and round.
@@ -303,7 +313,7 @@ fn owners_are_set() {
     }
     let m = machine();
     let owner = Some(Owner { uid: 4242, gid: 4243 });
-    m.tree.write("/opt/app/f", b"x", Attributes { mode: None, owner }).unwrap();
+    m.tree.write("/opt/app/f", b"x", Vec::new(), Attributes { mode: None, owner }).unwrap();
     let archive = tar(&[("d/f", Regular, "1"), ("l", Symlink, "d")]);
     m.unpack(&archive, |unpack| unpack.owner = owner).unwrap();
     for path in ["f", "r", "r/d", "r/d/f", "r/l"] {
@@ -311,7 +321,7 @@ fn owners_are_set() {
         assert_eq!((found.uid(), found.gid()), (4242, 4243), "{path}");
     }
     // What is left out stays.
-    m.tree.write("/opt/app/f", b"y", PLAIN).unwrap();
+    m.tree.write("/opt/app/f", b"y", Vec::new(), PLAIN).unwrap();
     assert_eq!(fs::metadata(m.path("/opt/app/f")).unwrap().uid(), 4242);
     let mode = fs::metadata(m.path("/opt/app/r")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o755);
@@ -330,9 +340,9 @@ fn a_tree_is_held_in_one_call_and_purged_of_the_rest() {
     let machine = machine();
     let nodes = |text: &str| {
         vec![
-            node("conf.d/one.conf", Content::File(text.into())),
+            node("conf.d/one.conf", Content::File(text.into(), Vec::new())),
             node("conf.d", Content::Directory),
-            node("deep/er/x", Content::File(b"x".to_vec())),
+            node("deep/er/x", Content::File(b"x".to_vec(), Vec::new())),
             node("link", Content::Link("conf.d/one.conf".to_owned())),
         ]
     };
@@ -385,7 +395,7 @@ fn a_name_for_somebody_elses_file_lends_nothing() {
     let mode = Attributes { mode: Some(0o666), owner: None };
     let refused = machine.tree.set_attributes("/opt/app/mine", mode);
     assert!(matches!(refused, Err(Error::Invalid(why)) if why.contains("hard links")));
-    machine.tree.write("/opt/app/mine", b"new", mode).unwrap();
+    machine.tree.write("/opt/app/mine", b"new", Vec::new(), mode).unwrap();
     let after = fs::metadata(machine.path("/secret/key")).unwrap();
     assert_eq!((after.mode(), machine.text("/secret/key")), (before.mode(), "xyzzy".to_owned()));
 }

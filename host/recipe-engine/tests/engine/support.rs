@@ -36,18 +36,43 @@ pub async fn component(name: &str) -> Component {
 
 /// A machine's root, the cluster's store, and what was logged.
 pub struct Machine {
-    pub dir: tempfile::TempDir,
+    pub dir: Dir,
     pub log: Arc<Mutex<Vec<LogLine>>>,
     pub grants: Grants,
     pub limits: Limits,
     pub ports: Vec<(&'static str, u16)>,
 }
 
+/// A machine's directory.
+pub enum Dir {
+    Own(tempfile::TempDir),
+    #[allow(dead_code, reason = "not every suite has such")]
+    Others(PathBuf),
+}
+
+impl Dir {
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Own(dir) => dir.path(),
+            Self::Others(dir) => dir,
+        }
+    }
+}
+
 impl Machine {
     pub fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("root")).unwrap();
-        std::fs::create_dir(dir.path().join("store")).unwrap();
+        Self::with(Dir::Own(tempfile::tempdir().unwrap()))
+    }
+
+    /// One that another process has made, and removes.
+    #[allow(dead_code, reason = "not every suite has such")]
+    pub fn in_dir(dir: &Path) -> Self {
+        Self::with(Dir::Others(dir.to_owned()))
+    }
+
+    fn with(dir: Dir) -> Self {
+        std::fs::create_dir_all(dir.path().join("root")).unwrap();
+        std::fs::create_dir_all(dir.path().join("store")).unwrap();
         let limits = Limits { wall: Duration::from_secs(60), ..Limits::default() };
         let (log, grants) = (Arc::default(), Grants::default());
         Self { dir, log, grants, limits, ports: vec![("http", 8080)] }
@@ -108,6 +133,7 @@ impl Machine {
             memory: self.dir.path().join("memory"),
             agent: Arc::new(Host(self.dir.path().join("store"))),
             log: Arc::new(move |line: LogLine| log.lock().unwrap().push(line)),
+            journal: None,
         }
     }
 

@@ -149,6 +149,9 @@ impl Host for Machine {
             success: outcome.ensure_success(),
         })
     }
+    fn run_to_success(&self, spec: &command::Spec) -> Result<Change, Error> {
+        command::run(spec)?.ensure_success()
+    }
 
     fn package(&self, name: &str) -> Result<Option<String>, Error> {
         packages::installed(name)

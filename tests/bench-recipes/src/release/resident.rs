@@ -39,6 +39,7 @@ pub fn run(component: &Path) -> Result<()> {
             memory: state.join("memory"),
             agent,
             log: Arc::new(|line: LogLine| eprintln!("{}: {}", line.level, line.message)),
+            journal: None,
         };
         println!("ready");
         for line in std::io::stdin().lock().lines() {

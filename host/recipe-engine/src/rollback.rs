@@ -1,0 +1,238 @@
+//! Taking back what a call did, newest first.
+
+use crate::bindings::interfaces::packages;
+use crate::bindings::interfaces::services;
+use crate::bindings::interfaces::types::Error;
+use crate::host::{Scope, command, words};
+use crate::journal::{Action, Effect, Entry, Journal, Record, Writer, now};
+use crate::logbook::LogLevel;
+use crate::memory::Action as Later;
+use crate::tree::{Undo, Undone};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::Path;
+
+/// The number of the call under which is told what is done at the end.
+pub(crate) const AT_END: u32 = 0;
+
+/// Why an effect was not taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kept {
+    /// Somebody has changed it since.
+    Conflict(String),
+    /// Nobody knows what it did, and it brought nothing that undoes it.
+    Opaque,
+    /// What was done before something irreversible stays.
+    Barrier,
+    /// It went wrong.
+    Failed(String),
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conflict(why) => f.write_str(why),
+            Self::Opaque => {
+                f.write_str("nobody knows what it did, and nothing was given to undo it")
+            }
+            Self::Barrier => f.write_str("it was done before something irreversible"),
+            Self::Failed(why) => write!(f, "undoing it failed: {why}"),
+        }
+    }
+}
+
+/// What came of taking a call back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// Effects that are no more.
+    pub undone: usize,
+    /// Effects that stay: each with its number, what it is, and why.
+    pub kept: Vec<(u32, String, Kept)>,
+    /// What is wrong with the journal, if it is not whole.
+    pub torn: Option<String>,
+}
+
+impl Rollback {
+    /// Whether all is as it was before the call.
+    pub fn is_complete(&self) -> bool {
+        self.kept.is_empty() && self.torn.is_none()
+    }
+}
+
+impl fmt::Display for Rollback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.undone, self.kept.is_empty()) {
+            (0, true) => write!(f, "nothing was to be rolled back")?,
+            (_, true) => write!(f, "rolled back")?,
+            (_, false) => {
+                write!(f, "rolled back except")?;
+                for (at, (n, action, kept)) in self.kept.iter().enumerate() {
+                    let between = if at == 0 { ":" } else { ";" };
+                    write!(f, "{between} #{n} {action} ({kept})")?;
+                }
+            }
+        }
+        match &self.torn {
+            Some(why) => {
+                write!(f, "; the journal is not whole ({why}): effects after it may remain")
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Scope {
+    /// Takes back all that the journal in `directory` tells of.
+    pub(crate) async fn roll_back(
+        &self,
+        journal: &Journal,
+        directory: &Path,
+        writer: &Writer,
+        why: &str,
+    ) -> Result<Rollback, Error> {
+        let mut report = Rollback::default();
+        if let crate::journal::End::Torn { why, .. } = &journal.end {
+            report.torn = Some(why.clone());
+        }
+        // Taking back does not depend on these records: it can be done twice, and a full disk is no
+        // reason to leave half of it.
+        let tell = |record: &Record| {
+            if let Err(error) = writer.write(record) {
+                tracing::warn!(%error, "a journal cannot be written while its call is rolled back");
+            }
+        };
+        tell(&Record::Undoing { at: now(), why: why.to_owned() });
+        let effects = journal.effects();
+        let mut is_behind_barrier = false;
+        for entry in effects.iter().rev() {
+            if matches!(entry.undone, Some(Record::Undone { kept: None, .. })) {
+                report.undone += 1;
+                continue;
+            }
+            is_behind_barrier |=
+                matches!(entry.effect.action, Action::Run { irreversible: true, .. });
+            let kept = match is_behind_barrier {
+                true => Some(Kept::Barrier),
+                false => self.undo(entry, directory, writer.id()).await,
+            };
+            tell(&Record::Undone { n: entry.n, kept: kept.clone() });
+            match kept {
+                None => report.undone += 1,
+                Some(kept) => {
+                    let what = entry.effect.action.to_string();
+                    self.log().write(LogLevel::Warn, &format!("#{} {what} stays: {kept}", entry.n));
+                    report.kept.push((entry.n, what, kept));
+                }
+            }
+        }
+        if !is_behind_barrier {
+            self.repeat(&effects).await;
+        }
+        let at = now();
+        if let Err(error) = writer.close(&Record::RolledBack { at }) {
+            tracing::warn!(%error, "a journal cannot be written at the end of a rollback");
+        }
+        report.kept.sort_by_key(|(n, ..)| *n);
+        Ok(report)
+    }
+
+    /// Takes one effect back; answers why not.
+    async fn undo(&self, entry: &Entry<'_>, directory: &Path, id: &str) -> Option<Kept> {
+        let undone = match &entry.effect.action {
+            // Done again once all is back.
+            _ if entry.call == AT_END => Ok(None),
+            Action::Remember { key, was } => {
+                let (key, before) = (key.clone(), was.clone());
+                self.with_memory(move |memory| match &before {
+                    Some(value) => memory.set(&key, value),
+                    None => memory.delete(&key),
+                })
+                .await
+                .map(|_| None)
+            }
+            Action::AtEnd { action } => {
+                let action = action.clone();
+                self.with_memory(move |memory| memory.not_at_end(&action)).await.map(|()| None)
+            }
+            Action::Run { undo: Some(undo), user, .. } => {
+                let spec = command::Spec { user: user.clone(), ..command::plain(undo.clone()) };
+                self.execute(&spec).await.and_then(|ended| ended.ensure_success()).map(|_| None)
+            }
+            Action::Run { undo: None, .. } => Ok(Some(Kept::Opaque)),
+            Action::Packages { new, steps } if new.len() == steps.len() => {
+                self.remove_packages(new).await.map(|()| None)
+            }
+            Action::Packages { .. } => Ok(Some(Kept::Opaque)),
+            Action::Service { name, was: Some((running, enabled)), .. } => {
+                let (running, enabled) = (Some(*running), Some(*enabled));
+                let spec = services::Spec { name: name.clone(), running, enabled };
+                self.ensure_service(&spec).await.map(|_| None)
+            }
+            Action::Service { .. } | Action::Task { .. } => Ok(None),
+            Action::Account { name, group, new: true, .. } => {
+                self.remove_account(name, *group).await.map(|_| None)
+            }
+            Action::Account { .. } => Ok(Some(Kept::Opaque)),
+            _ => self.undo_in_tree(entry, directory, id).await,
+        };
+        undone.unwrap_or_else(|error| Some(Kept::Failed(words(&error).to_owned())))
+    }
+
+    async fn undo_in_tree(
+        &self,
+        entry: &Entry<'_>,
+        directory: &Path,
+        id: &str,
+    ) -> Result<Option<Kept>, Error> {
+        let (n, effect, moment) = (entry.n, entry.effect.clone(), entry.moment.clone());
+        let parents = match entry.done {
+            Some(Record::Done { parents, error: None, .. }) => Some(parents.clone()),
+            _ => None,
+        };
+        let (directory, id) = (directory.to_owned(), id.to_owned());
+        let undone = self.with_tree(move |tree| {
+            let parents = parents.as_deref();
+            let (effect, moment, directory, id) = (&effect, &moment, directory.as_path(), &*id);
+            tree.undo(&Undo { n, effect, moment, parents, directory, id })
+        });
+        Ok(match undone.await? {
+            Undone::AsBefore => None,
+            Undone::Conflict(why) => Some(Kept::Conflict(why)),
+        })
+    }
+
+    /// What was told at the end that something had changed is told again: it has changed back.
+    async fn repeat(&self, effects: &[Entry<'_>]) {
+        for entry in effects.iter().filter(|entry| entry.call == AT_END) {
+            let Some(action) = later(entry.effect) else { continue };
+            if let Err(error) = self.perform(&action).await {
+                let what = &entry.effect.action;
+                self.log().write(LogLevel::Warn, &format!("again: {what}: {}", words(&error)));
+            }
+        }
+    }
+
+    async fn remove_packages(&self, names: &[String]) -> Result<(), Error> {
+        let spec = |name: &String| packages::Spec {
+            name: name.clone(),
+            state: packages::State::Absent,
+            hold: None,
+        };
+        let specs: Vec<_> = names.iter().map(spec).collect();
+        self.ensure_packages(&specs).await.map(drop)
+    }
+}
+
+/// What was to be done at the end, from the effect that it became.
+fn later(effect: &Effect) -> Option<Later> {
+    match &effect.action {
+        Action::Task { name: Some(name), .. } => Some(Later::RestartTask(name.clone())),
+        Action::Service { name, steps, .. } => match steps.first().map(String::as_str) {
+            Some("reload") => Some(Later::ReloadService(name.clone())),
+            _ => Some(Later::RestartService(name.clone())),
+        },
+        Action::Run { argv, .. } => Some(Later::Run(argv.clone())),
+        _ => None,
+    }
+}
