@@ -1,0 +1,172 @@
+//! Running a program to its end.
+
+use super::super::{Scope, accounts};
+use super::listen::run_to_end;
+use super::outcome::{Outcome, code};
+use crate::bindings::interfaces::command::Spec;
+use crate::bindings::interfaces::types::Error;
+use crate::logbook::Logbook;
+use crate::run::remaining;
+use cerebro_linux::process::kill_tree;
+use cerebro_model::is_treacherous_variable;
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, geteuid};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// How long what a program has started may take to die of SIGKILL.
+const KILL_WITHIN: Duration = Duration::from_secs(2);
+/// The variable by which what a program has started is known.
+const MARKER: &str = "CEREBRO_COMMAND";
+
+/// Kills a program with all that it started when the call is over, however that comes.
+struct End {
+    root: Option<i32>,
+    marker: Option<String>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Some(root) = self.root {
+            // Those that stayed together go at once; it is no failure if nothing of them is left.
+            let _ = killpg(Pid::from_raw(root), Signal::SIGKILL);
+        }
+        if let Some(marker) = &self.marker {
+            kill_tree(None, marker, KILL_WITHIN);
+        }
+    }
+}
+
+impl Scope {
+    pub(in super::super) async fn execute(&self, spec: &Spec) -> Result<Outcome, Error> {
+        if !spec.argv.is_empty() {
+            self.may_run(&spec.argv, spec.user.as_deref())?;
+        }
+        self.launch(spec, &self.log, true).await
+    }
+
+    /// Runs a tool of the machine's, whose children may stay: a package's service, for one.
+    pub(in super::super) async fn run_tool(
+        &self,
+        spec: &Spec,
+        log: &Arc<Logbook>,
+    ) -> Result<Outcome, Error> {
+        self.launch(spec, log, false).await
+    }
+
+    async fn launch(
+        &self,
+        spec: &Spec,
+        log: &Arc<Logbook>,
+        takes_all_along: bool,
+    ) -> Result<Outcome, Error> {
+        let Some(program) = spec.argv.first() else {
+            return Err(Error::Invalid("a command needs a program".to_owned()));
+        };
+        let mut command = self.prepare(program, spec)?;
+        let time = remaining(self.deadline, spec.timeout);
+        let failed = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::NotFound(format!(
+                "this machine has no program `{program}`, or no directory to run it in"
+            )),
+            _ => Error::Failed(format!("run `{program}`: {error}")),
+        };
+        // In the environment of all that it starts, whatever session and group that is in.
+        let random = crate::random().map_err(|error| Error::Failed(error.to_string()))?;
+        let marker = format!("{MARKER}={:032x}", random);
+        let (name, value) = marker.split_once('=').unwrap_or_default();
+        command.env(name, value);
+        let mut child = command.spawn().map_err(failed)?;
+        let root = child.id().and_then(|pid| i32::try_from(pid).ok());
+        let mut end = End { root, marker: Some(marker) };
+        let (limit, stdin) = (self.call.limits.output, spec.stdin.clone());
+        let stdin = stdin.map(|stdin| self.secrets.fill(stdin));
+        match timeout(time, run_to_end(&mut child, stdin.as_deref(), log, limit)).await {
+            Err(_) => Err(Error::TimedOut(format!("`{program}` was killed after {time:?}"))),
+            Ok(ended) => {
+                let (status, stdout, stderr) = ended.map_err(failed)?;
+                if !takes_all_along {
+                    (end.root, end.marker) = (None, None);
+                }
+                let (program, exit_code) = (program.clone(), code(status));
+                let is_success = match spec.success.as_slice() {
+                    [] => exit_code == 0,
+                    codes => codes.contains(&exit_code),
+                };
+                Ok(Outcome { program, skipped: None, exit_code, is_success, stdout, stderr })
+            }
+        }
+    }
+
+    fn prepare(&self, program: &str, spec: &Spec) -> Result<Command, Error> {
+        let mut command = Command::new(self.on_machine(program));
+        command.args(&spec.argv[1..]).current_dir(self.beneath(spec.cwd.as_deref().unwrap_or("/")));
+        let context = &self.call.context;
+        command.env_clear().envs([
+            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+            ("LANG", "C.UTF-8"),
+            ("HOME", "/"),
+            ("CEREBRO_JOB", context.job.as_str()),
+            ("CEREBRO_INSTANCE", context.instance.as_str()),
+            ("CEREBRO_ZONE", context.zone.as_str()),
+            ("CEREBRO_MACHINE", context.machine.as_str()),
+            ("CEREBRO_VERSION", context.version.as_str()),
+        ]);
+        if self.call.root.parent().is_some() {
+            command.env("CEREBRO_ROOT", &self.call.root);
+        }
+        if let Some(name) = &spec.user {
+            let user = accounts::user(name)?;
+            if user.uid != geteuid().as_raw() {
+                command.uid(user.uid).gid(user.gid);
+            }
+            command.env("HOME", user.home.as_deref().unwrap_or("/"));
+        }
+        if let Some(group) = &spec.group {
+            command.gid(accounts::group(group)?);
+        }
+        let umask = Mode::from_bits_truncate(spec.umask.unwrap_or(0o022));
+        // SAFETY: umask is async-signal-safe and cannot fail.
+        unsafe {
+            command.pre_exec(move || {
+                nix::sys::stat::umask(umask);
+                Ok(())
+            });
+        }
+        for (name, value) in &spec.env {
+            if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+                return Err(Error::Invalid(format!("`{name}` is not a variable's name")));
+            }
+            if is_treacherous_variable(name) {
+                return Err(Error::Denied(format!(
+                    "the variable `{name}` can turn a granted program into any program: no grant \
+                     allows it"
+                )));
+            }
+            let value = self.secrets.fill(value.clone().into_bytes());
+            command.env(name, OsString::from_vec(value));
+        }
+        let stdin = if spec.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        Ok(command)
+    }
+
+    /// A path of the component's, as the system knows it.
+    fn beneath(&self, path: &str) -> PathBuf {
+        self.call.root.join(path.trim_start_matches('/'))
+    }
+
+    /// Where a program is: below the machine's root, or else the host's own.
+    fn on_machine(&self, program: &str) -> PathBuf {
+        let own = self.beneath(program);
+        if own.exists() { own } else { PathBuf::from(program) }
+    }
+}
