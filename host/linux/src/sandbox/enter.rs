@@ -80,7 +80,7 @@ impl Plan {
     fn show(&self, place: &Place, held: &Held) -> Result<(), Refused> {
         for dir in &place.way {
             // Where it is hidden by one of the sandbox's own it is made there; elsewhere it is there.
-            let _ = ground::make_dir(dir);
+            let _ = ground::make_dir(dir, 0o755);
         }
         let target = call::open(&place.path).map_err(at(Doing::Find))?;
         call::attach(held.tree.as_fd(), target.as_fd()).map_err(at(Doing::Writable))

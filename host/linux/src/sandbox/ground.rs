@@ -32,10 +32,12 @@ pub(super) fn temporary(path: &CStr) -> Result<(), Errno> {
     call::mount(c"tmpfs", path, libc::MS_NOSUID | libc::MS_NODEV, TEMPORARY)
 }
 
-/// Makes a directory.
-pub(super) fn make_dir(path: &CStr) -> Result<(), Errno> {
+/// Makes a directory, whatever the umask is.
+pub(super) fn make_dir(path: &CStr, mode: libc::mode_t) -> Result<(), Errno> {
     // SAFETY: a C string.
-    Errno::result(unsafe { libc::mkdir(path.as_ptr(), 0o755) }).map(drop)
+    Errno::result(unsafe { libc::mkdir(path.as_ptr(), mode) })?;
+    // SAFETY: as above.
+    Errno::result(unsafe { libc::chmod(path.as_ptr(), mode) }).map(drop)
 }
 
 /// Whether this is the directory that was meant.
@@ -77,10 +79,7 @@ impl Devices {
             // SAFETY: two C strings.
             Errno::result(unsafe { libc::symlink(target.as_ptr(), path.as_ptr()) })?;
         }
-        make_dir(c"/dev/shm")?;
-        // The umask is the caller's.
-        // SAFETY: a C string.
-        Errno::result(unsafe { libc::chmod(c"/dev/shm".as_ptr(), 0o1777) }).map(drop)
+        make_dir(c"/dev/shm", 0o1777)
     }
 }
 

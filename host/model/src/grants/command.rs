@@ -1,5 +1,7 @@
 //! Commands: a program, its arguments, and whom it may run as.
 
+use super::PathPattern;
+use super::bound::CommandBound;
 use super::glob::{matches, matches_word};
 use super::path::{is_at_or_below, is_plain};
 use serde::{Deserialize, Serialize};
@@ -14,18 +16,20 @@ pub struct CommandPattern {
     /// Whether more arguments may follow.
     open: bool,
     user: Option<String>,
+    /// What it is held to; nothing if it is left out.
+    bound: Option<CommandBound>,
 }
 
 /// As it stands in a job file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(
     untagged,
-    expecting = "expected a command: words such as \"/usr/bin/app reload\", or {\"argv\": […], \"user\": \"…\"}"
+    expecting = "expected a command: words such as \"/usr/bin/app reload\", or {\"argv\": […], \"user\": \"…\", \"writes\": […], \"network\": false}"
 )]
 enum Written {
     /// The program and its arguments, with blanks between.
     Words(String),
-    /// The same word by word, and the user.
+    /// The same word by word, with the user and a bound.
     Object(Object),
 }
 
@@ -37,6 +41,14 @@ struct Object {
     /// The user that it must be run as, spelled as the component does; any if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     user: Option<String>,
+    /// The directories that it can write to, beside a `/tmp` of its own; all is read-only elsewhere.
+    /// As its user may if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    writes: Option<Vec<PathPattern>>,
+    /// Whether it has the network, and the sockets of the machine's services. It has if it is left
+    /// out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    network: Option<bool>,
 }
 
 /// The path of a program, or a directory of programs.
@@ -81,6 +93,12 @@ impl CommandPattern {
             && open
             && self.covers_arguments(&other.words)
             && (self.user.is_none() || self.user == other.user)
+            && CommandBound::includes(self.bound.as_ref(), other.bound.as_ref())
+    }
+
+    /// What it is held to by a sandbox; none if that is nothing.
+    pub fn bound(&self) -> Option<&CommandBound> {
+        self.bound.as_ref()
     }
 
     /// The command that is exactly this, if no longer than can be read.
@@ -91,7 +109,10 @@ impl CommandPattern {
         };
         let written = match (words_of(argv), user) {
             (Some(words), None) => Written::Words(words),
-            _ => Written::Object(Object { argv: argv.to_vec(), user: user.map(str::to_owned) }),
+            _ => {
+                let (argv, user) = (argv.to_vec(), user.map(str::to_owned));
+                Written::Object(Object { argv, user, writes: None, network: None })
+            }
         };
         // A struct of strings always can be written.
         serde_json::to_string(&written).unwrap_or_default()
@@ -122,7 +143,11 @@ impl CommandPattern {
         self.open
     }
 
-    fn parse(argv: &[String], user: Option<String>) -> Result<Self, String> {
+    fn parse(
+        argv: &[String],
+        user: Option<String>,
+        bound: Option<CommandBound>,
+    ) -> Result<Self, String> {
         let text = argv.join(" ");
         let wrong = |why: &str| format!("`{text}` is not a command to grant: {why}");
         let Some((program, words)) = argv.split_first() else {
@@ -145,7 +170,7 @@ impl CommandPattern {
         if user.as_deref().is_some_and(|user| user.is_empty() || user.contains(['\0', '*'])) {
             return Err(wrong("expected the name of one user"));
         }
-        Ok(Self { program, words: words.to_vec(), open, user })
+        Ok(Self { program, words: words.to_vec(), open, user, bound })
     }
 
     fn argv(&self) -> Vec<String> {
@@ -201,7 +226,9 @@ impl TryFrom<Written> for CommandPattern {
     fn try_from(written: Written) -> Result<Self, String> {
         match written {
             Written::Words(text) => Self::try_from(text),
-            Written::Object(Object { argv, user }) => Self::parse(&argv, user),
+            Written::Object(Object { argv, user, writes, network }) => {
+                Self::parse(&argv, user, CommandBound::new(writes, network))
+            }
         }
     }
 }
@@ -216,16 +243,20 @@ impl TryFrom<String> for CommandPattern {
                  mean nothing; write the words one by one: {{\"argv\": [\"…\", \"…\"]}}"
             ));
         }
-        Self::parse(&argv, None)
+        Self::parse(&argv, None, None)
     }
 }
 
 impl From<CommandPattern> for Written {
     fn from(pattern: CommandPattern) -> Self {
         let argv = pattern.argv();
-        match (words_of(&argv), pattern.user) {
-            (Some(words), None) => Self::Words(words),
-            (_, user) => Self::Object(Object { argv, user }),
+        match (words_of(&argv), pattern.user, pattern.bound) {
+            (Some(words), None, None) => Self::Words(words),
+            (_, user, bound) => {
+                let network = bound.as_ref().filter(|bound| !bound.network).map(|_| false);
+                let writes = bound.and_then(|bound| bound.writes);
+                Self::Object(Object { argv, user, writes, network })
+            }
         }
     }
 }
@@ -234,8 +265,11 @@ impl fmt::Display for CommandPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let argv = self.argv();
         f.write_str(&words_of(&argv).unwrap_or_else(|| format!("{argv:?}")))?;
-        match &self.user {
-            Some(user) => write!(f, " as {user}"),
+        if let Some(user) = &self.user {
+            write!(f, " as {user}")?;
+        }
+        match &self.bound {
+            Some(bound) => write!(f, ", {bound}"),
             None => Ok(()),
         }
     }
