@@ -107,15 +107,19 @@ impl Plan {
         }
         // Those above come first, so that none is mounted over.
         places.sort_by(|a, b| a.path.cmp(&b.path));
-        let is_open = |own: &str| {
+        let is_open = |places: &[Place], own: &str| {
             places.iter().any(|place| {
                 matches!(place.sort, Sort::Writable) && place.path.to_bytes() == own.as_bytes()
             })
         };
-        let read_only_root = sandbox.read_only_root && !is_open("/");
+        let read_only_root = sandbox.read_only_root && !is_open(&places, "/");
+        if !read_only_root {
+            // All of them are there to be seen and written.
+            places.retain(|place| matches!(place.sort, Sort::Copy(_)));
+        }
         let temporary = TEMPORARY.into_iter().filter(|own| {
             read_only_root
-                && !is_open(own)
+                && !is_open(&places, own)
                 && Path::new(own).is_dir()
                 && !Path::new(own).is_symlink()
         });

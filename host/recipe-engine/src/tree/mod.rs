@@ -11,6 +11,7 @@ mod bulk;
 mod change;
 mod changing;
 mod look;
+mod open;
 mod path;
 mod release;
 mod remove;

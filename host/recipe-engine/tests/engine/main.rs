@@ -4,6 +4,7 @@
 mod checks;
 mod commands;
 mod compiling;
+mod confined;
 mod hostile;
 mod interfaces;
 mod probes;

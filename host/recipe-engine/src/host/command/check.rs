@@ -6,11 +6,6 @@ use crate::bindings::interfaces::types::Error;
 
 /// Refuses what this Cerebro cannot make true.
 pub(super) fn check(semantics: &Semantics) -> Result<(), Error> {
-    if semantics.query {
-        let why =
-            "this Cerebro cannot keep a command from changing anything yet: leave out `query`";
-        return Err(Error::Unsupported(why.to_owned()));
-    }
     if !semantics.contain.is_empty() {
         let why = "this Cerebro cannot contain a command yet: leave out `contain`";
         return Err(Error::Unsupported(why.to_owned()));

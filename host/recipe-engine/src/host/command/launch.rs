@@ -1,6 +1,8 @@
 //! Running a program to its end.
 
-use super::super::{Scope, accounts};
+use super::super::Scope;
+use super::super::accounts::{self, Account};
+use super::confine::refused;
 use super::listen::run_to_end;
 use super::outcome::{Outcome, code};
 use crate::bindings::interfaces::command::Spec;
@@ -8,6 +10,7 @@ use crate::bindings::interfaces::types::Error;
 use crate::logbook::Logbook;
 use crate::run::remaining;
 use cerebro_linux::process::kill_tree;
+use cerebro_linux::sandbox::{Doing, Sandbox, Verdict};
 use cerebro_model::is_treacherous_variable;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::stat::Mode;
@@ -49,7 +52,8 @@ impl Scope {
         if !spec.argv.is_empty() {
             self.may_run(&spec.argv, spec.user.as_deref())?;
         }
-        self.launch(spec, &self.log, true).await
+        let sandbox = self.sandbox(self.hold_of(spec)).await?;
+        self.launch(spec, &self.log, true, sandbox).await
     }
 
     /// Runs a tool of the machine's, whose children may stay: a package's service, for one.
@@ -58,19 +62,21 @@ impl Scope {
         spec: &Spec,
         log: &Arc<Logbook>,
     ) -> Result<Outcome, Error> {
-        self.launch(spec, log, false).await
+        self.launch(spec, log, false, None).await
     }
 
-    async fn launch(
+    pub(super) async fn launch(
         &self,
         spec: &Spec,
         log: &Arc<Logbook>,
         takes_all_along: bool,
+        sandbox: Option<Sandbox>,
     ) -> Result<Outcome, Error> {
         let Some(program) = spec.argv.first() else {
             return Err(Error::Invalid("a command needs a program".to_owned()));
         };
-        let mut command = self.prepare(program, spec)?;
+        let account = spec.user.as_deref().map(accounts::user).transpose()?;
+        let mut command = self.prepare(program, spec, account.as_ref())?;
         let time = remaining(self.deadline, spec.timeout);
         let failed = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::NotFound => Error::NotFound(format!(
@@ -83,7 +89,14 @@ impl Scope {
         let marker = format!("{MARKER}={:032x}", random);
         let (name, value) = marker.split_once('=').unwrap_or_default();
         command.env(name, value);
-        let mut child = command.spawn().map_err(failed)?;
+        let verdict = self.settle(spec, account.as_ref(), sandbox, &mut command)?;
+        let spawned = command.spawn();
+        // It holds the other end of what tells the verdict.
+        drop(command);
+        let mut child = spawned.map_err(|error| match verdict.and_then(Verdict::refused) {
+            Some(why) if why.doing != Doing::Directory => refused(program, why),
+            _ => failed(error),
+        })?;
         let root = child.id().and_then(|pid| i32::try_from(pid).ok());
         let mut end = End { root, marker: Some(marker) };
         let (limit, stdin) = (self.call.limits.output, spec.stdin.clone());
@@ -105,14 +118,19 @@ impl Scope {
         }
     }
 
-    fn prepare(&self, program: &str, spec: &Spec) -> Result<Command, Error> {
+    fn prepare(
+        &self,
+        program: &str,
+        spec: &Spec,
+        account: Option<&Account>,
+    ) -> Result<Command, Error> {
         let mut command = Command::new(self.on_machine(program));
-        command.args(&spec.argv[1..]).current_dir(self.beneath(spec.cwd.as_deref().unwrap_or("/")));
+        command.args(&spec.argv[1..]);
         let context = &self.call.context;
         command.env_clear().envs([
             ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
             ("LANG", "C.UTF-8"),
-            ("HOME", "/"),
+            ("HOME", account.and_then(|account| account.home.as_deref()).unwrap_or("/")),
             ("CEREBRO_JOB", context.job.as_str()),
             ("CEREBRO_INSTANCE", context.instance.as_str()),
             ("CEREBRO_ZONE", context.zone.as_str()),
@@ -121,16 +139,6 @@ impl Scope {
         ]);
         if self.call.root.parent().is_some() {
             command.env("CEREBRO_ROOT", &self.call.root);
-        }
-        if let Some(name) = &spec.user {
-            let user = accounts::user(name)?;
-            if user.uid != geteuid().as_raw() {
-                command.uid(user.uid).gid(user.gid);
-            }
-            command.env("HOME", user.home.as_deref().unwrap_or("/"));
-        }
-        if let Some(group) = &spec.group {
-            command.gid(accounts::group(group)?);
         }
         let umask = Mode::from_bits_truncate(spec.umask.unwrap_or(0o022));
         // SAFETY: umask is async-signal-safe and cannot fail.
@@ -157,6 +165,38 @@ impl Scope {
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
         Ok(command)
+    }
+
+    /// Has it run as whom and where it is to, in its sandbox if it has one: that is entered before
+    /// it becomes somebody who could not.
+    fn settle(
+        &self,
+        spec: &Spec,
+        account: Option<&Account>,
+        sandbox: Option<Sandbox>,
+        command: &mut Command,
+    ) -> Result<Option<Verdict>, Error> {
+        let directory = self.beneath(spec.cwd.as_deref().unwrap_or("/"));
+        let other = account.filter(|account| account.uid != geteuid().as_raw());
+        let user = other.map(|account| account.uid);
+        let mut group = other.map(|account| account.gid);
+        if let Some(name) = &spec.group {
+            group = Some(accounts::group(name)?);
+        }
+        if let Some(sandbox) = sandbox {
+            let sandbox = Sandbox { user, group, directory, ..sandbox };
+            let verdict = sandbox.apply(command.as_std_mut());
+            let why = |error| Error::Failed(format!("prepare a sandbox: {error}"));
+            return verdict.map(Some).map_err(why);
+        }
+        command.current_dir(directory);
+        if let Some(user) = user {
+            command.uid(user);
+        }
+        if let Some(group) = group {
+            command.gid(group);
+        }
+        Ok(None)
     }
 
     /// A path of the component's, as the system knows it.

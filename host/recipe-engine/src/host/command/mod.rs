@@ -1,6 +1,7 @@
 //! `cerebro:recipe/command`.
 
 mod check;
+mod confine;
 mod guards;
 mod launch;
 mod listen;
