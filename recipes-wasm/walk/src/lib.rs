@@ -6,7 +6,7 @@ use cerebro_recipe::host::notify::Action;
 use cerebro_recipe::host::release::{Layout, Shared};
 use cerebro_recipe::host::services::Spec;
 use cerebro_recipe::host::users;
-use cerebro_recipe::{Command, File, Host, Recipe, Source};
+use cerebro_recipe::{File, Host, Recipe, Source};
 use std::collections::BTreeMap;
 
 #[derive(serde::Deserialize)]
@@ -29,18 +29,6 @@ enum What {
     Stage { base: String, artifact: Option<String>, keep: u32 },
     /// Leaves the releases of a base.
     Leave { base: String },
-    /// Runs a command, and tells how it ended and what it wrote.
-    Run {
-        argv: Vec<String>,
-        #[serde(default)]
-        query: bool,
-        #[serde(default)]
-        contain: Vec<String>,
-        #[serde(default)]
-        unless: Vec<String>,
-        user: Option<String>,
-        cwd: Option<String>,
-    },
     /// Has a user with a group of the same name, or has neither.
     Account { name: String, shell: String, groups: Vec<String>, gone: bool },
     /// Has a service be so, and reads its configuration anew.
@@ -69,22 +57,6 @@ impl Recipe for Walk {
                 Ok(())
             }
             What::Serve { name, running, enabled } => serve(host, name, running, enabled),
-            What::Run { argv, query, contain, unless, user, cwd } => {
-                let mut command = Command::of(argv);
-                if query {
-                    command = command.query();
-                }
-                if !contain.is_empty() {
-                    command = command.contain(contain);
-                }
-                if !unless.is_empty() {
-                    command = command.unless(unless);
-                }
-                if let Some(user) = user {
-                    command = command.user(user);
-                }
-                run(host, command.cwd(cwd.unwrap_or_else(|| "/".to_owned())))
-            }
             What::Leave { base } => {
                 let change = host.leave(&base)?;
                 host.say(&format!("left for good: {change}"));
@@ -96,16 +68,6 @@ impl Recipe for Walk {
     fn undeploy(_: &impl Host, _: What) -> Result<(), String> {
         Ok(())
     }
-}
-
-fn run(host: &impl Host, command: Command) -> Result<(), String> {
-    let outcome = command.run(host)?;
-    if let Some(why) = &outcome.skipped {
-        host.say(&format!("skipped: {why}"));
-    }
-    host.say(&format!("code {}: {}", outcome.exit_code, outcome.text()));
-    outcome.success?;
-    Ok(())
 }
 
 fn account(host: &impl Host, name: &str, shell: String, groups: Vec<String>) -> Result<(), String> {

@@ -10,6 +10,7 @@ mod call;
 mod enter;
 mod ground;
 mod landlock;
+mod layer;
 mod plan;
 mod privileges;
 mod refused;
@@ -17,6 +18,7 @@ mod seccomp;
 #[cfg(test)]
 mod tests;
 
+pub use layer::{is_opaque, is_whiteout};
 pub use refused::{Doing, Refused, Verdict};
 
 use std::io;

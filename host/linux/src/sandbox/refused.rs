@@ -95,6 +95,10 @@ impl Refused {
     fn advice(&self) -> &'static str {
         match (self.doing, self.errno) {
             (Doing::Copy, Errno::ENODEV) => ": it has no overlayfs; load the module `overlay`",
+            (Doing::Copy, Errno::EINVAL) => {
+                ": it lays none whose changes go to the agent's own directory, as where that is an \
+                 overlay itself"
+            }
             (_, Errno::ENOSYS) => ": it needs Linux 5.12 or later",
             (Doing::Namespaces, Errno::ENOSPC) => {
                 ": raise the sysctls user.max_user_namespaces, user.max_mnt_namespaces and \

@@ -10,11 +10,13 @@
 mod bulk;
 mod change;
 mod changing;
+mod layer;
 mod look;
 mod open;
 mod path;
 mod release;
 mod remove;
+mod take_over;
 #[cfg(test)]
 mod tests;
 mod unpack;
@@ -33,6 +35,7 @@ use std::sync::{Arc, OnceLock};
 pub(crate) use bulk::{Content, Node};
 pub(crate) use change::{Attributes, Owner};
 pub(crate) use changing::{Changing, Held};
+pub(crate) use layer::{Budget, Layer};
 pub(crate) use release::{Layout, Release, Shared, path as release_path};
 pub(crate) use unpack::Unpack;
 

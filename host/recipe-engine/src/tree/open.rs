@@ -6,9 +6,11 @@ use std::os::fd::OwnedFd;
 
 impl Tree {
     /// Opens a directory that may be written, so that it is still this one if its name then leads
-    /// elsewhere.
-    pub(crate) fn open_to_write(&self, path: &str) -> Result<OwnedFd, Error> {
+    /// elsewhere; and tells where it really is.
+    pub(crate) fn open_to_write(&self, path: &str) -> Result<(OwnedFd, String), Error> {
         let spot = self.spot_behind_links(path, Access::Write)?;
-        open_dir(&spot.dir, &spot.name).map_err(|errno| failed(errno, "open", &spot.path))
+        let opened = open_dir(&spot.dir, &spot.name);
+        let opened = opened.map_err(|errno| failed(errno, "open", &spot.path))?;
+        Ok((opened, spot.path.to_string()))
     }
 }

@@ -5,6 +5,7 @@ mod checks;
 mod commands;
 mod compiling;
 mod confined;
+mod contained;
 mod hostile;
 mod interfaces;
 mod probes;

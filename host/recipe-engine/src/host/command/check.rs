@@ -4,11 +4,12 @@ use super::super::Scope;
 use crate::bindings::interfaces::command::Semantics;
 use crate::bindings::interfaces::types::Error;
 
-/// Refuses what this Cerebro cannot make true.
+/// Refuses what contradicts itself.
 pub(super) fn check(semantics: &Semantics) -> Result<(), Error> {
-    if !semantics.contain.is_empty() {
-        let why = "this Cerebro cannot contain a command yet: leave out `contain`";
-        return Err(Error::Unsupported(why.to_owned()));
+    if semantics.query && !semantics.contain.is_empty() {
+        let why = "a query writes nothing, so that there is nothing to contain: leave out `query` \
+                   or `contain`";
+        return Err(Error::Invalid(why.to_owned()));
     }
     Ok(())
 }

@@ -44,7 +44,8 @@ impl Scope {
             // Only what is bound to may be reached, by whatever links.
             let grants = Grants { write: writes.to_vec(), ..Grants::default() };
             let tree = Tree::new(&call.root, Allowed::new(Arc::new(grants), None), changing);
-            let writable = writes.iter().map(|path| tree.open_to_write(path.as_str()));
+            let open = |path: &cerebro_model::PathPattern| tree.open_to_write(path.as_str());
+            let writable = writes.iter().map(|path| open(path).map(|(opened, _)| opened));
             Ok(Some(Sandbox {
                 read_only_root: bound.writes.is_some(),
                 writable: writable.collect::<Result<_, _>>()?,

@@ -2,6 +2,7 @@
 
 mod check;
 mod confine;
+mod contain;
 mod guards;
 mod launch;
 mod listen;
@@ -44,7 +45,12 @@ impl Scope {
         if let Some(why) = self.guarded(&spec).await? {
             return Ok(Outcome { program, skipped: Some(why), ..Outcome::default() });
         }
-        self.execute(&spec).await
+        match spec.semantics.as_ref().map(|semantics| &semantics.contain) {
+            Some(directories) if !directories.is_empty() => {
+                self.execute_contained(&spec, directories).await
+            }
+            _ => self.execute(&spec).await,
+        }
     }
 }
 
