@@ -109,7 +109,7 @@ pub(super) fn overlay(lower: BorrowedFd<'_>, layers: &Layers) -> Result<OwnedFd,
     option(context, c"upperdir", &layers.upper)?;
     option(context, c"workdir", &layers.work)?;
     // What was changed is to be found in the upper directory alone, whole and by its own name.
-    option(context, c"redirect_dir", c"off")?;
+    option(context, c"redirect_dir", c"nofollow")?;
     option(context, c"metacopy", c"off")?;
     if layers.user_attributes {
         const SET_FLAG: libc::c_uint = 0;

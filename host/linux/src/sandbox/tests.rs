@@ -73,6 +73,8 @@ fn everything_else_is_read_only() {
     assert!(!Path::new("/tmp/x").exists());
     let output = run(Sandbox::default(), "echo x > /dev/null && head -c 3 /dev/zero | wc -c");
     assert_eq!(said(&output).trim(), "3");
+    let output = run(Sandbox::default(), "echo out > /dev/stdout; echo err > /dev/stderr");
+    assert_eq!(said(&output), "out\nerr\n");
 }
 
 #[test]
@@ -209,20 +211,43 @@ fn a_command_writes_to_a_copy() {
 /// As somebody without privileges: by a user namespace, or with words about why not.
 #[test]
 fn an_ordinary_user_has_one_too_or_is_told_why_not() {
-    use std::os::unix::fs::PermissionsExt;
     if !is_root() {
         return;
     }
+    let as_nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    for test in [
+        "nothing_is_written_but_where_it_may_be",
+        "there_is_no_network_and_no_service",
+        "the_machine_is_as_it_was",
+        "a_command_writes_to_a_copy",
+    ] {
+        let said = test_as(&as_nobody, test);
+        assert!(said.contains("1 passed") || said.contains("doing: Namespaces"), "{said}");
+    }
+}
+
+#[test]
+fn who_cannot_have_one_is_told_why() {
+    if !is_root() {
+        return;
+    }
+    let said = test_as(&["--bounding-set=-all"], "everything_else_is_read_only");
+    assert!(said.contains("doing: Namespaces, errno: EPERM"), "{said}");
+    let refused = Refused { doing: Doing::Namespaces, errno: nix::errno::Errno::EPERM };
+    assert!(refused.is_unsupported());
+    let words = refused.to_string();
+    assert!(words.contains("refused to give it namespaces of its own (Operation not permitted)"));
+    assert!(words.contains("run the agent as root with CAP_SYS_ADMIN, or allow unprivileged"));
+}
+
+/// Runs one of these tests as somebody else.
+fn test_as(who: &[&str], test: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = dir.path().join("tests");
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-    for test in ["nothing_is_written_but_where_it_may_be", "there_is_no_network_and_no_service"] {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
-        let output =
-            command.args(["--exact", &format!("sandbox::tests::{test}")]).output().unwrap();
-        let said = said(&output);
-        assert!(said.contains("1 passed") || said.contains("doing: Namespaces"), "{said}");
-    }
+    let mut command = Command::new("setpriv");
+    command.args(who).arg(&program).args(["--exact", &format!("sandbox::tests::{test}")]);
+    said(&command.output().unwrap())
 }

@@ -129,3 +129,30 @@ async fn a_command_may_keep_its_files_and_lose_the_network() {
     run(&machine, json!({"argv": script(&machine, &connect)})).await.unwrap_err();
     assert_eq!(machine.names("/opt/other"), ["x"]);
 }
+
+/// As root without the capability to make one, such as in a container.
+#[tokio::test]
+async fn where_no_sandbox_can_be_made_a_query_is_refused_and_a_guard_runs() {
+    const WITHOUT: &str = "CEREBRO_TEST_WITHOUT_SANDBOX";
+    if std::env::var_os(WITHOUT).is_none() {
+        let name = "confined::where_no_sandbox_can_be_made_a_query_is_refused_and_a_guard_runs";
+        let mut again = std::process::Command::new("setpriv");
+        again.arg("--bounding-set=-sys_admin").arg(std::env::current_exe().unwrap());
+        let output = again.args(["--exact", name]).env(WITHOUT, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("1 passed"), "{said}");
+        return;
+    }
+    let open = machine(json!({}));
+    let argv = script(&open, "touch ROOT/opt/app/asked; echo it ran");
+    let error = run(&open, json!({"argv": argv, "query": true})).await.unwrap_err();
+    assert!(error.contains("refused to give it namespaces of its own"), "{error}");
+    run(&open, json!({"argv": argv, "unless": argv})).await.unwrap();
+    assert!(open.logged("skipped: ") && open.names("/opt/app").contains(&"asked".to_owned()));
+    // A bound is never given up.
+    let bound = machine(json!({"writes": []}));
+    for options in [json!({"argv": argv}), json!({"argv": argv, "unless": argv})] {
+        let error = run(&bound, options).await.unwrap_err();
+        assert!(error.contains("cannot be held to what it may do"), "{error}");
+    }
+}
