@@ -1,13 +1,10 @@
 //! What the child does between fork and exec. Nothing here allocates.
 
 use super::call::{self, NO_DEV, NO_SUID, READ_ONLY};
-use super::plan::{Place, Plan, Sort};
+use super::plan::{MOST_PLACES, Place, Plan, Sort};
 use super::{Doing, Refused, ground, privileges};
 use nix::errno::Errno;
 use std::os::fd::{AsFd, OwnedFd};
-
-/// Directories that a sandbox may have beside the rest; as many descriptors are held at a time.
-const MOST_PLACES: usize = 64;
 
 /// What an error means at a point of the way.
 pub(super) fn at(doing: Doing) -> impl Fn(Errno) -> Refused {
@@ -20,9 +17,6 @@ impl Plan {
         self.leave()?;
         ground::make_private().map_err(at(Doing::Private))?;
         let mut held = [const { None }; MOST_PLACES];
-        if self.places.len() > held.len() {
-            return Err(Refused { doing: Doing::Find, errno: Errno::EMFILE });
-        }
         for (place, held) in self.places.iter().zip(&mut held) {
             *held = Some(Held::new(place)?);
         }

@@ -15,6 +15,9 @@ pub(super) const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
 /// Directories that a sandbox has its own ones of.
 const OWN: [&str; 3] = ["/dev", TEMPORARY[0], TEMPORARY[1]];
 
+/// Directories that a sandbox may have beside the rest: as many descriptors the child holds.
+pub(super) const MOST_PLACES: usize = 64;
+
 /// What a child does, in C strings and descriptors.
 pub(super) struct Plan {
     pub(super) read_only_root: bool,
@@ -104,6 +107,10 @@ impl Plan {
                     user_attributes: !is_root,
                 }),
             )?);
+        }
+        if places.len() > MOST_PLACES {
+            let why = format!("a sandbox has at most {MOST_PLACES} directories of its own");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         // Those above come first, so that none is mounted over.
         places.sort_by(|a, b| a.path.cmp(&b.path));

@@ -8,7 +8,7 @@ use std::io;
 /// What root keeps: what has to do with files, users and its own processes. Not what could undo a
 /// sandbox: to mount, make devices, open files by their handles, trace others, load modules, or
 /// change the network.
-const KEPT: [u32; 11] = [
+const KEPT: [u32; 10] = [
     0,  // CAP_CHOWN
     1,  // CAP_DAC_OVERRIDE
     3,  // CAP_FOWNER
@@ -18,7 +18,6 @@ const KEPT: [u32; 11] = [
     7,  // CAP_SETUID
     10, // CAP_NET_BIND_SERVICE
     13, // CAP_NET_RAW
-    23, // CAP_SYS_NICE
     29, // CAP_AUDIT_WRITE
 ];
 /// More of them than any kernel has.

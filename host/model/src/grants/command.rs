@@ -1,11 +1,13 @@
 //! Commands: a program, its arguments, and whom it may run as.
 
-use super::PathPattern;
+mod written;
+
 use super::bound::CommandBound;
 use super::glob::{matches, matches_word};
 use super::path::{is_at_or_below, is_plain};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use written::{CommandObject, Written, words_of};
 
 /// A command that may be run, written as words or as an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,37 +20,6 @@ pub struct CommandPattern {
     user: Option<String>,
     /// What it is held to; nothing if it is left out.
     bound: Option<CommandBound>,
-}
-
-/// As it stands in a job file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(
-    untagged,
-    expecting = "expected a command: words such as \"/usr/bin/app reload\", or {\"argv\": […], \"user\": \"…\", \"writes\": […], \"network\": false}"
-)]
-enum Written {
-    /// The program and its arguments, with blanks between.
-    Words(String),
-    /// The same word by word, with the user and a bound.
-    Object(Object),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Object {
-    /// The program and its arguments.
-    argv: Vec<String>,
-    /// The user that it must be run as, spelled as the component does; any if it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    user: Option<String>,
-    /// The directories that it can write to, beside a `/tmp` of its own; all is read-only elsewhere.
-    /// As its user may if it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    writes: Option<Vec<PathPattern>>,
-    /// Whether it has the network, and the sockets of the machine's services. It has if it is left
-    /// out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    network: Option<bool>,
 }
 
 /// The path of a program, or a directory of programs.
@@ -111,7 +82,7 @@ impl CommandPattern {
             (Some(words), None) => Written::Words(words),
             _ => {
                 let (argv, user) = (argv.to_vec(), user.map(str::to_owned));
-                Written::Object(Object { argv, user, writes: None, network: None })
+                Written::Object(CommandObject { argv, user, writes: None, network: None })
             }
         };
         // A struct of strings always can be written.
@@ -211,56 +182,6 @@ fn covers_word(word: &str, argument: &str) -> bool {
     word == argument || (matches_word(word, argument) && !(word.contains('/') && climbs()))
 }
 
-/// The words with blanks between, if they can be told apart again.
-fn words_of(argv: &[String]) -> Option<String> {
-    let simple = |word: &String| !word.is_empty() && !word.contains(NOT_IN_WORDS);
-    argv.iter().all(simple).then(|| argv.join(" "))
-}
-
-/// What would have a reader of words think of a shell's rules.
-const NOT_IN_WORDS: fn(char) -> bool =
-    |c| c.is_whitespace() || matches!(c, '"' | '\'' | '\\' | '\0');
-
-impl TryFrom<Written> for CommandPattern {
-    type Error = String;
-    fn try_from(written: Written) -> Result<Self, String> {
-        match written {
-            Written::Words(text) => Self::try_from(text),
-            Written::Object(Object { argv, user, writes, network }) => {
-                Self::parse(&argv, user, CommandBound::new(writes, network))
-            }
-        }
-    }
-}
-
-impl TryFrom<String> for CommandPattern {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        let argv: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-        if argv.iter().any(|word| word.contains(NOT_IN_WORDS)) {
-            return Err(format!(
-                "`{text}` is not a command to grant: no shell reads it, so quotes and backslashes \
-                 mean nothing; write the words one by one: {{\"argv\": [\"…\", \"…\"]}}"
-            ));
-        }
-        Self::parse(&argv, None, None)
-    }
-}
-
-impl From<CommandPattern> for Written {
-    fn from(pattern: CommandPattern) -> Self {
-        let argv = pattern.argv();
-        match (words_of(&argv), pattern.user, pattern.bound) {
-            (Some(words), None, None) => Self::Words(words),
-            (_, user, bound) => {
-                let network = bound.as_ref().filter(|bound| !bound.network).map(|_| false);
-                let writes = bound.and_then(|bound| bound.writes);
-                Self::Object(Object { argv, user, writes, network })
-            }
-        }
-    }
-}
-
 impl fmt::Display for CommandPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let argv = self.argv();
@@ -274,14 +195,6 @@ impl fmt::Display for CommandPattern {
         }
     }
 }
-
-impl utoipa::PartialSchema for CommandPattern {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-        Written::schema()
-    }
-}
-
-impl utoipa::ToSchema for CommandPattern {}
 
 /// Whether a pattern of paths, in which `*` stands for any part, may mean something in `tree`.
 pub(super) fn may_lie_in(pattern: &str, tree: &str) -> bool {
