@@ -96,8 +96,8 @@ impl Refused {
         match (self.doing, self.errno) {
             (Doing::Copy, Errno::ENODEV) => ": it has no overlayfs; load the module `overlay`",
             (Doing::Copy, Errno::EINVAL) => {
-                ": it lays none whose changes go to the agent's own directory, as where that is an \
-                 overlay itself"
+                ": it lays none whose changes go to the agent's own directory; have the agent keep \
+                 its data on a file system with extended attributes, such as ext4 or XFS"
             }
             (_, Errno::ENOSYS) => ": it needs Linux 5.12 or later",
             (Doing::Namespaces, Errno::ENOSPC) => {

@@ -10,7 +10,8 @@ use crate::logbook::LogLevel;
 use crate::tree::{Budget, Layer};
 use cerebro_linux::sandbox::{Copy, Sandbox};
 use nix::sys::stat::fstat;
-use nix::unistd::geteuid;
+use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, statfs};
+use nix::unistd::{AccessFlags, access, geteuid};
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -20,6 +21,8 @@ use std::path::{Path, PathBuf};
 
 /// Changes that are told one by one.
 const MOST_TOLD: usize = 20;
+/// Where file systems in memory are, for where the agent's own directory takes no overlay's changes.
+const IN_MEMORY: [&str; 2] = ["/run", "/dev/shm"];
 /// The end of the name of a directory that is the kernel's, beside the one of a copy.
 const WORK: &str = ".work";
 
@@ -86,6 +89,16 @@ fn cannot_stage(error: &io::Error) -> Error {
     Error::Failed(format!("prepare copies for the command: {error}"))
 }
 
+/// Whether an overlay's changes can go there: not to another overlay.
+fn takes_changes(directory: &Path) -> io::Result<bool> {
+    Ok(statfs(directory)?.filesystem_type() != OVERLAYFS_SUPER_MAGIC)
+}
+
+fn is_in_memory(directory: &Path) -> bool {
+    let kind = statfs(directory).map(|found| found.filesystem_type());
+    kind == Ok(TMPFS_MAGIC) && access(directory, AccessFlags::W_OK).is_ok()
+}
+
 /// Refuses directories of which one holds another: what is in both would have two copies.
 fn apart(opened: &[(OwnedFd, String)]) -> Result<(), Error> {
     for (at, (_, one)) in opened.iter().enumerate() {
@@ -107,8 +120,16 @@ struct Staging(PathBuf);
 impl Staging {
     fn new(memory: &Path) -> io::Result<Self> {
         let random = crate::random().map_err(io::Error::other)?;
-        let path = memory.join("contained").join(format!("{random:032x}"));
-        DirBuilder::new().mode(0o700).recursive(true).create(&path)?;
+        let contained = memory.join("contained");
+        DirBuilder::new().mode(0o700).recursive(true).create(&contained)?;
+        let above = if takes_changes(&contained)? {
+            contained
+        } else {
+            let in_memory = IN_MEMORY.into_iter().map(PathBuf::from);
+            in_memory.filter(|dir| is_in_memory(dir)).next().unwrap_or(contained)
+        };
+        let path = above.join(format!("cerebro-{random:032x}"));
+        DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
     }
 
