@@ -89,8 +89,8 @@ fn of_tree(tree: &str) -> Option<String> {
 
 fn of_command(command: &CommandPattern, write: &[PathPattern]) -> Option<String> {
     if let Some(bound) = command.bound() {
-        let trees = bound.writes.iter().flatten();
-        if let Some(why) = trees.filter_map(|tree| of_tree(tree.as_str())).next() {
+        let mut trees = bound.writes.iter().flatten();
+        if let Some(why) = trees.find_map(|tree| of_tree(tree.as_str())) {
             return Some(format!("it can write there, and {why}"));
         }
         // With the network, or with all files, it could still have others do what it may not.

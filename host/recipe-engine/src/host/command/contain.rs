@@ -125,8 +125,8 @@ impl Staging {
         let above = if takes_changes(&contained)? {
             contained
         } else {
-            let in_memory = IN_MEMORY.into_iter().map(PathBuf::from);
-            in_memory.filter(|dir| is_in_memory(dir)).next().unwrap_or(contained)
+            let mut in_memory = IN_MEMORY.into_iter().map(PathBuf::from);
+            in_memory.find(|dir| is_in_memory(dir)).unwrap_or(contained)
         };
         let path = above.join(format!("cerebro-{random:032x}"));
         DirBuilder::new().mode(0o700).create(&path)?;
