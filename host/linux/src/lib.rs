@@ -7,5 +7,6 @@ pub mod namespace;
 pub mod net;
 pub mod pidfd;
 pub mod process;
+pub mod sandbox;
 pub mod spawn;
 pub mod usage;

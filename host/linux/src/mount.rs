@@ -45,7 +45,7 @@ pub fn overlay(lower: &Path, upper: &Path, work: &Path, target: &Path) -> Result
 }
 
 /// A path in an overlay's options, where commas and colons separate.
-fn escaped(path: &Path) -> Vec<u8> {
+pub(crate) fn escaped(path: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
     for byte in path.as_os_str().as_bytes() {
         if matches!(byte, b'\\' | b',' | b':') {

@@ -5,6 +5,7 @@
 //! business of whoever opens it.
 
 mod allowed;
+mod bound;
 mod check;
 mod command;
 mod denied;
@@ -23,6 +24,7 @@ mod unbounded;
 mod url;
 
 pub use allowed::Allowed;
+pub use bound::CommandBound;
 pub use command::CommandPattern;
 pub use denied::Denied;
 pub use environment::is_treacherous_variable;
@@ -47,7 +49,8 @@ pub struct Grants {
     /// Trees that may be read and written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub write: Vec<PathPattern>,
-    /// Commands that may be run. A command is not confined by the path grants.
+    /// Commands that may be run. A command is not confined by the path grants, but by a bound of its
+    /// own if it has one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<CommandPattern>,
     /// Hosts that may be connected to, beside the instance's own ports, which always may.

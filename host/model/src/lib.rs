@@ -27,8 +27,8 @@ pub use desired::{Assignment, MachineDesired};
 pub use digest::{Digest, DigestError};
 pub use event::{Event, EventKind, Subject};
 pub use grants::{
-    Allowed, CommandPattern, Denied, Grants, HostPattern, Line, NamePattern, PathPattern,
-    Unbounded, UrlPattern, is_treacherous_variable,
+    Allowed, CommandBound, CommandPattern, Denied, Grants, HostPattern, Line, NamePattern,
+    PathPattern, Unbounded, UrlPattern, is_treacherous_variable,
 };
 pub use instance::{Instance, InstanceStatus, Phase};
 pub use job::{Job, JobRecord, Options, Ports, Rollout, ZoneLayout};

@@ -159,6 +159,8 @@ impl Scope {
                 let spec = command::Spec { user: user.clone(), ..command::plain(undo.clone()) };
                 self.execute(&spec).await.and_then(|ended| ended.ensure_success()).map(|_| None)
             }
+            // What it wrote are effects of their own.
+            Action::Run { undo: None, contained: true, .. } => Ok(None),
             Action::Run { undo: None, .. } => Ok(Some(Kept::Opaque)),
             Action::Packages { new, steps } if new.len() == steps.len() => {
                 self.remove_packages(new).await.map(|()| None)

@@ -2,7 +2,7 @@
 //! which tests walk the host's interfaces.
 
 use cerebro_recipe::error::Doing;
-use cerebro_recipe::host::command::{self, Guard, Spec};
+use cerebro_recipe::host::command::{self, Guard, Semantics, Spec};
 use cerebro_recipe::host::files::{self, Attributes};
 use cerebro_recipe::host::log::{self, Level};
 use cerebro_recipe::{Host, Recipe, options};
@@ -33,6 +33,14 @@ enum What {
         argv: Vec<String>,
         #[serde(default)]
         creates: Vec<String>,
+        #[serde(default)]
+        unless: Vec<String>,
+        #[serde(default)]
+        query: bool,
+        #[serde(default)]
+        contain: Vec<String>,
+        user: Option<String>,
+        cwd: Option<String>,
         timeout: Option<u32>,
     },
 }
@@ -79,19 +87,22 @@ impl Recipe for Misbehave {
                     .doing(|| format!("write `{path}`"))?;
                 log::write(Level::Info, &format!("{change:?}"));
             }
-            What::Run { argv, creates, timeout } => {
+            What::Run { argv, creates, unless, query, contain, user, cwd, timeout } => {
+                let unless = (!unless.is_empty()).then_some(Guard::Unless(unless));
+                let semantics =
+                    Semantics { query, undo: None, irreversible: false, assume: None, contain };
                 let outcome = command::run(&Spec {
                     argv,
                     env: vec![("GREETING".to_owned(), "hello".to_owned())],
-                    cwd: None,
-                    user: None,
+                    cwd,
+                    user,
                     stdin: None,
                     timeout,
-                    guards: creates.into_iter().map(Guard::Creates).collect(),
+                    guards: creates.into_iter().map(Guard::Creates).chain(unless).collect(),
                     group: None,
                     umask: None,
                     success: vec![],
-                    semantics: None,
+                    semantics: Some(semantics),
                 })
                 .doing(|| "run the command".to_owned())?;
                 if let Some(why) = outcome.skipped() {

@@ -124,6 +124,19 @@ impl Command {
         self
     }
 
+    /// It only reads: it runs without a network, with a file system that it cannot write to.
+    pub fn query(mut self) -> Self {
+        self.semantics().query = true;
+        self
+    }
+
+    /// It is given copies of these directories to write to, and of what it wrote there nothing is
+    /// kept unless it ends with code 0. All else it cannot write to.
+    pub fn contain(mut self, directories: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.semantics().contain.extend(directories.into_iter().map(Into::into));
+        self
+    }
+
     /// What undoes it.
     pub fn undo(mut self, argv: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.semantics().undo = Some(argv.into_iter().map(Into::into).collect());

@@ -1,9 +1,13 @@
 //! Commands: a program, its arguments, and whom it may run as.
 
+mod written;
+
+use super::bound::CommandBound;
 use super::glob::{matches, matches_word};
 use super::path::{is_at_or_below, is_plain};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use written::{CommandObject, Written, words_of};
 
 /// A command that may be run, written as words or as an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,29 +18,8 @@ pub struct CommandPattern {
     /// Whether more arguments may follow.
     open: bool,
     user: Option<String>,
-}
-
-/// As it stands in a job file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(
-    untagged,
-    expecting = "expected a command: words such as \"/usr/bin/app reload\", or {\"argv\": […], \"user\": \"…\"}"
-)]
-enum Written {
-    /// The program and its arguments, with blanks between.
-    Words(String),
-    /// The same word by word, and the user.
-    Object(Object),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Object {
-    /// The program and its arguments.
-    argv: Vec<String>,
-    /// The user that it must be run as, spelled as the component does; any if it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    user: Option<String>,
+    /// What it is held to; nothing if it is left out.
+    bound: Option<CommandBound>,
 }
 
 /// The path of a program, or a directory of programs.
@@ -81,6 +64,12 @@ impl CommandPattern {
             && open
             && self.covers_arguments(&other.words)
             && (self.user.is_none() || self.user == other.user)
+            && CommandBound::includes(self.bound.as_ref(), other.bound.as_ref())
+    }
+
+    /// What it is held to by a sandbox; none if that is nothing.
+    pub fn bound(&self) -> Option<&CommandBound> {
+        self.bound.as_ref()
     }
 
     /// The command that is exactly this, if no longer than can be read.
@@ -91,7 +80,10 @@ impl CommandPattern {
         };
         let written = match (words_of(argv), user) {
             (Some(words), None) => Written::Words(words),
-            _ => Written::Object(Object { argv: argv.to_vec(), user: user.map(str::to_owned) }),
+            _ => {
+                let (argv, user) = (argv.to_vec(), user.map(str::to_owned));
+                Written::Object(CommandObject { argv, user, writes: None, network: None })
+            }
         };
         // A struct of strings always can be written.
         serde_json::to_string(&written).unwrap_or_default()
@@ -122,7 +114,11 @@ impl CommandPattern {
         self.open
     }
 
-    fn parse(argv: &[String], user: Option<String>) -> Result<Self, String> {
+    fn parse(
+        argv: &[String],
+        user: Option<String>,
+        bound: Option<CommandBound>,
+    ) -> Result<Self, String> {
         let text = argv.join(" ");
         let wrong = |why: &str| format!("`{text}` is not a command to grant: {why}");
         let Some((program, words)) = argv.split_first() else {
@@ -145,7 +141,7 @@ impl CommandPattern {
         if user.as_deref().is_some_and(|user| user.is_empty() || user.contains(['\0', '*'])) {
             return Err(wrong("expected the name of one user"));
         }
-        Ok(Self { program, words: words.to_vec(), open, user })
+        Ok(Self { program, words: words.to_vec(), open, user, bound })
     }
 
     fn argv(&self) -> Vec<String> {
@@ -186,68 +182,19 @@ fn covers_word(word: &str, argument: &str) -> bool {
     word == argument || (matches_word(word, argument) && !(word.contains('/') && climbs()))
 }
 
-/// The words with blanks between, if they can be told apart again.
-fn words_of(argv: &[String]) -> Option<String> {
-    let simple = |word: &String| !word.is_empty() && !word.contains(NOT_IN_WORDS);
-    argv.iter().all(simple).then(|| argv.join(" "))
-}
-
-/// What would have a reader of words think of a shell's rules.
-const NOT_IN_WORDS: fn(char) -> bool =
-    |c| c.is_whitespace() || matches!(c, '"' | '\'' | '\\' | '\0');
-
-impl TryFrom<Written> for CommandPattern {
-    type Error = String;
-    fn try_from(written: Written) -> Result<Self, String> {
-        match written {
-            Written::Words(text) => Self::try_from(text),
-            Written::Object(Object { argv, user }) => Self::parse(&argv, user),
-        }
-    }
-}
-
-impl TryFrom<String> for CommandPattern {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        let argv: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-        if argv.iter().any(|word| word.contains(NOT_IN_WORDS)) {
-            return Err(format!(
-                "`{text}` is not a command to grant: no shell reads it, so quotes and backslashes \
-                 mean nothing; write the words one by one: {{\"argv\": [\"…\", \"…\"]}}"
-            ));
-        }
-        Self::parse(&argv, None)
-    }
-}
-
-impl From<CommandPattern> for Written {
-    fn from(pattern: CommandPattern) -> Self {
-        let argv = pattern.argv();
-        match (words_of(&argv), pattern.user) {
-            (Some(words), None) => Self::Words(words),
-            (_, user) => Self::Object(Object { argv, user }),
-        }
-    }
-}
-
 impl fmt::Display for CommandPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let argv = self.argv();
         f.write_str(&words_of(&argv).unwrap_or_else(|| format!("{argv:?}")))?;
-        match &self.user {
-            Some(user) => write!(f, " as {user}"),
+        if let Some(user) = &self.user {
+            write!(f, " as {user}")?;
+        }
+        match &self.bound {
+            Some(bound) => write!(f, ", {bound}"),
             None => Ok(()),
         }
     }
 }
-
-impl utoipa::PartialSchema for CommandPattern {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-        Written::schema()
-    }
-}
-
-impl utoipa::ToSchema for CommandPattern {}
 
 /// Whether a pattern of paths, in which `*` stands for any part, may mean something in `tree`.
 pub(super) fn may_lie_in(pattern: &str, tree: &str) -> bool {

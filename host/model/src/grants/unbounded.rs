@@ -88,6 +88,16 @@ fn of_tree(tree: &str) -> Option<String> {
 }
 
 fn of_command(command: &CommandPattern, write: &[PathPattern]) -> Option<String> {
+    if let Some(bound) = command.bound() {
+        let mut trees = bound.writes.iter().flatten();
+        if let Some(why) = trees.find_map(|tree| of_tree(tree.as_str())) {
+            return Some(format!("it can write there, and {why}"));
+        }
+        // With the network, or with all files, it could still have others do what it may not.
+        if bound.writes.is_some() && !bound.network {
+            return None;
+        }
+    }
     let program = command.program();
     let trees = || write.iter().map(PathPattern::as_str);
     // Below a directory of programs, or at a program: wherever the two meet.

@@ -84,8 +84,11 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         undo: Option<Vec<String>>,
         /// Whether nothing before it may be taken back once it was run.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         irreversible: bool,
+        /// Whether it wrote to copies only, of which what it wrote became effects of their own.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        contained: bool,
     },
     /// Packages are installed, changed or removed.
     Packages {

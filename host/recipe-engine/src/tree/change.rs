@@ -16,7 +16,7 @@ pub(crate) struct Owner {
 }
 
 /// How a file or directory should be; what is left out stays as it is.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Attributes {
     pub(crate) mode: Option<u32>,
     pub(crate) owner: Option<Owner>,

@@ -4,6 +4,8 @@
 mod checks;
 mod commands;
 mod compiling;
+mod confined;
+mod contained;
 mod hostile;
 mod interfaces;
 mod probes;
