@@ -26,6 +26,10 @@ pub struct Deployment {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = BTreeMap<String, Grants>)]
     pub wants: BTreeMap<RecipeName, Grants>,
+    /// The deployment that it takes back, if it is a rollback: what that one's recipe did is undone
+    /// where it ran, and this one's recipe then finds what it left itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolls_back: Option<DeploymentId>,
     /// How far it is.
     pub state: DeploymentState,
     /// When it was asked for.

@@ -9,14 +9,17 @@ mod check;
 mod deployment;
 mod desired;
 mod digest;
+mod effect;
 mod event;
 mod grants;
 mod instance;
 mod job;
 mod machine;
 mod names;
+mod plan;
 mod quantity;
 mod recipe;
+mod rollback;
 mod secret;
 mod task;
 mod time;
@@ -25,6 +28,7 @@ pub use check::{CheckAction, CheckKind, HealthCheck};
 pub use deployment::{Deployment, DeploymentState};
 pub use desired::{Assignment, MachineDesired};
 pub use digest::{Digest, DigestError};
+pub use effect::{Action, Class, Effect, Form, Later, Seen};
 pub use event::{Event, EventKind, Subject};
 pub use grants::{
     Allowed, CommandBound, CommandPattern, Denied, Grants, HostPattern, Line, NamePattern,
@@ -37,8 +41,10 @@ pub use names::{
     DeploymentId, InstanceId, JobName, MachineId, NameError, PortName, RecipeName, SecretName,
     Version, ZoneName,
 };
+pub use plan::{Plan, PlanEnd, PlanLine, Sureness};
 pub use quantity::{Cores, Megabytes, QuantityError, Seconds};
 pub use recipe::{ComponentKind, Recipe};
+pub use rollback::{Kept, Rollback};
 pub use secret::{Secret, SecretSizeError};
 pub use task::{
     Flap, Holds, MaxRestarts, OnViolation, OomKill, PerConstraint, Percent, PortRef, Readiness,

@@ -54,12 +54,8 @@ pub use cerebro_recipe_inspect::{Inspection, NotGranted};
 pub use compiler::{Compiler, compile_as_child};
 pub use engine::{Component, Engine};
 pub use error::{CompileError, EngineError, Failure, RunError};
-pub use journal::{
-    Action, Begin, Class, Effect, End, Entry, FileMedium, Form, Journal, Line, Medium, Moment,
-    Plan, PlanEnd, Record, Seen, Stamp, Sureness,
-};
+pub use journal::{Begin, End, Entry, FileMedium, Journal, Medium, Moment, Record, Stamp};
 pub use logbook::{LogLevel, LogLine, LogSink};
 pub use replay::{Replay, forget_call};
-pub use rollback::{Kept, Rollback};
 pub use run::{CheckReport, CheckStatus, Metric};
 pub use tape::{Departure, Inputs, Question, Recording, RecordingError};

@@ -2,7 +2,7 @@
 //! to be done. One file for each thing, replaced at once.
 
 use crate::bindings::interfaces::types::{Change, Error};
-use serde::{Deserialize, Serialize};
+use cerebro_model::Later as Action;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -19,31 +19,6 @@ const MOST_VALUES: usize = 1024;
 const LARGEST_ACTIONS: usize = 256 << 10;
 /// Actions that may wait.
 const MOST_ACTIONS: usize = 256;
-
-/// What is to be done once a call has succeeded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Action {
-    /// A task is restarted.
-    RestartTask(String),
-    /// A service is restarted.
-    RestartService(String),
-    /// A service reads its configuration anew.
-    ReloadService(String),
-    /// A command runs.
-    Run(Vec<String>),
-}
-
-impl std::fmt::Display for Action {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::RestartTask(name) => write!(f, "restart the task `{name}`"),
-            Self::RestartService(name) => write!(f, "restart the service `{name}`"),
-            Self::ReloadService(name) => write!(f, "reload the service `{name}`"),
-            Self::Run(argv) => write!(f, "run `{}`", argv.join(" ")),
-        }
-    }
-}
 
 /// The directory.
 #[derive(Debug, Clone)]

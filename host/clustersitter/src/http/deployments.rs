@@ -58,6 +58,7 @@ pub async fn trigger(
             wants: wants(&state.records, &job),
             version: request.version,
             job,
+            rolls_back: None,
             state: DeploymentState::Running,
             created_at: now(),
         };

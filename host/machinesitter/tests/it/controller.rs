@@ -107,6 +107,7 @@ impl Controller {
             recipe: self.recipe,
             checks: BTreeMap::from([("tcp".parse().unwrap(), self.check)]),
             wants: BTreeMap::new(),
+            rolls_back: None,
             state: DeploymentState::Running,
             created_at: Timestamp::from_millis(0),
         };

@@ -39,6 +39,7 @@ pub(crate) fn deployment(n: u64, job: &Job) -> Deployment {
         recipe: Digest::of(b""),
         checks: BTreeMap::new(),
         wants: BTreeMap::new(),
+        rolls_back: None,
         state: DeploymentState::Running,
         created_at: at(0),
     }

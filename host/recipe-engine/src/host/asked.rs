@@ -3,8 +3,9 @@
 
 use super::Scope;
 use crate::bindings::interfaces::types::Error;
-use crate::journal::{Action, Effect, Moment, Sureness};
+use crate::journal::Moment;
 use crate::tape::{Answered, Departure, Tape};
+use cerebro_model::{Action, Effect, Sureness};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Display;

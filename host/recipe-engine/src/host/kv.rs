@@ -3,8 +3,8 @@
 use super::{Scope, State};
 use crate::bindings::interfaces::kv::Host;
 use crate::bindings::interfaces::types::{Change, Error};
-use crate::journal::Action;
 use crate::memory::Memory;
+use cerebro_model::Action;
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 

@@ -3,10 +3,10 @@
 use super::{Scope, State, command};
 use crate::bindings::interfaces::notify::{Action as Wanted, Host};
 use crate::bindings::interfaces::types::Error;
-use crate::journal::Action as Effect;
 use crate::logbook::LogLevel;
-use crate::memory::Action;
 use crate::system::service::Step;
+use cerebro_model::Action as Effect;
+use cerebro_model::Later as Action;
 use std::sync::PoisonError;
 
 /// What is named where it is not granted.

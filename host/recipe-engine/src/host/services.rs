@@ -5,8 +5,8 @@ use super::tools::changed;
 use super::{Scope, State};
 use crate::bindings::interfaces::services::{Host, Spec, Status};
 use crate::bindings::interfaces::types::{Change, Error};
-use crate::journal::{Action, Sureness};
 use crate::system::service::{self, Manager, Step, steps};
+use cerebro_model::{Action, Sureness};
 use wasmtime::component::Resource;
 
 impl Scope {

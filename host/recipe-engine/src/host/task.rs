@@ -4,7 +4,7 @@ use super::{Effect, Scope, State};
 use crate::bindings::interfaces::task::{Host, Status, Usage};
 use crate::bindings::interfaces::types::{Change, Error};
 use crate::call::AgentError;
-use crate::journal::Action;
+use cerebro_model::Action;
 use nix::sys::signal::Signal;
 use wasmtime::component::Resource;
 

@@ -1,12 +1,12 @@
 //! Where the effects of one call are told: to its journal, to a plan, or to nobody.
 
-use super::effect::{Class, Effect};
 use super::frame::{Chain, frame};
 use super::medium::{FileMedium, Medium};
 use super::plan::Planning;
 use super::record::{Begin, Moment, Record, Stamp};
 use super::{KEPT, file, read};
 use crate::bindings::interfaces::types::Error;
+use cerebro_model::{Class, Effect};
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;

@@ -10,7 +10,6 @@
 //! the kernel has it. After a loss of power, effects behind the last barrier may have left no trace;
 //! a reader is told where that was.
 
-mod effect;
 mod frame;
 mod ledger;
 mod medium;
@@ -19,13 +18,12 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub use effect::{Action, Class, Effect, Form, Seen};
+use cerebro_model::Effect;
 pub(crate) use frame::{Chain, frame};
 pub use frame::{End, Frames, read};
 pub(crate) use ledger::{Ledger, OpenMedium, Writer, files, now};
 pub use medium::{FileMedium, Medium};
 pub(crate) use plan::Planning;
-pub use plan::{Line, Plan, PlanEnd, Sureness};
 pub use record::{Begin, Moment, Record, Stamp};
 
 use std::path::{Path, PathBuf};

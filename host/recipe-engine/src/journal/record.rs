@@ -1,6 +1,6 @@
 //! What a journal says, a record at a time.
 
-use super::effect::Effect;
+use cerebro_model::Effect;
 use serde::{Deserialize, Serialize};
 
 /// What the call is.
@@ -93,7 +93,7 @@ pub enum Record {
         n: u32,
         /// What stands in the way, if it was not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        kept: Option<crate::rollback::Kept>,
+        kept: Option<cerebro_model::Kept>,
     },
     /// All were taken back, but those of which the records say otherwise.
     RolledBack {

@@ -30,7 +30,8 @@ mod unpack;
 
 use crate::bindings::interfaces::files::Kind;
 use crate::bindings::interfaces::types::Error;
-use crate::journal::{Action, Ledger};
+use crate::journal::Ledger;
+use cerebro_model::Action;
 use cerebro_model::Allowed;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};

@@ -3,7 +3,8 @@
 use super::{Spot, Tree, failed};
 use crate::bindings::interfaces::files::{Kind, Metadata};
 use crate::bindings::interfaces::types::Error;
-use crate::journal::{Form, Seen, Stamp};
+use crate::journal::Stamp;
+use cerebro_model::{Form, Seen};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{UtimensatFlags, fstat, fstatat, utimensat};
@@ -27,18 +28,6 @@ impl From<&Metadata> for Seen {
             digest: None,
             target: found.target.clone(),
         }
-    }
-}
-
-impl Seen {
-    /// Whether this is what was expected, as far as both know.
-    pub(super) fn is(&self, expected: &Self) -> bool {
-        let digests = match (&self.digest, &expected.digest) {
-            (Some(own), Some(other)) => own == other,
-            _ => true,
-        };
-        let known = |seen: &Self| (seen.form, seen.mode, seen.uid, seen.gid, seen.size);
-        known(self) == known(expected) && self.target == expected.target && digests
     }
 }
 

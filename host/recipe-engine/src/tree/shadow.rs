@@ -7,7 +7,7 @@ use super::perform::Deed;
 use super::{Dir, Link, Plain, Spot, Tree, Unpack, Walked, failed};
 use crate::bindings::interfaces::files::{Entry, Kind, Metadata};
 use crate::bindings::interfaces::types::Error;
-use crate::journal::{Effect, Form, Seen};
+use cerebro_model::{Effect, Form, Seen};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};

@@ -1,7 +1,8 @@
 //! A machine on which a recipe changes all that can be changed, in every way.
 
 use crate::support::{Machine, component, engine};
-use cerebro_recipe_engine::{Call, Component, Journal, Journaling, Rollback};
+use cerebro_model::Rollback;
+use cerebro_recipe_engine::{Call, Component, Journal, Journaling};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};

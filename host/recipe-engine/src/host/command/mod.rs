@@ -13,8 +13,8 @@ use super::{Scope, State};
 use crate::bindings::interfaces::command::Host;
 pub(crate) use crate::bindings::interfaces::command::Spec;
 use crate::bindings::interfaces::types::Error;
-use crate::journal::Action;
 use crate::limiter::MOST_OUTPUTS;
+use cerebro_model::Action;
 use guards::Guarded;
 use wasmtime::component::Resource;
 

@@ -6,7 +6,7 @@ use super::confine::Hold;
 use super::listen::Kept;
 use super::outcome::{Outcome, is_success};
 use crate::bindings::interfaces::types::Error;
-use crate::journal::{Action, Sureness};
+use cerebro_model::{Action, Sureness};
 
 impl Scope {
     /// Notes a command, and what it may do.

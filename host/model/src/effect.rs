@@ -1,10 +1,10 @@
-//! What an effect is.
+//! What a recipe does to a machine, effect by effect: in journals, plans and reports.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The class of an effect, fixed by the function that has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// Its exact inverse is known.
@@ -16,7 +16,7 @@ pub enum Class {
 }
 
 /// What is done, and to what. Paths are those that links lead to, as the machine has them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case", tag = "do")]
 pub enum Action {
     /// A file gets new content.
@@ -71,7 +71,7 @@ pub enum Action {
     /// Something is to be done at the end.
     AtEnd {
         /// What.
-        action: crate::memory::Action,
+        action: Later,
     },
     /// A command runs.
     Run {
@@ -187,8 +187,33 @@ impl fmt::Display for Action {
     }
 }
 
+/// What is done once, at the end of a call, because something changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Later {
+    /// A task is restarted.
+    RestartTask(String),
+    /// A service is restarted.
+    RestartService(String),
+    /// A service reads its configuration anew.
+    ReloadService(String),
+    /// A command runs.
+    Run(Vec<String>),
+}
+
+impl fmt::Display for Later {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RestartTask(name) => write!(f, "restart the task `{name}`"),
+            Self::RestartService(name) => write!(f, "restart the service `{name}`"),
+            Self::ReloadService(name) => write!(f, "reload the service `{name}`"),
+            Self::Run(argv) => write!(f, "run `{}`", argv.join(" ")),
+        }
+    }
+}
+
 /// What something in a file system is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
     /// A regular file.
@@ -202,7 +227,7 @@ pub enum Form {
 }
 
 /// How a path is, before or after an effect.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Seen {
     /// What it is.
     pub form: Form,
@@ -224,13 +249,25 @@ pub struct Seen {
     pub target: Option<String>,
 }
 
+impl Seen {
+    /// Whether this is what was expected, as far as both know.
+    pub fn is(&self, expected: &Self) -> bool {
+        let digests = match (&self.digest, &expected.digest) {
+            (Some(own), Some(other)) => own == other,
+            _ => true,
+        };
+        let known = |seen: &Self| (seen.form, seen.mode, seen.uid, seen.gid, seen.size);
+        known(self) == known(expected) && self.target == expected.target && digests
+    }
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's way")]
 fn is_zero(mode: &u32) -> bool {
     *mode == 0
 }
 
 /// One effect: what is done, and what the host knows of how it was before and is after.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Effect {
     /// What is done.
     #[serde(flatten)]
