@@ -5,6 +5,7 @@
 //! their three formats, and [`Client`] is the typed client of the controller's API.
 
 pub mod body;
+pub mod call;
 mod client;
 pub mod jobfile;
 pub mod machine;
