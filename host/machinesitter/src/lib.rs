@@ -19,6 +19,7 @@ mod agent;
 mod argv;
 mod blobs;
 mod cache;
+mod calls;
 mod checks;
 mod compile_component;
 mod disk;

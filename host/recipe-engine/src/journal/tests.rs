@@ -70,8 +70,7 @@ fn written(directory: &Path) -> Vec<Written> {
     ledger.barrier().unwrap();
     write("/e");
     ledger.writer().unwrap().close(&Record::End { at: 0, error: None }).unwrap();
-    let written = disk.0.lock().unwrap().clone();
-    written
+    std::mem::take(&mut disk.0.lock().unwrap())
 }
 
 fn whole(written: &[Written]) -> Vec<u8> {
