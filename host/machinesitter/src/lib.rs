@@ -34,6 +34,7 @@ mod observe;
 mod own;
 mod recipes;
 mod reconcile;
+mod replay_component;
 mod run;
 mod run_component;
 mod settings;
@@ -47,6 +48,7 @@ mod time;
 mod witness;
 
 pub use compile_component::main as compile_component;
+pub use replay_component::main as replay_component;
 pub use run::{AgentError, run};
 pub use run_component::main as run_component;
 pub use settings::{Arguments, Settings, SettingsError};
