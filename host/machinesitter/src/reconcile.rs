@@ -118,7 +118,7 @@ async fn deploy(agent: &Arc<Agent>, id: &InstanceId, assignment: Assignment) -> 
                 format!("the recipe failed (try {failures} of {TRIES}): {}", chain(&error));
             if error.has_run() {
                 let back = take_back(agent, &assignment, &deployment, "the recipe failed").await;
-                message.extend(back.map(|back| format!("; {back}")));
+                message.extend(back.map(|back| format!("\n{back}")));
             }
             agent.tell_of(id, EventKind::RecipeLog, message.clone());
             Outcome { deployment, failures: Some(failures), message }

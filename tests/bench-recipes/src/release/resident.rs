@@ -3,7 +3,7 @@
 use crate::call::Agentless;
 use anyhow::{Context as _, Result};
 use cerebro_model::{Digest, Grants, Options};
-use cerebro_recipe_engine::{Call, Compiler, Engine, Journaling, Limits, LogLine, forget_call};
+use cerebro_recipe_engine::{Call, Compiler, Engine, Journaling, Limits, LogLine};
 use serde_json::json;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -49,14 +49,12 @@ pub fn run(component: &Path) -> Result<()> {
         for (n, line) in std::io::stdin().lock().lines().enumerate() {
             line?;
             let directory = state.join("calls").join(n.to_string());
-            let journal = is_journaled.then(|| Journaling::new(directory.clone()));
+            let journal = is_journaled.then(|| Journaling::new(directory));
             match engine.deploy(&recipe, Call { journal, ..call.clone() }).await {
                 Ok(()) => println!("ok"),
                 Err(error) => println!("{}", error.to_string().replace('\n', " ")),
             }
             std::io::stdout().flush()?;
-            // An agent does so too, later.
-            forget_call(Path::new("/"), &directory)?;
         }
         Ok(())
     })
