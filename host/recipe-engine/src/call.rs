@@ -4,7 +4,7 @@ use crate::journal::{Medium, OpenMedium};
 use crate::logbook::LogSink;
 use async_trait::async_trait;
 use cerebro_model::{
-    Digest, Grants, InstanceId, JobName, MachineId, Options, Ports, Version, ZoneName,
+    Digest, Grants, InstanceId, JobName, MachineId, Options, Plan, Ports, Version, ZoneName,
 };
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -40,17 +40,25 @@ pub struct Call {
 pub struct Journaling {
     pub(crate) directory: PathBuf,
     pub(crate) open: OpenMedium,
+    pub(crate) plan: Option<(Arc<Plan>, bool)>,
 }
 
 impl Journaling {
     /// In `directory`, which is made when there is something to write.
     pub fn new(directory: PathBuf) -> Self {
-        Self { directory, open: crate::journal::files() }
+        Self { directory, open: crate::journal::files(), plan: None }
     }
 
     /// The directory.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// The same, held to a plan: each effect must be the next one of it, and find what the plan has
+    /// found, or the call fails before it. Where the plan was cut, it may go on only if it may go
+    /// `beyond`.
+    pub fn held_to(self, plan: Plan, beyond: bool) -> Self {
+        Self { plan: Some((Arc::new(plan), beyond)), ..self }
     }
 
     /// The same, with another medium than a file.

@@ -5,7 +5,7 @@ use crate::call::{Call, Journaling};
 use crate::engine::{Component, Engine, Linked};
 use crate::error::{Failure, RunError, told};
 use crate::host::{Parts, Scope, State, words};
-use crate::journal::{Begin, Ledger, Record, Writer, now};
+use crate::journal::{Begin, Expected, Ledger, Record, Writer, now};
 use crate::logbook::Logbook;
 use crate::secrets::Secrets;
 use crate::tape::{Ended, Inputs, Player, Recorder, Recording, Tape};
@@ -316,7 +316,10 @@ fn journaled(
     let directory = journal.directory.clone();
     let recorder = Recorder::new(&directory, &inputs, run.secrets.clone());
     let writer = Writer::new(directory, begin, journal.open.clone());
-    Ok((Ledger::journal(writer), Tape::Recording(recorder), Some(seed)))
+    let plan = journal.plan.as_ref();
+    let expected = plan.map(|(plan, beyond)| Expected::new(plan.as_ref().clone(), *beyond));
+    let ledger = Ledger::journal(writer).held_to(expected);
+    Ok((ledger, Tape::Recording(recorder), Some(seed)))
 }
 
 /// The boot of this machine, as the kernel names it.

@@ -59,6 +59,16 @@ pub struct Arguments {
     /// Say what it would do, and change nothing.
     #[arg(long, conflicts_with = "roll_back")]
     pub plan: bool,
+    /// Write the plan to this file too, as JSON.
+    #[arg(long, value_name = "FILE", requires = "plan")]
+    pub out: Option<PathBuf>,
+    /// Do what was planned, and stop before anything else: where the machine is not as the plan found
+    /// it, or the component does something else.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["plan", "roll_back"])]
+    pub apply_plan: Option<PathBuf>,
+    /// Go on where the plan was cut.
+    #[arg(long, requires = "apply_plan")]
+    pub beyond_plan: bool,
     /// Take back what the last call with this root did, instead of making one.
     #[arg(long)]
     pub roll_back: bool,

@@ -130,6 +130,13 @@ async fn run(arguments: Arguments) -> Result<ExitCode, RunFault> {
         ports: arguments.ports.into_iter().collect(),
         options,
     };
+    let mut journaling = Journaling::new(state.join("call"));
+    if let Some(file) = &arguments.apply_plan {
+        let text = fs::read(file).map_err(failed("read the plan", file))?;
+        let plan = serde_json::from_slice(&text).map_err(io::Error::from);
+        journaling =
+            journaling.held_to(plan.map_err(failed("read the plan", file))?, arguments.beyond_plan);
+    }
     let (log, writer) = writer();
     let lines = log.clone();
     let call = Call {
@@ -141,10 +148,10 @@ async fn run(arguments: Arguments) -> Result<ExitCode, RunFault> {
         agent: Arc::new(agent),
         // After the end nobody reads.
         log: Arc::new(move |line| drop(lines.send(Some(line)))),
-        journal: Some(Journaling::new(state.join("call"))),
+        journal: Some(journaling),
     };
     let way = match (arguments.plan, arguments.roll_back) {
-        (true, _) => Way::Plan,
+        (true, _) => Way::Plan(arguments.out),
         (_, true) => Way::RollBack,
         _ => Way::Make(function),
     };
@@ -236,7 +243,7 @@ async fn invoke(
     way: Way,
 ) -> Result<Ended, RunFault> {
     let function = match way {
-        Way::Plan => return plan(engine, component, call).await,
+        Way::Plan(out) => return plan(engine, component, call, out).await,
         Way::RollBack => {
             let rolled = engine.roll_back(call, "it was asked for").await;
             let report = rolled.map_err(RunFault::Run)?.unwrap_or_default();
@@ -259,15 +266,25 @@ async fn invoke(
 }
 
 /// What is done with a component.
-#[derive(Clone, Copy)]
 enum Way {
     Make(Function),
-    Plan,
+    /// With the file to write it to.
+    Plan(Option<PathBuf>),
     RollBack,
 }
 
-async fn plan(engine: &Engine, component: &Component, call: Call) -> Result<Ended, RunFault> {
+async fn plan(
+    engine: &Engine,
+    component: &Component,
+    call: Call,
+    out: Option<PathBuf>,
+) -> Result<Ended, RunFault> {
     let plan = engine.plan(component, call).await.map_err(RunFault::Run)?;
+    if let Some(file) = out {
+        let text = serde_json::to_vec_pretty(&plan).map_err(io::Error::from);
+        let written = text.and_then(|text| fs::write(&file, text));
+        written.map_err(failed("write the plan to", &file))?;
+    }
     Ok(Ended { words: plan.to_string(), is_well: plan.exit_code() != 1 })
 }
 

@@ -1,5 +1,6 @@
 //! Where the effects of one call are told: to its journal, to a plan, or to nobody.
 
+use super::expected::Expected;
 use super::frame::{Chain, frame};
 use super::medium::{FileMedium, Medium};
 use super::plan::Planning;
@@ -35,6 +36,8 @@ pub(crate) fn now() -> i64 {
 /// Where the effects of a call are told.
 pub(crate) struct Ledger {
     call: AtomicU32,
+    /// What the effects are held to, if that is a plan.
+    expected: Option<Expected>,
     to: To,
 }
 
@@ -53,15 +56,24 @@ pub(crate) struct Open {
 impl Ledger {
     /// One that tells nobody.
     pub(crate) fn off() -> Self {
-        Self { call: AtomicU32::new(0), to: To::Nobody }
+        Self::to(To::Nobody)
     }
 
     pub(crate) fn journal(writer: Writer) -> Self {
-        Self { call: AtomicU32::new(0), to: To::Journal(writer) }
+        Self::to(To::Journal(writer))
     }
 
     pub(crate) fn planning() -> Self {
-        Self { call: AtomicU32::new(0), to: To::Plan(Planning::default()) }
+        Self::to(To::Plan(Planning::default()))
+    }
+
+    fn to(to: To) -> Self {
+        Self { call: AtomicU32::new(0), expected: None, to }
+    }
+
+    /// The same, held to a plan.
+    pub(crate) fn held_to(self, expected: Option<Expected>) -> Self {
+        Self { expected, ..self }
     }
 
     /// The journal, if there is one.
@@ -99,6 +111,9 @@ impl Ledger {
     /// be written, the effect must not take place.
     pub(crate) fn begin(&self, effect: Effect, moment: Moment) -> Result<Option<Open>, Error> {
         let Some(writer) = self.writer() else { return Ok(None) };
+        if let Some(expected) = &self.expected {
+            expected.take(&effect).map_err(Error::Failed)?;
+        }
         let hard = effect.action.class() != Class::Reversible;
         writer.intent(self.call(), effect, moment, hard).map(Some)
     }

@@ -10,6 +10,7 @@
 //! the kernel has it. After a loss of power, effects behind the last barrier may have left no trace;
 //! a reader is told where that was.
 
+mod expected;
 mod frame;
 mod ledger;
 mod medium;
@@ -19,6 +20,7 @@ mod record;
 mod tests;
 
 use cerebro_model::Effect;
+pub(crate) use expected::Expected;
 pub(crate) use frame::{Chain, frame};
 pub use frame::{End, Frames, read};
 pub(crate) use ledger::{AT_END, Ledger, OpenMedium, Writer, files, now};

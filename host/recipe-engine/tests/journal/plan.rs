@@ -179,6 +179,42 @@ async fn a_bounded_command_leaves_what_is_beyond_its_bound_known() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_held_to_a_plan_stops_where_the_machine_has_drifted() {
+    let scenario = Scenario::new().fill().await;
+    let options = steps(json!([
+        {"write": ["/etc/app/new", "new\n", null]}, {"write": ["/etc/app/conf", "after\n", null]},
+    ]));
+    let plan = plan(&scenario, &options).await;
+    let script = scenario.component().await;
+    let held = |options: &str| Call {
+        journal: Some(scenario.journaling().held_to(plan.clone(), false)),
+        ..scenario.machine.call(options)
+    };
+    fs::write(scenario.machine.path("/etc/app/conf"), "theirs\n").unwrap();
+    let drifted = engine().deploy(&script, held(&options)).await.unwrap_err().to_string();
+    let words = "#2 `write /etc/app/conf`: `/etc/app/conf` is not as the plan found it: plan again";
+    assert_eq!(drifted, words);
+    assert_eq!(scenario.machine.text("/etc/app/conf"), "theirs\n");
+    assert!(scenario.roll_back().await.is_complete());
+
+    fs::write(scenario.machine.path("/etc/app/conf"), "before\n").unwrap();
+    let other = options.replace("/etc/app/new", "/etc/app/other");
+    let error = engine().deploy(&script, held(&other)).await.unwrap_err().to_string();
+    assert!(error.contains("was planned as `write /etc/app/new`"), "{error}");
+    engine().deploy(&script, held(&options)).await.unwrap();
+    assert_eq!(scenario.machine.text("/etc/app/conf"), "after\n");
+    // Beyond its end nothing happens either.
+    let more = steps(json!([{"write": ["/etc/app/more", "x", null]}]));
+    let empty = engine().plan(&script, scenario.call(&steps(json!([])))).await.unwrap();
+    let call = Call {
+        journal: Some(scenario.journaling().held_to(empty, false)),
+        ..scenario.machine.call(&more)
+    };
+    let error = engine().deploy(&script, call).await.unwrap_err().to_string();
+    assert!(error.contains("is not in the plan, which has ended"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_plan_tells_no_secret() {
     let scenario = Scenario::new();
     let store = scenario.machine.dir.path().join("store");
