@@ -5,6 +5,7 @@ use crate::bindings::interfaces::files::{Attributes, Content, Entry, Host, Metad
 use crate::bindings::interfaces::types::{Change, Error};
 use crate::tree;
 use cerebro_model::Digest;
+use serde_bytes::ByteBuf;
 
 impl Host for State {
     async fn stat(&mut self, path: String) -> wasmtime::Result<Result<Option<Metadata>, Error>> {
@@ -17,8 +18,13 @@ impl Host for State {
         // More than its memory it cannot take.
         let limit = limit.min(self.scope.call.limits.memory as u64);
         let (scope, asked) = (self.scope(), path.clone());
-        let work = scope.with_tree(move |tree| tree.read(&path, limit));
-        scope.asked("files.read", &asked, &(&asked, limit), work).await
+        let work = async {
+            // A recording takes them as they are, and not one by one.
+            let read = scope.with_tree(move |tree| tree.read(&path, limit));
+            Ok(ByteBuf::from(read.await?))
+        };
+        let read = scope.asked("files.read", &asked, &(&asked, limit), work).await?;
+        Ok(read.map(ByteBuf::into_vec))
     }
 
     async fn list(&mut self, path: String) -> wasmtime::Result<Result<Vec<Entry>, Error>> {

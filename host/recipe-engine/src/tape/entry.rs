@@ -69,6 +69,7 @@ pub(crate) enum Entry {
     },
     Answered {
         n: u32,
+        #[serde(with = "serde_bytes")]
         answer: Vec<u8>,
     },
     /// A clock was read, the wall's or the one that only goes on: nanoseconds.
