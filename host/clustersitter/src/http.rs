@@ -138,6 +138,7 @@ fn api() -> OpenApiRouter<Arc<Cluster>> {
         .routes(routes!(deployments::list))
         .routes(routes!(deployments::get))
         .routes(routes!(deployments::events))
+        .routes(routes!(deployments::roll_back))
         .routes(routes!(machines::list))
         .routes(routes!(machines::get))
         .routes(routes!(machines::kill))
