@@ -6,6 +6,7 @@
 //! [`rollback`](mod@rollback) says what takes a failed one back.
 
 mod fill;
+mod foresee;
 mod place;
 mod repair;
 mod roll;
@@ -18,6 +19,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use foresee::{Places, places};
 pub use rollback::last_success_before;
 pub use snapshot::{
     Fleet, ObservedMachine, Policy, Presence, Probe, ProviderWord, SeenInstance, ZonePolicy,
