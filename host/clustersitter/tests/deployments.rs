@@ -9,6 +9,7 @@ use cerebro_api::{ClientError, Problem, paths};
 use cerebro_model::{Deployment, EventKind, Job, OnFailure};
 use fleet::{Fleet, job, request, until};
 use futures::StreamExt;
+use std::sync::atomic::Ordering::Relaxed;
 
 fn refused<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Problem {
     match result {
@@ -61,6 +62,19 @@ async fn a_failed_deployment_is_taken_back_once_and_tells_what_stays() {
     let spared = tasks.iter().filter(|task| task.instance.deployment == good.id).count();
     assert_eq!(spared, 2, "those that it never came to are left alone");
 
+    let page = |path: String| async move {
+        let answer = reqwest::get(path).await.unwrap();
+        assert!(answer.headers().contains_key("content-security-policy"));
+        answer.text().await.unwrap()
+    };
+    let of_bad = page(format!("{}/deployments/{}", fleet.client.base(), bad.id)).await;
+    for words in ["code 7: no database", "undone", "kept: nobody knows what it did", "d-4"] {
+        assert!(of_bad.contains(words), "{words}: {of_bad}");
+    }
+    assert!(!of_bad.contains("<script"));
+    let none = page(format!("{}/deployments/x%3Cb%3E", fleet.client.base())).await;
+    assert!(none.contains("no such deployment"));
+
     let events = fleet.client.events(1000).await.unwrap();
     let words = format!("{} begins, and rolls {} back", rollback.id, bad.id);
     let begun = events.iter().find(|event| event.message.contains(&words)).unwrap();
@@ -97,18 +111,29 @@ async fn a_rollback_under_way_is_left_to_end_and_one_that_fails_is_not_rolled_ba
     fleet.define(&job(1)).await;
     fleet.succeed("1").await;
     let second = fleet.succeed("2").await;
-    // Nothing is heard of it for so long that it stays under way.
-    let machine = fleet.client.tasks().await.unwrap()[0].instance.machine.clone();
     *fleet.ways.bad.lock().unwrap() = "1".to_owned();
+    fleet.ways.deaf.store(true, Relaxed);
     let rollback = fleet.client.roll_back(&second.id).await.unwrap();
-    let again = fleet.client.roll_back(&rollback.id).await;
-    if let Err(ClientError::Refused(problem)) = again {
-        assert!(problem.detail.contains("itself a rollback, of d-2"), "{problem}");
-    }
-    assert_ne!(fleet.ended(&rollback.id).await.state.word(), "running");
-    let all = rollbacks(&fleet).await;
-    let of_rollbacks = all.iter().filter(|it| it.rolls_back.as_ref() == Some(&rollback.id)).count();
-    assert_eq!(of_rollbacks, 0, "of {machine}: {all:?}");
+    let problem = refused(fleet.client.roll_back(&rollback.id).await);
+    assert!(problem.status == 409 && problem.detail.contains("a rollback, of d-2"), "{problem}");
+    fleet.ways.deaf.store(false, Relaxed);
+    assert_eq!(fleet.ended(&rollback.id).await.state.word(), "failed");
+    assert_eq!(rollbacks(&fleet).await.len(), 1, "a rollback is not rolled back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_under_way_may_be_taken_back_at_once() {
+    let data = tempfile::tempdir().unwrap();
+    let fleet = Fleet::start(data.path(), 1).await;
+    fleet.define(&job(1)).await;
+    fleet.succeed("1").await;
+    fleet.ways.deaf.store(true, Relaxed);
+    let second = fleet.deploy("2").await;
+    let rollback = fleet.client.roll_back(&second.id).await.unwrap();
+    assert_eq!(fleet.ended(&second.id).await.state.word(), "superseded");
+    fleet.ways.deaf.store(false, Relaxed);
+    assert_eq!(fleet.ended(&rollback.id).await.state.word(), "succeeded");
+    assert_eq!(rollbacks(&fleet).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,6 +22,7 @@ use cerebro_planner::cluster::{Policy, ZonePolicy};
 use cerebro_store::{Blobs, SqliteStore};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -58,6 +59,8 @@ pub struct Ways {
     pub bad: Mutex<String>,
     /// A machine whose agent shuts the door on whoever asks it.
     pub rude: Mutex<Option<MachineId>>,
+    /// Whether agents neither look at what should run nor tell what does.
+    pub deaf: AtomicBool,
     /// What ran where, and whether it was taken back.
     calls: Mutex<BTreeMap<(InstanceId, DeploymentId), CallState>>,
 }
@@ -162,6 +165,9 @@ impl Agent {
     async fn turn(&self, client: &Client) {
         let beat = Heartbeat { token: self.token.clone(), pid: 7, stats: MachineStats::default() };
         let _ = client.heartbeat(&self.id, &beat).await;
+        if self.ways.deaf.load(Relaxed) {
+            return;
+        }
         let desired = client.desired(&self.id, &self.token, None, Duration::ZERO).await;
         let Ok(desired) = desired else { return };
         let instances = desired.assignments.iter().map(|told| self.run(told)).collect();
