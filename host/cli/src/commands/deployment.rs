@@ -147,19 +147,19 @@ fn describe_call(call: &CallReport, diffs: bool) -> String {
     }
     let row = |it: &EffectReport| {
         let at = it.at.to_string();
+        let details = effects::details(&it.effect, it.diff.is_some());
+        #[allow(clippy::cast_precision_loss, reason = "a digit after the point is told")]
+        let took = it.took.map(|micros| format!("{:.1} ms", micros as f64 / 1000.0));
         vec![
             at.get(11..23).unwrap_or(&at).to_owned(),
             if it.call == 0 { "end".to_owned() } else { format!("#{}", it.call) },
-            format!(
-                "{} {}",
-                effects::action(&it.effect),
-                effects::details(&it.effect, it.diff.is_some())
-            ),
+            format!("{} {details}", effects::action(&it.effect)).trim_end().to_owned(),
+            took.unwrap_or("-".to_owned()),
             outcome(it),
         ]
     };
     let rows: Vec<_> = call.effects.iter().map(row).collect();
-    let lines = table(&["TIME", "CALL", "EFFECT", "OUTCOME"], &rows);
+    let lines = table(&["TIME", "CALL", "EFFECT", "TOOK", "OUTCOME"], &rows);
     let shown = std::iter::once(None).chain(call.effects.iter().map(Some));
     for (line, effect) in lines.lines().zip(shown) {
         text.push_str(&format!("\n  {line}"));
@@ -172,13 +172,10 @@ fn describe_call(call: &CallReport, diffs: bool) -> String {
 
 /// What became of an effect.
 fn outcome(effect: &EffectReport) -> String {
-    let done = match (effect.undone, &effect.kept, &effect.error) {
+    match (effect.undone, &effect.kept, &effect.error) {
         (true, _, _) => "undone".to_owned(),
-        (_, Some(why), _) => format!("kept: {why}"),
-        (_, _, Some(why)) => format!("failed: {why}"),
+        (_, Some(why), _) => printable(&format!("kept: {why}")),
+        (_, _, Some(why)) => printable(&format!("failed: {why}")),
         _ => "done".to_owned(),
-    };
-    #[allow(clippy::cast_precision_loss, reason = "a digit after the point is told")]
-    let took = effect.took.map(|micros| format!(", {:.1} ms", micros as f64 / 1000.0));
-    printable(&format!("{done}{}", took.unwrap_or_default()))
+    }
 }
