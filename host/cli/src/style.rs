@@ -51,15 +51,22 @@ pub fn printable(text: &str) -> String {
     safe
 }
 
+/// The same for text of several lines, which it keeps.
+pub fn lines(text: &str) -> String {
+    text.lines().map(printable).collect::<Vec<_>>().join("\n")
+}
+
 /// A unified diff, each line indented by `indent`.
 pub fn diff(text: &str, indent: &str) -> String {
+    // What stands before the first hunk names the files; in a hunk `---` is a line like any other.
+    let mut in_hunk = false;
     let line = |line: &str| {
+        in_hunk |= line.starts_with("@@");
         let shown = printable(line);
         let shown = match line.as_bytes().first() {
-            _ if line.starts_with("+++") || line.starts_with("---") => paint(Tone::Faint, &shown),
-            Some(b'+') => paint(Tone::Added, &shown),
-            Some(b'-') => paint(Tone::Removed, &shown),
-            Some(b'@') => paint(Tone::Faint, &shown),
+            Some(b'+') if in_hunk => paint(Tone::Added, &shown),
+            Some(b'-') if in_hunk => paint(Tone::Removed, &shown),
+            Some(b'@' | b'+' | b'-') => paint(Tone::Faint, &shown),
             _ => shown,
         };
         format!("\n{indent}{shown}")
@@ -77,7 +84,9 @@ mod tests {
             printable("a\x1b[2Jb\r\nü\tx\u{9b}\u{202e}"),
             "a\\u{1b}[2Jb\\r\\nü\tx\\u{9b}\\u{202e}"
         );
-        let shown = diff("@@ -1 +1 @@\n-a\x1b[2J\n+b\n", "  ");
-        assert!(shown.contains("-a\\u{1b}[2J") && shown.contains("\x1b[32m+b"), "{shown}");
+        assert_eq!(lines("a\x1b\nb\n"), "a\\u{1b}\nb");
+        let shown = diff("--- /a\n@@ -1 +1 @@\n--- a\x1b[2J\n+b\n", "  ");
+        assert!(shown.contains("\x1b[31m--- a\\u{1b}[2J"), "{shown}");
+        assert!(shown.contains("\x1b[2m--- /a") && shown.contains("\x1b[32m+b"), "{shown}");
     }
 }

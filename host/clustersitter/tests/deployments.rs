@@ -10,6 +10,7 @@ use cerebro_model::{Deployment, EventKind, Job, OnFailure};
 use fleet::{Fleet, job, request, until};
 use futures::StreamExt;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 fn refused<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Problem {
     match result {
@@ -82,6 +83,23 @@ async fn a_failed_deployment_is_taken_back_once_and_tells_what_stays() {
     assert!(begun.message.contains("goes from 9 to 1, as d-2 left it"), "{}", begun.message);
     let failed = events.iter().find(|e| e.seq + 1 == begun.seq).unwrap();
     assert_eq!(failed.kind, EventKind::DeploymentFailed, "nothing comes between the two");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_that_comes_back_begins_no_second_rollback() {
+    let data = tempfile::tempdir().unwrap();
+    let fleet = Fleet::start(data.path(), 1).await;
+    *fleet.ways.bad.lock().unwrap() = "9".to_owned();
+    fleet.define(&job(1)).await;
+    fleet.succeed("1").await;
+    let bad = fleet.deploy("9").await;
+    fleet.ended(&bad.id).await;
+    fleet.stop().await;
+    let fleet = Fleet::alone(data.path(), 1).await;
+    let before = fleet.client.events(1000).await.unwrap().len();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(rollbacks(&fleet).await.len(), 1);
+    assert_eq!(fleet.client.events(1000).await.unwrap().len(), before, "it decides nothing anew");
 }
 
 #[tokio::test(flavor = "multi_thread")]

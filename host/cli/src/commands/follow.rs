@@ -4,6 +4,7 @@ use super::events;
 use super::rollback::{left, words_of_left};
 use crate::fault::{ERROR, Fault, ROLLBACK_FAILED, ROLLED_BACK, ROLLED_BACK_EXCEPT, UNHEALTHY};
 use crate::output::Output;
+use crate::style::lines;
 use cerebro_api::{Client, ClientError};
 use cerebro_model::{Deployment, DeploymentId, DeploymentState, OnFailure};
 use futures::StreamExt;
@@ -27,7 +28,7 @@ pub async fn to_the_end(
     let (id, job) = (&ended.id, ended.job_name());
     match &ended.state {
         DeploymentState::Failed { reason, .. } => {
-            let failed = format!("{id} failed: {reason}");
+            let failed = format!("{id} failed: {}", lines(reason));
             Err(match &ended.rolls_back {
                 Some(undone) => Fault::new(
                     ROLLBACK_FAILED,
@@ -79,7 +80,8 @@ async fn with_rollback(
         return Ok(fault(ROLLBACK_FAILED, format!("its rollback {by} goes on")));
     };
     if let DeploymentState::Failed { reason, .. } = &ended.state {
-        return Ok(fault(ROLLBACK_FAILED, format!("its rollback {by} failed too: {reason}")));
+        let words = format!("its rollback {by} failed too: {}", lines(reason));
+        return Ok(fault(ROLLBACK_FAILED, words));
     }
     if !ended.state.has_succeeded() {
         let word = ended.state.word();

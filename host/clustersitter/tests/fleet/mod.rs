@@ -55,7 +55,23 @@ pub struct Fleet {
 
 impl Fleet {
     pub async fn start(data: &Path, machines: u32) -> Self {
-        let store = Arc::new(SqliteStore::open(data).unwrap());
+        let mut fleet = Self::alone(data, machines).await;
+        let made = || async {
+            let made = fleet.machines.0.lock().unwrap().clone();
+            (made.len() == machines as usize).then_some(made)
+        };
+        for (id, token) in until("machines are made", made).await {
+            fleet.join(id, token).await;
+        }
+        fleet.client.put_recipe(&"r".parse().unwrap(), recipe()).await.unwrap();
+        fleet
+    }
+
+    /// The controller alone: nothing joins that has not.
+    pub async fn alone(data: &Path, machines: u32) -> Self {
+        // One that was stopped lets go of it when its last connection has ended.
+        let opened = || async { SqliteStore::open(data).ok() };
+        let store = Arc::new(until("the store can be opened", opened).await);
         let blobs = Blobs::open(&data.join("blobs")).unwrap();
         let provider = Arc::new(Machines::default());
         let zone = ("z-1".parse().unwrap(), ZonePolicy { min: machines, max: machines + 1 });
@@ -75,16 +91,12 @@ impl Fleet {
         running.spawn(async move { drop(executor.run().await) });
         running.spawn(async move { drop(axum::serve(listener, http::router(cluster)).await) });
         let client = Client::new(base).unwrap();
-        let mut fleet = Self { client, ways: Arc::default(), machines: provider, running };
-        let made = || async {
-            let made = fleet.machines.0.lock().unwrap().clone();
-            (made.len() == machines as usize).then_some(made)
-        };
-        for (id, token) in until("machines are made", made).await {
-            fleet.join(id, token).await;
-        }
-        fleet.client.put_recipe(&"r".parse().unwrap(), recipe()).await.unwrap();
-        fleet
+        Self { client, ways: Arc::default(), machines: provider, running }
+    }
+
+    /// As a crash would, but that the store's lock goes with it.
+    pub async fn stop(mut self) {
+        self.running.shutdown().await;
     }
 
     async fn join(&mut self, id: MachineId, token: String) {
