@@ -6,10 +6,33 @@
 #![allow(dead_code, unused_imports, missing_docs, reason = "a part of the engine")]
 
 mod bindings;
+#[path = "../../host/recipe-engine/src/diff.rs"]
+mod diff;
+#[path = "../../host/recipe-engine/src/journal/mod.rs"]
+mod journal;
 #[path = "../../host/recipe-engine/src/tree/mod.rs"]
 mod tree;
 
+mod host {
+    use crate::bindings::interfaces::types::Error;
+
+    /// What an error says: the engine has it beside its interfaces.
+    pub(crate) fn words(error: &Error) -> &str {
+        match error {
+            Error::Denied(why)
+            | Error::NotFound(why)
+            | Error::Invalid(why)
+            | Error::TimedOut(why)
+            | Error::TooLarge(why)
+            | Error::Unsupported(why)
+            | Error::Failed(why)
+            | Error::Other(why) => why,
+        }
+    }
+}
+
 use cerebro_model::{Allowed, Digest, Grants};
+use journal::Ledger;
 use std::cell::OnceCell;
 use std::fs;
 use std::io::Write;
@@ -37,7 +60,7 @@ impl Machine {
         symlink("key", dir.path().join("outside/link")).expect("a link");
         let write = vec!["/opt/app".to_owned().try_into().expect("a path")];
         let allowed = Allowed::new(Arc::new(Grants { write, ..Grants::default() }), None);
-        let tree = Tree::new(dir.path(), allowed, Arc::default());
+        let tree = Tree::new(dir.path(), allowed, Arc::default(), Arc::new(Ledger::off()));
         Self { dir, tree }
     }
 }

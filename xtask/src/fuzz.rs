@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 /// What builds and runs them.
 const CARGO_FUZZ: &str = "0.13.2";
 /// The targets: what comes from outside.
-const TARGETS: [&str; 3] = ["job", "grants", "unpack"];
+const TARGETS: [&str; 4] = ["job", "grants", "unpack", "journal"];
 /// Seconds for each.
 const SECONDS: u32 = 60;
 

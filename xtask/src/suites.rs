@@ -17,6 +17,10 @@ pub enum Suite {
     Unit,
     /// Components and inputs that mean harm, and what the engine makes of them.
     Hostile,
+    /// What a recipe did is taken back, wherever it ended: every effect and every record in turn.
+    Rollback,
+    /// A hundred failures are run again elsewhere.
+    Replay,
     /// What comes from outside, mutated for a minute each.
     Fuzz,
     /// The guests' own tests, run on the host.
@@ -27,12 +31,14 @@ pub enum Suite {
     E2e,
 }
 
-const ALL: [Suite; 9] = [
+const ALL: [Suite; 11] = [
     Suite::Fmt,
     Suite::Rules,
     Suite::Clippy,
     Suite::Unit,
     Suite::Hostile,
+    Suite::Rollback,
+    Suite::Replay,
     Suite::Fuzz,
     Suite::Guests,
     Suite::Conformance,
@@ -88,6 +94,9 @@ pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {
                 let test = ["test", "-p", "cerebro-recipe-engine", "--test", "hostile"];
                 shell::run("cargo", &[&test[..], &["--", "--nocapture"]].concat())?
             }
+            // What is planned and taken back, and what kills those who do it.
+            Suite::Rollback => journal(&["rollback::", "killed::", "plan::"])?,
+            Suite::Replay => journal(&["replay::"])?,
             Suite::Guests => run_in("recipes-wasm", "cargo", &["test", "--workspace"])?,
             Suite::Conformance => conformance::run(languages)?,
             // One cluster at a time: each is a few machines, and measures nothing but itself.
@@ -97,4 +106,10 @@ pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The engine's tests of journals whose names begin so.
+fn journal(names: &[&str]) -> Result<()> {
+    let test = ["test", "-p", "cerebro-recipe-engine", "--test", "journal", "--"];
+    shell::run("cargo", &[&test[..], names].concat())
 }

@@ -108,6 +108,14 @@ pub enum Recipe {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Run a recorded call of a recipe again, without its machine; `cerebro recipe replay --help`
+    /// says how.
+    #[command(disable_help_flag = true)]
+    Replay {
+        /// What `machinesitter replay-component` takes, which does the work.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Show a component: what it is, what it imports and wants, and what of that has no bound.
     Inspect {
         /// Its name in the cluster, or a .wasm file, which nothing needs to be uploaded for.

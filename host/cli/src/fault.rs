@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub const ERROR: u8 = 1;
 pub const NOT_FOUND: u8 = 3;
 pub const CONFLICT: u8 = 4;
-/// A deployment failed, and what it did is left as it is.
+/// A deployment failed, and no rollback followed.
 pub const UNHEALTHY: u8 = 6;
 /// A deployment failed, and all that it did was taken back.
 pub const ROLLED_BACK: u8 = 7;

@@ -58,20 +58,19 @@ pub fn lines(text: &str) -> String {
 
 /// A unified diff, each line indented by `indent`.
 pub fn diff(text: &str, indent: &str) -> String {
-    // What stands before the first hunk names the files; in a hunk `---` is a line like any other.
-    let mut in_hunk = false;
+    // What stands before the first hunk names the files, which the line above has said.
+    let hunks = text.lines().skip_while(|line| line.starts_with("---") || line.starts_with("+++"));
     let line = |line: &str| {
-        in_hunk |= line.starts_with("@@");
         let shown = printable(line);
         let shown = match line.as_bytes().first() {
-            Some(b'+') if in_hunk => paint(Tone::Added, &shown),
-            Some(b'-') if in_hunk => paint(Tone::Removed, &shown),
-            Some(b'@' | b'+' | b'-') => paint(Tone::Faint, &shown),
+            Some(b'+') => paint(Tone::Added, &shown),
+            Some(b'-') => paint(Tone::Removed, &shown),
+            Some(b'@') => paint(Tone::Faint, &shown),
             _ => shown,
         };
         format!("\n{indent}{shown}")
     };
-    text.lines().map(line).collect()
+    hunks.map(line).collect()
 }
 
 #[cfg(test)]
@@ -87,6 +86,6 @@ mod tests {
         assert_eq!(lines("a\x1b\nb\n"), "a\\u{1b}\nb");
         let shown = diff("--- /a\n@@ -1 +1 @@\n--- a\x1b[2J\n+b\n", "  ");
         assert!(shown.contains("\x1b[31m--- a\\u{1b}[2J"), "{shown}");
-        assert!(shown.contains("\x1b[2m--- /a") && shown.contains("\x1b[32m+b"), "{shown}");
+        assert!(!shown.contains("/a") && shown.contains("\x1b[32m+b"), "{shown}");
     }
 }

@@ -131,7 +131,7 @@ fn a_deployment_that_failed_says_so_and_how_its_rollback_went() {
             "again, except:\n  0.z-1.a.b: #2 run migrate (nobody knows",
         ),
         (Some(failed()), None, 9, "its rollback d-3 failed too: 0.z-1.a.b failed on m-1"),
-        (None, None, 6, "left as it is: no deployment of its job succeeded before it"),
+        (None, None, 6, "no rollback follows: no deployment of its job succeeded before it"),
     ] {
         let base = after_failure(rollback, kept);
         let (exit, _, said) = cerebro(&base, &DEPLOY);
@@ -180,12 +180,12 @@ d-2 of a.b to 2: failed
 
 0.z-1.a.b: rolled back (try 2, component cccccccccccc)
   no database
-  TIME          CALL  EFFECT               TOOK    OUTCOME
-  10:00:00.123  #1    write /etc/app.conf  1.2 ms  undone
+  TIME          #   EFFECT               CALL  TOOK    OUTCOME
+  10:00:00.123  #1  write /etc/app.conf  1     1.2 ms  undone
       @@ -1 +1 @@
       -port = 80
       +port = 8080
-  10:00:00.123  #2    run migrate          2.5 ms  kept: nobody knows what it did, and nothing was given to undo it
+  10:00:00.123  #2  run migrate          2     2.5 ms  kept: nobody knows what it did, and nothing was given to undo it
 ";
     assert_eq!(out, expected);
 }
@@ -205,7 +205,7 @@ fn a_plan_is_shown_kept_and_judged() {
     let (exit, out, said) = cerebro(&base, &[&plan[..], &["--out", file]].concat());
     assert_eq!(exit, Some(0), "{said}");
     assert!(out.contains("All 2 identical: 0.z-1.a.b, 1.z-1.a.b"), "{out}");
-    assert!(out.contains("\n  + write /opt/new  #1\n"), "without a terminal, no colours: {out}");
+    assert!(out.contains("\n  #1 ~ write /opt/new\n"), "without a terminal, no colours: {out}");
     let kept: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     assert_eq!(kept["groups"][0]["instances"][1], "1.z-1.a.b");
     let (exit, out, _) = cerebro(&base, &[&plan[..], &["--exit-code", "--json"]].concat());

@@ -1,6 +1,6 @@
 //! The machine sitter: the agent that runs on each machine.
 
-use cerebro_machinesitter::{Arguments, compile_component, run, run_component};
+use cerebro_machinesitter::{Arguments, compile_component, replay_component, run, run_component};
 use clap::Parser;
 use std::error::Error;
 use std::process::ExitCode;
@@ -8,7 +8,8 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let another = compile_component(std::env::args_os());
-    if let Some(code) = another.or_else(|| run_component(std::env::args_os())) {
+    let another = another.or_else(|| run_component(std::env::args_os()));
+    if let Some(code) = another.or_else(|| replay_component(std::env::args_os())) {
         return code;
     }
     let settings = match Arguments::parse().settings() {

@@ -2,12 +2,13 @@
 
 use crate::agent::Agent;
 use crate::blobs::FetchError;
+use crate::calls::Calls;
 use crate::disk::chain;
 use crate::for_component::ForComponent;
-use cerebro_model::{Assignment, Digest, EventKind, Options, RecipeName};
+use cerebro_model::{Assignment, Digest, EventKind, Options, Plan, RecipeName, Rollback};
 use cerebro_recipe_engine::{
-    Call, CompileError, Component, Context, Engine, Failure, Limits, LogLevel, LogLine, LogSink,
-    RunError,
+    Call, CompileError, Component, Context, Engine, Failure, Journaling, Limits, LogLevel, LogLine,
+    LogSink, RunError,
 };
 use std::fs::File;
 use std::io::Write;
@@ -88,12 +89,42 @@ pub async fn run(agent: &Arc<Agent>, assignment: &Assignment, way: Way) -> Resul
     let options = deployment.job.recipe_options.clone();
     // Past the rollout's deadline nobody waits for it, and the next one is not to.
     let wall = deployment.job.rollout.deadline.duration().min(Limits::default().wall);
-    let call = call(agent, assignment, options, Limits { wall, ..Limits::default() }, log);
+    let mut call = call(agent, assignment, options, Limits { wall, ..Limits::default() }, log);
     let ended = match way {
-        Way::Deploy => engine.deploy(&component, call).await,
+        Way::Deploy => {
+            let calls = Calls::of(agent, &assignment.instance.id);
+            call.journal = Some(Journaling::new(calls.next(&deployment.id)));
+            let ended = engine.deploy(&component, call).await;
+            calls.prune(&agent.settings.root);
+            ended
+        }
         Way::Undeploy => engine.undeploy(&component, call).await,
     };
     ended.map_err(CallError::Run)
+}
+
+/// What the recipe of `assignment` would do now. Nothing is changed.
+pub async fn plan(agent: &Arc<Agent>, assignment: &Assignment) -> Result<Plan, CallError> {
+    let (deployment, engine) = (&assignment.deployment, engine(agent)?);
+    let component = component(agent, deployment.recipe).await?;
+    // What it says is for the deployment itself.
+    let log = Arc::new(|line: LogLine| tracing::trace!("{}", line.message));
+    let options = deployment.job.recipe_options.clone();
+    let call = call(agent, assignment, options, Limits::default(), log);
+    engine.plan(&component, call).await.map_err(CallError::Run)
+}
+
+/// Takes back what a call of the recipe of `assignment` did; none if it did nothing.
+pub async fn roll_back(
+    agent: &Arc<Agent>,
+    assignment: &Assignment,
+    directory: PathBuf,
+    why: &str,
+) -> Result<Option<Rollback>, CallError> {
+    let log = Arc::new(Log::open(agent.clone(), assignment));
+    let mut call = call(agent, assignment, Options::default(), Limits::default(), log);
+    call.journal = Some(Journaling::new(directory));
+    engine(agent)?.roll_back(call, why).await.map_err(CallError::Run)
 }
 
 /// Runs a health check of `assignment`; an error says why the instance is not well.

@@ -3,11 +3,12 @@
 
 use crate::agent::Agent;
 use crate::cache;
+use crate::calls::{Calls, Kept};
 use crate::disk::{Outcome, Record, chain};
 use crate::recipes::{self, Way};
 use crate::table::{Doing, Entry, Hold};
 use crate::tasks;
-use cerebro_model::{Assignment, EventKind, InstanceId};
+use cerebro_model::{Assignment, DeploymentId, EventKind, InstanceId};
 use cerebro_planner::machine::{Action, TRIES, plan};
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,13 +108,18 @@ async fn deploy(agent: &Arc<Agent>, id: &InstanceId, assignment: Assignment) -> 
     agent.disk.save(&record).map_err(|error| chain(&error))?;
     let before = record.deployed.filter(|last| last.deployment == deployment);
     let before = before.and_then(|last| last.failures).unwrap_or(0);
+    take_back_earlier(agent, &assignment).await;
     let outcome = match recipes::run(agent, &assignment, Way::Deploy).await {
         Ok(()) => Outcome { deployment, failures: None, message: String::new() },
         Err(error) if error.may_pass() => return Err(chain(&error)),
         Err(error) => {
             let failures = before + 1;
-            let message =
+            let mut message =
                 format!("the recipe failed (try {failures} of {TRIES}): {}", chain(&error));
+            if error.has_run() {
+                let back = take_back(agent, &assignment, &deployment, "the recipe failed").await;
+                message.extend(back.map(|back| format!("\n{back}")));
+            }
             agent.tell_of(id, EventKind::RecipeLog, message.clone());
             Outcome { deployment, failures: Some(failures), message }
         }
@@ -129,6 +135,58 @@ async fn deploy(agent: &Arc<Agent>, id: &InstanceId, assignment: Assignment) -> 
         Some(record) => agent.disk.save(&record).map_err(|error| chain(&error)),
         None => Ok(()),
     }
+}
+
+/// Before a recipe runs: what an earlier call did that nobody lived to end, and what the deployment
+/// is there to take back.
+async fn take_back_earlier(agent: &Arc<Agent>, assignment: &Assignment) {
+    let calls = Calls::of(agent, &assignment.instance.id);
+    for call in calls.open().into_iter().rev() {
+        let why = "it was cut off";
+        let told = roll_back(agent, assignment, &call, why).await;
+        tell_rollback(agent, assignment, &call.deployment, why, told);
+    }
+    if let Some(deployment) = &assignment.deployment.rolls_back {
+        let why = format!("{} rolls it back", assignment.deployment.id);
+        take_back(agent, assignment, deployment, &why).await;
+    }
+}
+
+/// Takes back what a deployment's calls did for an instance; answers what came of it, if anything was
+/// to be taken back.
+async fn take_back(
+    agent: &Arc<Agent>,
+    assignment: &Assignment,
+    deployment: &DeploymentId,
+    why: &str,
+) -> Option<String> {
+    let calls = Calls::of(agent, &assignment.instance.id).standing(deployment);
+    let mut told = None;
+    for call in calls {
+        let back = roll_back(agent, assignment, &call, why).await;
+        tell_rollback(agent, assignment, deployment, why, back.clone());
+        told = Some(back);
+    }
+    told
+}
+
+async fn roll_back(agent: &Arc<Agent>, assignment: &Assignment, call: &Kept, why: &str) -> String {
+    match recipes::roll_back(agent, assignment, call.directory.clone(), why).await {
+        Ok(Some(report)) => report.to_string(),
+        Ok(None) => "nothing was to be rolled back".to_owned(),
+        Err(error) => format!("left as is, since rolling back failed: {}", chain(&error)),
+    }
+}
+
+fn tell_rollback(
+    agent: &Agent,
+    assignment: &Assignment,
+    deployment: &DeploymentId,
+    why: &str,
+    told: String,
+) {
+    let message = format!("{deployment}: {told} ({why})");
+    agent.tell_of(&assignment.instance.id, EventKind::RecipeLog, message);
 }
 
 /// Ends the task, undoes the deployment, and forgets the instance. A recipe that cannot undo must
@@ -151,6 +209,9 @@ async fn remove(agent: &Arc<Agent>, id: &InstanceId) -> Result<(), String> {
             tracing::warn!(%id, %error, "a task's control group is left");
         }
     }
+    let (calls, root) = (Calls::of(agent, id), agent.settings.root.clone());
+    let forgotten = tokio::task::spawn_blocking(move || calls.forget(&root));
+    let _ = forgotten.await;
     agent.disk.forget(id).map_err(|error| chain(&error))?;
     agent.table.remove(id);
     Ok(())

@@ -75,3 +75,95 @@ impl Plan {
         Digest::of(&serde_json::to_vec(self).unwrap_or_default())
     }
 }
+
+/// The mark before a line, as in `docs/deployments.md`.
+impl PlanLine {
+    /// `+` for what is made, `~` for what is changed, `-` for what goes, `?` for what nobody can know
+    /// within a bound, and `!` for what nobody can know.
+    pub fn mark(&self) -> char {
+        match (self.sure, &self.effect.before, &self.effect.after) {
+            (Sureness::Bounded, ..) => '?',
+            (Sureness::Unbounded, ..) => '!',
+            (Sureness::Certain, None, Some(_)) => '+',
+            (Sureness::Certain, Some(_), None) => '-',
+            (Sureness::Certain, ..) => '~',
+        }
+    }
+
+    /// How mode, owner and target change, in words; empty if they do not.
+    pub fn changes(&self) -> String {
+        let (Some(before), Some(after)) = (&self.effect.before, &self.effect.after) else {
+            let new = self.effect.after.as_ref();
+            let target = new.and_then(|seen| seen.target.as_ref());
+            return match (target, new) {
+                (Some(target), _) => format!("leads to {target}"),
+                (None, Some(seen)) => {
+                    format!("mode {:04o}, owner {}:{}", seen.mode, seen.uid, seen.gid)
+                }
+                (None, None) => String::new(),
+            };
+        };
+        let mut changes = Vec::new();
+        if before.target != after.target {
+            let name = |seen: &crate::Seen| seen.target.clone().unwrap_or_default();
+            changes.push(format!("leads to {}, not {}", name(after), name(before)));
+        }
+        if before.form == after.form && before.mode != after.mode {
+            changes.push(format!("mode {:04o} -> {:04o}", before.mode, after.mode));
+        }
+        if (before.uid, before.gid) != (after.uid, after.gid) {
+            let (was, is) = ((before.uid, before.gid), (after.uid, after.gid));
+            changes.push(format!("owner {}:{} -> {}:{}", was.0, was.1, is.0, is.1));
+        }
+        if let (Some(was), Some(is)) = (before.size, after.size)
+            && self.diff.is_none()
+            && before.digest != after.digest
+        {
+            changes.push(format!("{was} -> {is} bytes"));
+        }
+        changes.join(", ")
+    }
+}
+
+impl std::fmt::Display for PlanLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.mark(), self.effect.action)?;
+        match self.changes() {
+            changes if changes.is_empty() => Ok(()),
+            changes => write!(f, "  ({changes})"),
+        }
+    }
+}
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut told: &[String] = &[];
+        for (n, line) in self.lines.iter().enumerate() {
+            writeln!(f, "#{} {line}", n + 1)?;
+            // What a line rests on rests what follows on too: it is said once.
+            for note in line.notes.iter().filter(|note| !told.contains(note)) {
+                writeln!(f, "      {note}")?;
+            }
+            told = &line.notes;
+            for text in line.diff.iter().flat_map(|diff| {
+                diff.lines().skip_while(|line| line.starts_with("---") || line.starts_with("+++"))
+            }) {
+                writeln!(f, "      {text}")?;
+            }
+        }
+        let count =
+            |mark: &[char]| self.lines.iter().filter(|line| mark.contains(&line.mark())).count();
+        let (made, changed, gone, unknown) =
+            (count(&['+']), count(&['~']), count(&['-']), count(&['?', '!']));
+        match &self.end {
+            PlanEnd::Cut(why) => writeln!(f, "... the plan is exact up to here: {why}")?,
+            PlanEnd::Fails(why) => writeln!(f, "... the recipe would fail here: {why}")?,
+            PlanEnd::Whole if self.lines.is_empty() => return write!(f, "Nothing to do."),
+            PlanEnd::Whole => {}
+        }
+        write!(
+            f,
+            "Plan: {made} to make, {changed} to change, {gone} to remove, {unknown} of which nobody can know the outcome."
+        )
+    }
+}

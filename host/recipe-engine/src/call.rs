@@ -48,6 +48,11 @@ impl Journaling {
         Self { directory, open: crate::journal::files() }
     }
 
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The same, with another medium than a file.
     pub fn with_medium(
         self,

@@ -4,14 +4,11 @@ use crate::bindings::interfaces::packages;
 use crate::bindings::interfaces::services;
 use crate::bindings::interfaces::types::Error;
 use crate::host::{Scope, command, words};
-use crate::journal::{Entry, Journal, Record, Writer, now};
+use crate::journal::{AT_END, Entry, Journal, Record, Writer, now};
 use crate::logbook::LogLevel;
 use crate::tree::{Undo, Undone};
 use cerebro_model::{Action, Effect, Kept, Later, Rollback};
 use std::path::Path;
-
-/// The number of the call under which is told what is done at the end.
-pub(crate) const AT_END: u32 = 0;
 
 impl Scope {
     /// Takes back all that the journal in `directory` tells of.
@@ -25,6 +22,13 @@ impl Scope {
         let mut report = Rollback::default();
         if let crate::journal::End::Torn { why, .. } = &journal.end {
             report.torn = Some(why.clone());
+        }
+        // The kernel loses nothing of an agent that dies; but what a machine without power had not
+        // come to write, it lost.
+        let is_of_this_boot = journal.begin().is_none_or(|begin| begin.boot == crate::run::boot());
+        if !journal.is_closed() && !is_of_this_boot {
+            let why = "the machine was switched off while the call was made";
+            report.torn.get_or_insert_with(|| why.to_owned());
         }
         // Taking back does not depend on these records: it can be done twice, and a full disk is no
         // reason to leave half of it.

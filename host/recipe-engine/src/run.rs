@@ -320,7 +320,7 @@ fn journaled(
 }
 
 /// The boot of this machine, as the kernel names it.
-fn boot() -> String {
+pub(crate) fn boot() -> String {
     let read = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
     read.unwrap_or_default().trim().to_owned()
 }

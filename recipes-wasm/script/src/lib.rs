@@ -59,7 +59,10 @@ enum Step {
     Clock,
     Fail(String),
     Panic(String),
+    /// Computes for ever.
     Spin,
+    /// Wants ever more memory.
+    Hog,
 }
 
 struct Scripted;
@@ -159,6 +162,13 @@ fn perform(host: &impl Host, step: Step) -> Result<(), String> {
         }
         Step::Fail(why) => return Err(why),
         Step::Panic(why) => panic!("{why}"),
+        Step::Hog => {
+            let mut hoard = Vec::new();
+            loop {
+                hoard.push(vec![1u8; 1 << 20]);
+                std::hint::black_box(&hoard);
+            }
+        }
         Step::Spin => loop {
             std::hint::spin_loop();
         },

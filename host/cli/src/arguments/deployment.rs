@@ -18,7 +18,7 @@ pub struct Deploy {
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     pub options: Vec<(String, serde_json::Value)>,
     /// Show what happens, until it is done; Ctrl-C only stops showing. The exit code says how it
-    /// ended: 0 well, 6 failed and left as it is, 7 failed and rolled back, 8 failed and rolled back
+    /// ended: 0 well, 6 failed and no rollback followed, 7 failed and rolled back, 8 failed and rolled back
     /// except for what is listed, 9 failed, and so did its rollback.
     #[arg(short, long, conflicts_with = "plan")]
     pub follow: bool,

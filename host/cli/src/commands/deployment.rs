@@ -152,14 +152,15 @@ fn describe_call(call: &CallReport, diffs: bool) -> String {
         let took = it.took.map(|micros| format!("{:.1} ms", micros as f64 / 1000.0));
         vec![
             at.get(11..23).unwrap_or(&at).to_owned(),
-            if it.call == 0 { "end".to_owned() } else { format!("#{}", it.call) },
+            format!("#{}", it.n),
             format!("{} {details}", effects::action(&it.effect)).trim_end().to_owned(),
+            if it.call == 0 { "end".to_owned() } else { it.call.to_string() },
             took.unwrap_or("-".to_owned()),
             outcome(it),
         ]
     };
     let rows: Vec<_> = call.effects.iter().map(row).collect();
-    let lines = table(&["TIME", "CALL", "EFFECT", "TOOK", "OUTCOME"], &rows);
+    let lines = table(&["TIME", "#", "EFFECT", "CALL", "TOOK", "OUTCOME"], &rows);
     let shown = std::iter::once(None).chain(call.effects.iter().map(Some));
     for (line, effect) in lines.lines().zip(shown) {
         text.push_str(&format!("\n  {line}"));

@@ -67,10 +67,10 @@ async fn with_rollback(
     let (id, job) = (&failed.id, failed.job_name());
     let Some(rollback) = rollback_of(client, id).await? else {
         let why = match failed.job.rollout.on_failure {
-            OnFailure::Keep => "its job says so (`rollout.on_failure`)",
+            OnFailure::Keep => "its job wants none (`rollout.on_failure`)",
             OnFailure::RollBack => "no deployment of its job succeeded before it",
         };
-        return Ok(Fault::new(UNHEALTHY, format!("{words}\nit is left as it is: {why}"))
+        return Ok(Fault::new(UNHEALTHY, format!("{words}\nno rollback follows: {why}"))
             .hint(format!("`cerebro deployment show {id}` shows what it did")));
     };
     let by = &rollback.id;

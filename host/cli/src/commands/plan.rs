@@ -3,7 +3,7 @@
 use super::effects;
 use crate::style::{Tone, diff, paint, printable};
 use cerebro_api::deployment::{PlanGroup, PlanReport};
-use cerebro_model::{Action, InstanceId, Plan, PlanEnd, PlanLine, Sureness};
+use cerebro_model::{InstanceId, Plan, PlanEnd, PlanLine};
 
 /// Instances that are named; of more, the number is told.
 const NAMED: usize = 3;
@@ -68,7 +68,12 @@ fn heading(group: &PlanGroup, at: usize, planned: usize) -> String {
 }
 
 fn plan(plan: &Plan) -> String {
-    let mut lines: Vec<_> = plan.lines.iter().map(line).collect();
+    let width = plan.lines.len().to_string().len();
+    // What a line rests on rests what follows on too: it is said once.
+    let before = std::iter::once(&[][..]).chain(plan.lines.iter().map(|line| &*line.notes));
+    let numbered = (1..).zip(plan.lines.iter().zip(before));
+    let mut lines: Vec<_> =
+        numbered.map(|(n, (one, told))| line(&format!("#{n:<width$}"), one, told)).collect();
     match &plan.end {
         PlanEnd::Whole if plan.lines.is_empty() => {
             lines.push(format!("  {} nothing to do", paint(Tone::Faint, "=")));
@@ -86,44 +91,36 @@ fn plan(plan: &Plan) -> String {
     lines.join("\n")
 }
 
-/// The sign that a line begins with, and in which tone.
-fn mark(line: &PlanLine) -> (char, Tone) {
-    match line.sure {
-        Sureness::Bounded => return ('?', Tone::Unknown),
-        Sureness::Unbounded => return ('!', Tone::Removed),
-        Sureness::Certain => {}
+/// In which tone a mark is.
+fn tone(mark: char) -> Tone {
+    match mark {
+        '+' => Tone::Added,
+        '~' => Tone::Changed,
+        '?' => Tone::Unknown,
+        _ => Tone::Removed,
     }
-    let comes = match &line.effect.action {
-        Action::Remove { .. } => return ('-', Tone::Removed),
-        Action::Packages { new, .. } => !new.is_empty(),
-        Action::Account { new, .. } => *new,
-        action => action.path().is_some() && line.effect.before.is_none(),
-    };
-    if comes { ('+', Tone::Added) } else { ('~', Tone::Changed) }
 }
 
-fn line(line: &PlanLine) -> String {
-    let (sign, tone) = mark(line);
-    let mut text =
-        format!("  {} {}", paint(tone, &sign.to_string()), effects::action(&line.effect));
+/// A line, by the number that notes name it by, without the notes that were told before it.
+fn line(number: &str, line: &PlanLine, told: &[String]) -> String {
+    let mark = paint(tone(line.mark()), &line.mark().to_string());
+    let number = paint(Tone::Faint, number);
+    let mut text = format!("  {number} {mark} {}", effects::action(&line.effect));
     let details = effects::details(&line.effect, line.diff.is_some());
     if !details.is_empty() {
         text.push_str(&format!("  {}", paint(Tone::Faint, &details)));
     }
-    // Notes and cuts refer to a call by its number.
-    let call = if line.call == 0 { "at the end".to_owned() } else { format!("#{}", line.call) };
-    text.push_str(&format!("  {}", paint(Tone::Faint, &call)));
-    text.push_str(&line.diff.as_deref().map_or_else(String::new, |text| diff(text, "      ")));
-    for note in &line.notes {
+    for note in line.notes.iter().filter(|note| !told.contains(note)) {
         text.push_str(&format!("\n      {}", paint(Tone::Faint, &printable(note))));
     }
+    text.push_str(&line.diff.as_deref().map_or_else(String::new, |text| diff(text, "      ")));
     text
 }
 
 fn count(plan: &Plan) -> Count {
     let mut count = Count::default();
     for line in &plan.lines {
-        match mark(line).0 {
+        match line.mark() {
             '+' => count.create += 1,
             '-' => count.remove += 1,
             '~' => count.change += 1,

@@ -25,7 +25,10 @@ pub async fn run(client: &Client, output: Output, command: Command) -> Result<()
                 &recipes.iter().map(row).collect::<Vec<_>>(),
             )
         }),
-        Command::Run { arguments } => Err(super::recipe_run::run(&arguments)),
+        Command::Run { arguments } => Err(super::recipe_run::run("run-component", &arguments)),
+        Command::Replay { arguments } => {
+            Err(super::recipe_run::run("replay-component", &arguments))
+        }
         Command::Inspect { component } if Path::new(&component).is_file() => {
             let report = recipe_inspect::look(Path::new(&component))?;
             output.show(&report, recipe_inspect::describe)

@@ -109,7 +109,7 @@ fn call_section(call: &CallReport) -> Markup {
             @if !call.effects.is_empty() {
                 div.scroll {
                     table {
-                        thead { tr { @for head in ["When (UTC)", "Call", "Effect", "What became of it"] {
+                        thead { tr { @for head in ["When (UTC)", "#", "Effect", "Call", "What became of it"] {
                             th scope="col" { (head) }
                         } } }
                         tbody { @for effect in &call.effects { tr { (row(effect)) } } }
@@ -123,11 +123,12 @@ fn call_section(call: &CallReport) -> Markup {
 fn row(effect: &EffectReport) -> Markup {
     html! {
         td { (time(effect.at)) }
-        td.num { @if effect.call == 0 { "end" } @else { (effect.call) } }
+        td.num { "#" (effect.n) }
         td {
             (effect.effect.action)
             @if let Some(diff) = &effect.diff { details { summary { "diff" } pre { (diff) } } }
         }
+        td.num { @if effect.call == 0 { "end" } @else { (effect.call) } }
         td { @match (effect.undone, &effect.kept, &effect.error) {
             (true, _, _) => span.good { "undone" },
             (_, Some(why), _) => span.bad { "kept: " (why) },

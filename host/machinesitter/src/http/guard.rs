@@ -18,6 +18,20 @@ pub async fn guard(State(agent): State<Arc<Agent>>, request: Request, next: Next
     }
 }
 
+/// Lets a request through that the controller makes: it shows the token that the machine was made
+/// with. An agent without one has its own, or is asked by whoever is on the machine.
+pub async fn guard_of_controller(
+    State(agent): State<Arc<Agent>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let token = agent.link.as_ref().map(|link| link.token.as_str());
+    match judge(request.headers(), token.or(agent.settings.token.as_deref())) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
 fn judge(headers: &HeaderMap, token: Option<&str>) -> Result<(), Refusal> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(token) = token {

@@ -3,6 +3,7 @@
 
 mod aliases;
 mod answer;
+mod calls;
 mod guard;
 mod logs;
 mod stats;
@@ -15,7 +16,7 @@ use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router, middleware};
 use cerebro_api::body::{AgentHealth, ReportedEvent};
-use cerebro_api::paths;
+use cerebro_api::{call, paths};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -43,7 +44,16 @@ pub async fn serve(agent: Arc<Agent>, listener: TcpListener) {
         .route("/restart_task", aliases::verb(tasks::Verb::Restart))
         .route("/remove_task", get(aliases::remove).post(aliases::remove))
         .route_layer(middleware::from_fn_with_state(agent.clone(), guard::guard));
+    // What is in files is not for everyone.
+    let told = Router::new()
+        .route(call::PLAN, post(calls::plan))
+        .route(call::WHY, get(calls::why))
+        .route(call::DRIFT, get(calls::drift))
+        .route("/v1/instances/{instance}/calls/{deployment}", get(calls::one))
+        .route("/v1/instances/{instance}/calls/{deployment}/recording", get(calls::recording))
+        .route_layer(middleware::from_fn_with_state(agent.clone(), guard::guard_of_controller));
     let router = reads
+        .merge(told)
         .merge(changes)
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "the agent has nothing there") })
         .method_not_allowed_fallback(|| async {

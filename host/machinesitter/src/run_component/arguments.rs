@@ -56,6 +56,12 @@ pub struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 300,
         value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,
+    /// Say what it would do, and change nothing.
+    #[arg(long, conflicts_with = "roll_back")]
+    pub plan: bool,
+    /// Take back what the last call with this root did, instead of making one.
+    #[arg(long)]
+    pub roll_back: bool,
     /// Where to keep what outlives the call: what the component remembers, artifacts, compiled
     /// components. By default the root's name with `.cerebro` behind it, beside the root. Remove it
     /// to begin anew.

@@ -13,7 +13,7 @@ use arguments::{Arguments, Function};
 use cerebro_model::{ComponentKind, Digest, InstanceId, MachineId, NameError, ZoneName};
 use cerebro_recipe_engine::{
     Call, CheckReport, CheckStatus, CompileError, Component, Context, Engine, EngineError, Failure,
-    Limits, LogLine, RunError,
+    Journaling, Limits, LogLine, RunError, forget_call,
 };
 use clap::Parser;
 use std::ffi::{OsStr, OsString};
@@ -141,10 +141,15 @@ async fn run(arguments: Arguments) -> Result<ExitCode, RunFault> {
         agent: Arc::new(agent),
         // After the end nobody reads.
         log: Arc::new(move |line| drop(lines.send(Some(line)))),
-        journal: None,
+        journal: Some(Journaling::new(state.join("call"))),
+    };
+    let way = match (arguments.plan, arguments.roll_back) {
+        (true, _) => Way::Plan,
+        (_, true) => Way::RollBack,
+        _ => Way::Make(function),
     };
     let outcome = tokio::select! {
-        outcome = invoke(&engine, &component, call, function) => outcome,
+        outcome = invoke(&engine, &component, call, way) => outcome,
         () = asked_to_stop() => Err(RunFault::Interrupted),
     };
     // What it said comes before what came of it.
@@ -228,8 +233,22 @@ async fn invoke(
     engine: &Engine,
     component: &Component,
     call: Call,
-    function: Function,
+    way: Way,
 ) -> Result<Ended, RunFault> {
+    let function = match way {
+        Way::Plan => return plan(engine, component, call).await,
+        Way::RollBack => {
+            let rolled = engine.roll_back(call, "it was asked for").await;
+            let report = rolled.map_err(RunFault::Run)?.unwrap_or_default();
+            return Ok(Ended { words: report.to_string(), is_well: report.is_complete() });
+        }
+        Way::Make(function) => function,
+    };
+    // The last call is the one that can be taken back.
+    if let (Some(journal), false) = (&call.journal, function == Function::Check) {
+        let directory = journal.directory();
+        forget_call(&call.root, directory).map_err(failed("forget", directory))?;
+    }
     let done = |words: &str| Ended { words: words.to_owned(), is_well: true };
     let ended = match function {
         Function::Deploy => engine.deploy(component, call).await.map(|()| done("deployed")),
@@ -237,6 +256,19 @@ async fn invoke(
         Function::Check => engine.check(component, call).await.map(|report| found(&report)),
     };
     ended.map_err(RunFault::Run)
+}
+
+/// What is done with a component.
+#[derive(Clone, Copy)]
+enum Way {
+    Make(Function),
+    Plan,
+    RollBack,
+}
+
+async fn plan(engine: &Engine, component: &Component, call: Call) -> Result<Ended, RunFault> {
+    let plan = engine.plan(component, call).await.map_err(RunFault::Run)?;
+    Ok(Ended { words: plan.to_string(), is_well: plan.exit_code() != 1 })
 }
 
 fn found(report: &CheckReport) -> Ended {

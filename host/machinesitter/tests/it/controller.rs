@@ -35,6 +35,7 @@ pub struct Controller {
     address: SocketAddr,
     recipe: Digest,
     check: Digest,
+    script: Digest,
 }
 
 fn component(name: &str) -> Vec<u8> {
@@ -47,8 +48,8 @@ fn component(name: &str) -> Vec<u8> {
 
 impl Controller {
     pub fn start() -> Self {
-        let components = [component("misbehave"), component("tcp_check")];
-        let [recipe, check] = [0, 1].map(|n: usize| Digest::of(&components[n]));
+        let components = [component("misbehave"), component("tcp_check"), component("script")];
+        let [recipe, check, script] = [0, 1, 2].map(|n: usize| Digest::of(&components[n]));
         let blobs = components.map(|bytes| (Digest::of(&bytes).to_string(), bytes));
         let shared: Shared = Arc::new((Mutex::default(), blobs.into()));
         let runtime = Runtime::new().unwrap();
@@ -63,7 +64,7 @@ impl Controller {
             .route("/v1/blobs/{digest}", get(blob))
             .with_state(shared.clone());
         runtime.spawn(async move { axum::serve(listener, router).await });
-        Self { runtime: Some(runtime), shared, address, recipe, check }
+        Self { runtime: Some(runtime), shared, address, recipe, check, script }
     }
 
     /// As a crash would: connections end too.
@@ -124,6 +125,24 @@ impl Controller {
             since: Timestamp::from_millis(0),
         };
         Assignment { instance, deployment, previous_version: None }
+    }
+
+    /// The same, with a recipe that takes these steps.
+    pub fn scripted(&self, n: u64, command: &str, steps: Value) -> Assignment {
+        let mut assignment = self.assignment(n, command, json!({ "steps": steps }));
+        assignment.deployment.recipe = self.script;
+        let grants = json!({
+            "write": ["/"], "commands": ["/bin/true", "/bin/sleep **"], "secrets": ["none"],
+        });
+        assignment.deployment.job.grants = serde_json::from_value(grants).unwrap();
+        assignment
+    }
+
+    /// The messages of all events that hold `part`.
+    pub fn told(&self, part: &str) -> Vec<String> {
+        let seen = self.shared.0.lock().unwrap();
+        let messages = seen.events.iter().map(|event| event.message.clone());
+        messages.filter(|message| message.contains(part)).collect()
     }
 
     pub fn wait(&self, what: &str, condition: impl Fn(&Seen) -> bool) {

@@ -15,6 +15,9 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+/// What shows that the controller asks.
+const TOKEN: (&str, &str) = ("Authorization", "Bearer secret");
+
 pub struct Machine {
     dir: TempDir,
     address: SocketAddr,
@@ -114,6 +117,45 @@ impl Machine {
         let end = Instant::now() + Duration::from_secs(60);
         while self.get("/v1/tasks").as_deref() != Some("[]") || self.task_dir().is_some() {
             assert!(Instant::now() < end, "still there: {:?}", self.status());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// What the agent tells whoever shows the machine's token.
+    pub fn ask(&self, path: &str) -> String {
+        http::ask(self.address, "GET", path, &[TOKEN], "").unwrap().body
+    }
+
+    /// The same, of what is sent to it.
+    pub fn post(&self, path: &str, body: &str) -> String {
+        http::ask(self.address, "POST", path, &[TOKEN], body).unwrap().body
+    }
+
+    /// The status of an answer to one who shows this.
+    pub fn ask_as(&self, path: &str, token: Option<&str>) -> u16 {
+        let shown = token.map(|token| format!("Bearer {token}"));
+        let shown = shown.as_deref().map(|shown| ("Authorization", shown));
+        let headers: Vec<_> = shown.into_iter().collect();
+        http::ask(self.address, "GET", path, &headers, "").unwrap().status
+    }
+
+    /// A file below the machine's root; empty if there is none.
+    pub fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.dir.path().join("root").join(name)).unwrap_or_default()
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.dir.path().join("root").join(name).exists()
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.dir.path().join("root").join(name), text).unwrap();
+    }
+
+    pub fn wait_for(&self, what: &str, ok: impl Fn() -> bool) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while !ok() {
+            assert!(Instant::now() < end, "not within a minute: {what}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }

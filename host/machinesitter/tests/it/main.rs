@@ -8,6 +8,7 @@ mod controller;
 mod http;
 mod life;
 mod machine;
+mod rollback;
 mod survival;
 
 use cerebro_model::{EventKind, Phase};

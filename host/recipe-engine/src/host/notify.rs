@@ -116,7 +116,13 @@ impl Scope {
 impl Host for State {
     async fn at_end(&mut self, action: Wanted) -> wasmtime::Result<Result<(), Error>> {
         let (scope, asked) = (self.scope(), action.clone());
-        let about = format!("{asked:?}");
+        let about = match &asked {
+            Wanted::RestartService(name) => format!("restart the service {name}"),
+            Wanted::ReloadService(name) => format!("reload the service {name}"),
+            Wanted::RestartTask(name) => format!("restart the task {name}"),
+            Wanted::Run(argv) => format!("run {}", argv.join(" ")),
+            Wanted::Other(other) => other.clone(),
+        };
         scope.asked("notify.at-end", about, &asked, scope.at_end(action)).await
     }
 }

@@ -15,6 +15,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+/// The number of the call under which is told what is done at the end.
+pub(crate) const AT_END: u32 = 0;
+
 /// Opens the medium of a journal at a path, behind so many bytes.
 pub(crate) type OpenMedium = Arc<dyn Fn(&Path, u64) -> io::Result<Box<dyn Medium>> + Send + Sync>;
 
@@ -89,7 +92,7 @@ impl Ledger {
 
     /// The component has returned; what is done now is done at the end.
     pub(crate) fn at_end(&self) {
-        self.call.store(crate::rollback::AT_END, Ordering::Relaxed);
+        self.call.store(AT_END, Ordering::Relaxed);
     }
 
     /// An effect is about to take place. Nothing happens where there is no journal; where it cannot

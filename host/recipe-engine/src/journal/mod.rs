@@ -21,7 +21,7 @@ mod tests;
 use cerebro_model::Effect;
 pub(crate) use frame::{Chain, frame};
 pub use frame::{End, Frames, read};
-pub(crate) use ledger::{Ledger, OpenMedium, Writer, files, now};
+pub(crate) use ledger::{AT_END, Ledger, OpenMedium, Writer, files, now};
 pub use medium::{FileMedium, Medium};
 pub(crate) use plan::Planning;
 pub use record::{Begin, Moment, Record, Stamp};

@@ -33,6 +33,9 @@ pub struct Moment {
     /// When the directories that it happens in were last changed: seconds since 1970, nanoseconds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parents: Vec<Stamp>,
+    /// How the text of a file that was there changes, in the unified form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<String>,
     /// The inode of a directory that is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inode: Option<u64>,

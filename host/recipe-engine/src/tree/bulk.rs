@@ -160,6 +160,9 @@ impl Tree {
             (None, Some(_)) => Ok(Change::Unchanged),
             (None, None) => Err(Error::NotFound(format!("`{path}` does not exist"))),
             (Some(_), Some(_)) => Err(Error::Invalid(format!("`{to}` is there already"))),
+            (Some(from), None) if target.path.is_below(&from.path) => {
+                Err(Error::Invalid(format!("`{path}` cannot be moved into itself")))
+            }
             (Some(from), None) => {
                 self.perform(&from, there.as_ref(), &Deed::Rename(&target))?;
                 Ok(Change::Updated)

@@ -11,6 +11,7 @@ mod archive;
 mod bulk;
 mod change;
 mod changing;
+mod drift;
 mod keep;
 mod layer;
 mod look;

@@ -45,6 +45,11 @@ impl Plain {
         Self(self.0.iter().cloned().chain([name.to_owned()]).collect())
     }
 
+    /// Whether this is somewhere in `other`.
+    pub(super) fn is_below(&self, other: &Self) -> bool {
+        self.0.len() > other.0.len() && self.0.starts_with(&other.0)
+    }
+
     /// The directory that this is in.
     pub(super) fn above(&self) -> Self {
         Self(self.0.iter().take(self.0.len().saturating_sub(1)).cloned().collect())

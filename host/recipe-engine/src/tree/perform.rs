@@ -66,7 +66,12 @@ impl Tree {
             Deed::Unpack(_) => spot.inode()?,
             _ => None,
         };
-        let open = self.ledger.begin(effect, Moment { parents: stamps(spot, deed)?, inode })?;
+        let diff = match &effect.before {
+            Some(_) => self.diff(spot, deed)?,
+            None => None,
+        };
+        let moment = Moment { parents: stamps(spot, deed)?, diff, inode };
+        let open = self.ledger.begin(effect, moment)?;
         let keep = open.as_ref().map(|open| Keep::of(writer, open.n));
         let acted = self.act(spot, found, deed, keep.as_ref());
         let why = acted.as_ref().err().map(|error| crate::host::words(error).to_owned());

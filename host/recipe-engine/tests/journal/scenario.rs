@@ -111,6 +111,11 @@ impl Scenario {
         ])
     }
 
+    /// An archive, by its digest.
+    pub fn artifact(&self) -> String {
+        self.new.clone()
+    }
+
     pub fn root(&self) -> PathBuf {
         self.machine.path("/")
     }

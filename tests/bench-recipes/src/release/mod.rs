@@ -162,9 +162,14 @@ fn contenders(
     if is_asked("Cerebro") {
         let component = options.components.join("ship.wasm");
         let log = Path::new(&state).join("Cerebro.log");
-        let mut cerebro = Contender::resident("Cerebro", &component, environment, &log, group)?;
-        cerebro.slowness = 1;
-        found.insert(found.len().min(2), cerebro);
+        let journal = with(&[(resident::JOURNAL, "on".to_owned())]);
+        for (name, environment) in
+            [("Cerebro, without a journal", environment), ("Cerebro", &journal)]
+        {
+            let mut cerebro = Contender::resident(name, &component, environment, &log, group)?;
+            cerebro.slowness = 1;
+            found.insert(found.len().min(2), cerebro);
+        }
     }
     Ok((found, missing))
 }

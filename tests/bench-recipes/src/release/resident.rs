@@ -3,11 +3,14 @@
 use crate::call::Agentless;
 use anyhow::{Context as _, Result};
 use cerebro_model::{Digest, Grants, Options};
-use cerebro_recipe_engine::{Call, Compiler, Engine, Limits, LogLine};
+use cerebro_recipe_engine::{Call, Compiler, Engine, Journaling, Limits, LogLine};
 use serde_json::json;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The variable that has each release be journaled and recorded, as an agent does.
+pub const JOURNAL: &str = "JOURNAL";
 
 /// Makes the release once for each line of stdin, and answers with a line: `ok`, or what is wrong.
 pub fn run(component: &Path) -> Result<()> {
@@ -41,10 +44,13 @@ pub fn run(component: &Path) -> Result<()> {
             log: Arc::new(|line: LogLine| eprintln!("{}: {}", line.level, line.message)),
             journal: None,
         };
+        let is_journaled = std::env::var(JOURNAL).is_ok();
         println!("ready");
-        for line in std::io::stdin().lock().lines() {
+        for (n, line) in std::io::stdin().lock().lines().enumerate() {
             line?;
-            match engine.deploy(&recipe, call.clone()).await {
+            let directory = state.join("calls").join(n.to_string());
+            let journal = is_journaled.then(|| Journaling::new(directory));
+            match engine.deploy(&recipe, Call { journal, ..call.clone() }).await {
                 Ok(()) => println!("ok"),
                 Err(error) => println!("{}", error.to_string().replace('\n', " ")),
             }

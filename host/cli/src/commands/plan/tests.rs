@@ -1,5 +1,5 @@
 use super::*;
-use cerebro_model::{Effect, Form, Seen};
+use cerebro_model::{Action, Effect, Form, Seen, Sureness};
 use serde_json::json;
 
 fn seen(mode: u32, size: u64) -> Seen {
@@ -32,6 +32,9 @@ fn sample() -> Plan {
     changed.diff = Some("@@ -1 +1 @@\n-port = 80\n+port = 8080\n".to_owned());
     let mut unknown = plan_line(4, Sureness::Bounded, Effect::of(run));
     unknown.notes.push("writes within /opt/app/shared".to_owned());
+    let mut after =
+        plan_line(5, Sureness::Certain, effect(write("/opt/app/last"), None, Some(seen(0o644, 1))));
+    after.notes.clone_from(&unknown.notes);
     let lines = vec![
         plan_line(
             1,
@@ -41,6 +44,7 @@ fn sample() -> Plan {
         changed,
         plan_line(3, Sureness::Certain, effect(remove, Some(seen(0o644, 1)), None)),
         unknown,
+        after,
     ];
     Plan { component: "c".repeat(64), lines, end: PlanEnd::Whole }
 }
@@ -86,16 +90,17 @@ fn a_plan_reads_well() {
 a.b to 1.5.0: what it would do; nothing is done
 
 0.z-1.a.b
-  + write /opt/app/new  0755, 1.2 kB  #1
-  ~ write /etc/app.conf  0644 → 0640  #2
+  #1 + write /opt/app/new  0755, 1.2 kB
+  #2 ~ write /etc/app.conf  0644 → 0640
       @@ -1 +1 @@
       -port = 80
       +port = 8080
-  - remove /opt/app/old  #3
-  ? run systemctl reload nginx  #4
+  #3 - remove /opt/app/old
+  #4 ? run systemctl reload nginx
       writes within /opt/app/shared
+  #5 + write /opt/app/last  0644, 1 B
 
-Plan: 1 to create, 1 to change, 1 to remove, 1 unknown";
+Plan: 2 to create, 1 to change, 1 to remove, 1 unknown";
     assert_eq!(text, expected);
 }
 
@@ -113,7 +118,7 @@ fn what_is_the_same_is_told_once_and_what_differs_beside_it() {
         "\n1 differs: 50.z-1.a.b (plan ",
         "\n  = nothing to do",
         "\nThese would end\n  - 9.z-2.a.b",
-        "\nPlan: 50 to create, 50 to change, 50 to remove, 50 unknown in all, on 51 instances",
+        "\nPlan: 100 to create, 50 to change, 50 to remove, 50 unknown in all, on 51 instances",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
