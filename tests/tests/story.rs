@@ -4,10 +4,10 @@
 
 use anyhow::{Context, Result, ensure};
 use cerebro_api::ClientError;
-use cerebro_api::body::{DeployRequest, PushedRecipe};
+use cerebro_api::body::{DeployRequest, PushedRecipe, TaskView};
 use cerebro_model::{
     Cores, Deployment, DeploymentState, EventKind, Grants, Job, JobName, MachineId, Megabytes,
-    Seconds, ZoneLayout,
+    OnFailure, Seconds, ZoneLayout,
 };
 use cerebro_tests::processes::{blocked_signals, is_running, kill_9, touching};
 use cerebro_tests::{Cluster, Options, component, portal, root, until};
@@ -177,15 +177,22 @@ async fn a_component_that_wants_more_waits_until_it_may_have_it() -> Result<()> 
     deploy(&cluster, "2.0").await
 }
 
+/// The example's job on a cluster on which 1.0 runs: what fails is given up soon, rather than tried
+/// for ever, and then this follows.
+async fn portal_that_gives_up(cluster: &Cluster, on_failure: OnFailure) -> Result<Job> {
+    let mut job = portal::job()?;
+    job.task_configuration.max_restarts = 1i64.try_into().map_err(anyhow::Error::msg)?;
+    job.rollout.on_failure = on_failure;
+    cluster.client.put_job(&job, Some(1)).await?;
+    deploy(cluster, "1.0").await?;
+    Ok(job)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_release_is_stopped_and_the_others_keep_what_they_have() -> Result<()> {
     let data = tempfile::tempdir()?;
     let cluster = portal_cluster(data.path(), &Options::default()).await?;
-    let mut job = portal::job()?;
-    // It is given up soon, rather than tried for ever.
-    job.task_configuration.max_restarts = 1i64.try_into().map_err(anyhow::Error::msg)?;
-    cluster.client.put_job(&job, Some(1)).await?;
-    deploy(&cluster, "1.0").await?;
+    let job = portal_that_gives_up(&cluster, OnFailure::Keep).await?;
     let bad = cluster.deploy(&job.dns_basename, "2.0", portal::broken_artifact()?).await?;
     let ended = cluster.ended(&bad).await?;
     let why = reason(&ended)?;
@@ -195,7 +202,38 @@ async fn a_bad_release_is_stopped_and_the_others_keep_what_they_have() -> Result
         .iter()
         .filter(|task| cluster.ask(task).is_ok_and(|answer| answer.contains("portal 1.0")));
     assert_eq!(serving.count(), 2, "one was tried, two go on");
+    ensure!(rollback_of(&cluster, &bad).await?.is_none(), "its job wants none");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_release_is_taken_back_and_the_others_are_not_even_started_again() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let cluster = portal_cluster(data.path(), &Options::default()).await?;
+    let job = portal_that_gives_up(&cluster, OnFailure::RollBack).await?;
+    let pids = |tasks: &[TaskView]| {
+        tasks.iter().map(|task| cluster.task_pid(task)).collect::<Result<Vec<_>>>()
+    };
+    let before = pids(&cluster.healthy(&job.dns_basename, 3).await?)?;
+    let bad = cluster.deploy(&job.dns_basename, "2.0", portal::broken_artifact()?).await?;
+    reason(&cluster.ended(&bad).await?)?;
+    // It begins in the commit in which the other fails, so it is there.
+    let rollback = rollback_of(&cluster, &bad).await?.context("nothing takes it back")?;
+    succeeded(&cluster.ended(&rollback).await?)?;
+    let tasks = cluster.healthy(&job.dns_basename, 3).await?;
+    for task in &tasks {
+        let answer = cluster.ask(task)?;
+        ensure!(answer.starts_with("portal 1.0"), "{answer}");
+    }
+    let kept = pids(&tasks)?.iter().filter(|pid| before.contains(pid)).count();
+    assert_eq!(kept, 2, "two had never left 1.0");
+    Ok(())
+}
+
+/// What takes a deployment back, if anything does.
+async fn rollback_of(cluster: &Cluster, deployment: &Deployment) -> Result<Option<Deployment>> {
+    let all = cluster.client.deployments().await?;
+    Ok(all.into_iter().find(|it| it.rolls_back.as_ref() == Some(&deployment.id)))
 }
 
 #[tokio::test(flavor = "multi_thread")]

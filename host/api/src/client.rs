@@ -1,14 +1,16 @@
 //! The typed client of the controller's API: what the CLI and the agents call it with.
 
+mod deployments;
+
 use crate::body::{
-    Artifact, DeployRequest, Heartbeat, JobView, JoinRequest, MachineView, PushedRecipe, Report,
-    SecretView, TaskView, Term,
+    Artifact, Heartbeat, JobView, JoinRequest, MachineView, PushedRecipe, Report, SecretView,
+    TaskView, Term,
 };
 use crate::{PROBLEM_JSON, Problem, paths};
 use bytes::Bytes;
 use cerebro_model::{
-    Deployment, DeploymentId, Digest, Event, InstanceId, Job, JobName, MachineDesired, MachineId,
-    Recipe, RecipeName, Secret, SecretName, Timestamp,
+    DeploymentId, Digest, Event, InstanceId, Job, JobName, MachineDesired, MachineId, Recipe,
+    RecipeName, Secret, SecretName, Timestamp,
 };
 use futures::{Stream, StreamExt};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header};
@@ -182,25 +184,6 @@ impl Client {
     /// Deletes a job and ends its instances.
     pub async fn delete_job(&self, name: &JobName) -> Result<(), ClientError> {
         self.send(self.ask(Method::DELETE, &paths::job(name))).await.map(drop)
-    }
-
-    /// Triggers a deployment.
-    pub async fn deploy(
-        &self,
-        job: &JobName,
-        request: &DeployRequest,
-    ) -> Result<Deployment, ClientError> {
-        self.json(self.ask(Method::POST, &paths::job_deployments(job)).json(request)).await
-    }
-
-    /// Every kept deployment, newest first.
-    pub async fn deployments(&self) -> Result<Vec<Deployment>, ClientError> {
-        self.json(self.ask(Method::GET, paths::DEPLOYMENTS)).await
-    }
-
-    /// One deployment.
-    pub async fn deployment(&self, id: &DeploymentId) -> Result<Deployment, ClientError> {
-        self.json(self.ask(Method::GET, &paths::deployment(id))).await
     }
 
     /// Every machine.

@@ -7,6 +7,7 @@
 pub mod body;
 pub mod call;
 mod client;
+pub mod deployment;
 pub mod jobfile;
 pub mod machine;
 pub mod paths;

@@ -47,6 +47,11 @@ pub fn job_deployments(job: &JobName) -> String {
     format!("{JOBS}/{job}/deployments")
 }
 
+/// What a job's deployment would do: `POST` the request of one.
+pub fn job_plans(job: &JobName) -> String {
+    format!("{JOBS}/{job}/plans")
+}
+
 /// `SECRETS/{name}`.
 pub fn secret(name: &SecretName) -> String {
     format!("{SECRETS}/{name}")
@@ -60,6 +65,31 @@ pub fn deployment(id: &DeploymentId) -> String {
 /// A deployment's events: live, from its start to its end.
 pub fn deployment_events(id: &DeploymentId) -> String {
     format!("{DEPLOYMENTS}/{id}/events")
+}
+
+/// `POST` to take a deployment back.
+pub fn deployment_rollback(id: &DeploymentId) -> String {
+    format!("{DEPLOYMENTS}/{id}/rollback")
+}
+
+/// What a deployment's recipe did, wherever it went.
+pub fn deployment_calls(id: &DeploymentId) -> String {
+    format!("{DEPLOYMENTS}/{id}/calls")
+}
+
+/// The recording of what it did for one instance.
+pub fn deployment_recording(id: &DeploymentId, instance: &InstanceId) -> String {
+    format!("{DEPLOYMENTS}/{id}/calls/{instance}/recording")
+}
+
+/// Who wrote a path of a machine last: `?path=`.
+pub fn machine_why(id: &MachineId) -> String {
+    format!("{MACHINES}/{id}/why")
+}
+
+/// What has changed on a machine since Cerebro wrote it.
+pub fn machine_drift(id: &MachineId) -> String {
+    format!("{MACHINES}/{id}/drift")
 }
 
 /// `MACHINES/{id}`.

@@ -1,8 +1,12 @@
 //! The command line.
 
+mod deployment;
+
+pub use deployment::{Deploy, Deployment, Drift, Rollback, Why};
+
 use crate::output::Format;
 use crate::templates::{Kind, Language};
-use cerebro_model::{InstanceId, JobName, MachineId, RecipeName, SecretName, Version};
+use cerebro_model::{InstanceId, JobName, MachineId, RecipeName, SecretName};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -37,11 +41,20 @@ pub enum Command {
     /// Jobs.
     #[command(subcommand)]
     Job(Job),
-    /// Deploy a version of a job.
+    /// Deploy a version of a job, or with --plan show what that would do.
     Deploy(Deploy),
+    /// Take a job's newest deployment back: go to what the last one before it that succeeded brought.
+    Rollback(Rollback),
+    /// Deployments, and what they did.
+    #[command(subcommand)]
+    Deployment(Deployment),
     /// Machines.
     #[command(subcommand)]
     Machine(Machine),
+    /// Who wrote a path of a machine last, and whether it was changed since.
+    Why(Why),
+    /// What has changed on a machine since Cerebro wrote it.
+    Drift(Drift),
     /// Tasks: the instances of all jobs.
     #[command(subcommand)]
     Task(Task),
@@ -194,30 +207,6 @@ pub enum Job {
     },
 }
 
-#[derive(Debug, Args)]
-pub struct Deploy {
-    /// The job.
-    pub job: JobName,
-    /// What to deploy.
-    #[arg(long = "version", value_name = "VERSION")]
-    pub release: Version,
-    /// Upload this file first, and hand its digest to the recipe as the option `artifact`.
-    #[arg(long)]
-    pub artifact: Option<PathBuf>,
-    /// An option for the recipe, on top of the job's `recipe_options`: JSON, or else text.
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
-    pub options: Vec<(String, serde_json::Value)>,
-    /// Show what happens, until it is done; Ctrl-C only stops showing.
-    #[arg(short, long)]
-    pub follow: bool,
-}
-
-fn key_value(text: &str) -> Result<(String, serde_json::Value), String> {
-    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
-    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
-    Ok((key.to_owned(), value))
-}
-
 #[derive(Debug, Subcommand)]
 pub enum Machine {
     /// List the machines.
@@ -265,12 +254,5 @@ mod tests {
         for bad in ["", "A", "2a", "a_b", "a.b", "a--b", "a-", "../a", "a/b", &"a".repeat(65)] {
             assert!(component_name(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn an_option_is_json_or_else_text() {
-        assert_eq!(key_value("keep=3"), Ok(("keep".to_owned(), 3.into())));
-        assert_eq!(key_value("a=b=c"), Ok(("a".to_owned(), "b=c".into())));
-        assert!(key_value("a").is_err());
     }
 }

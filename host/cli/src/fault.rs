@@ -7,7 +7,14 @@ use std::process::ExitCode;
 pub const ERROR: u8 = 1;
 pub const NOT_FOUND: u8 = 3;
 pub const CONFLICT: u8 = 4;
+/// A deployment failed, and no rollback followed.
 pub const UNHEALTHY: u8 = 6;
+/// A deployment failed, and all that it did was taken back.
+pub const ROLLED_BACK: u8 = 7;
+/// A deployment was taken back, but not all that it did.
+pub const ROLLED_BACK_EXCEPT: u8 = 8;
+/// A rollback failed, or nobody waited for its end.
+pub const ROLLBACK_FAILED: u8 = 9;
 
 /// Why a command failed.
 #[derive(Debug)]

@@ -7,9 +7,10 @@ mod arguments;
 mod commands;
 mod fault;
 mod output;
+mod style;
 mod templates;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, Drift, Why};
 use clap::Parser;
 use fault::Fault;
 use output::Output;
@@ -22,23 +23,38 @@ fn main() -> ExitCode {
         Err(error) => return Fault::new(1, format!("cannot start: {error}")).print(),
     };
     match runtime.block_on(run(arguments)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(fault) => fault.print(),
     }
 }
 
-async fn run(arguments: Arguments) -> Result<(), Fault> {
+async fn run(arguments: Arguments) -> Result<ExitCode, Fault> {
     let output = Output::new(arguments.output);
     let client = || cerebro_api::Client::new(&arguments.server);
-    match arguments.command {
+    let done = match arguments.command {
         Command::Dev(options) => commands::dev::run(options).await,
         Command::Recipe(command) => commands::recipe::run(&client()?, output, command).await,
         Command::Artifact(command) => commands::recipe::artifact(&client()?, output, command).await,
         Command::Secret(command) => commands::secret::run(&client()?, output, command).await,
         Command::Job(command) => commands::job::run(&client()?, output, command).await,
-        Command::Deploy(options) => commands::deploy::run(&client()?, output, options).await,
+        Command::Deploy(options) => {
+            return commands::deploy::run(&client()?, output, options).await;
+        }
+        Command::Rollback(options) => {
+            commands::rollback::of_job(&client()?, output, &options.job, options.follow).await
+        }
+        Command::Deployment(command) => {
+            commands::deployment::run(&client()?, output, command).await
+        }
+        Command::Why(Why { machine, path }) => {
+            commands::machine::why(&client()?, output, &machine, &path).await
+        }
+        Command::Drift(Drift { machine }) => {
+            commands::machine::drift(&client()?, output, &machine).await
+        }
         Command::Machine(command) => commands::machine::run(&client()?, output, command).await,
         Command::Task(command) => commands::task::run(&client()?, output, command).await,
         Command::Events { follow } => commands::events::run(&client()?, output, follow).await,
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

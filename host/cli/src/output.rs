@@ -31,9 +31,14 @@ impl Output {
         let text = match self.format {
             Format::Json => serde_json::to_string_pretty(value)
                 .map_err(|error| Fault::new(ERROR, error.to_string()))?,
-            Format::Table => table(value),
+            Format::Table => return coloured(&table(value)),
         };
         line(&text)
+    }
+
+    /// The same as JSON, whatever was asked for, if `json`.
+    pub fn or_json(self, json: bool) -> Self {
+        if json { Self { format: Format::Json } } else { self }
     }
 
     /// The same on one line, for what keeps coming.
@@ -55,6 +60,14 @@ impl Output {
 /// One line; a reader that has gone away ends the command, quietly enough.
 pub fn line(text: &str) -> Result<(), Fault> {
     let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}")
+        .and_then(|()| out.flush())
+        .map_err(|error| Fault::new(ERROR, format!("cannot write: {error}")))
+}
+
+/// The same for text of our own that may hold colours: they go where there is no terminal.
+fn coloured(text: &str) -> Result<(), Fault> {
+    let mut out = anstream::stdout().lock();
     writeln!(out, "{text}")
         .and_then(|()| out.flush())
         .map_err(|error| Fault::new(ERROR, format!("cannot write: {error}")))

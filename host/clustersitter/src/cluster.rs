@@ -1,6 +1,7 @@
 //! The state of the cluster, and the one way to change it.
 
 mod desired;
+pub mod rollback;
 mod secrets;
 mod view;
 mod wants;
@@ -12,8 +13,8 @@ use crate::records::{Change, LoadError, MachineRecord, Records};
 use cerebro_api::body::{Heartbeat, JoinRequest, Report};
 use cerebro_machines::{LocalProvider, MachineProvider};
 use cerebro_model::{
-    Assignment, Event, EventKind, Instance, InstanceId, InstanceStatus, MachineId, MachineState,
-    MachineStats, Phase, Subject, Timestamp,
+    Assignment, Deployment, Event, EventKind, Instance, InstanceId, InstanceStatus, MachineId,
+    MachineState, MachineStats, Phase, Subject, Timestamp,
 };
 use cerebro_planner::cluster::{
     Fleet, Note, ObservedMachine, Policy, Probe, ProviderWord, SeenInstance,
@@ -136,6 +137,15 @@ pub fn about_instance(instance: &Instance) -> Subject {
         instance: Some(instance.id.clone()),
         deployment: Some(instance.deployment.clone()),
         recipe: None,
+    }
+}
+
+/// About a deployment.
+pub fn about_deployment(deployment: &Deployment) -> Subject {
+    Subject {
+        job: Some(deployment.job_name().clone()),
+        deployment: Some(deployment.id.clone()),
+        ..Subject::default()
     }
 }
 

@@ -1,11 +1,19 @@
 //! Carries out what the planner decides: intent first, then the effect, then what came of it.
 
-use crate::cluster::{AgentError, ChangeError, Cluster, about_instance, about_machine, event, now};
+use crate::cluster::{
+    AgentError, ChangeError, Cluster, about_deployment, about_instance, about_machine, event, now,
+    rollback,
+};
 use crate::probe;
 use crate::records::{Change, MachineRecord};
 use cerebro_machines::{CreateMachine, Presence as Found};
-use cerebro_model::{EventKind, Instance, Machine, MachineId, MachineState, Subject, ZoneName};
-use cerebro_planner::cluster::{self as planner, Decision, Note, Presence, ProviderWord, Step};
+use cerebro_model::{
+    Deployment, DeploymentId, DeploymentState, EventKind, Instance, Machine, MachineId,
+    MachineState, Subject, ZoneName,
+};
+use cerebro_planner::cluster::{
+    self as planner, Decision, Note, Presence, ProviderWord, Restore, Step,
+};
 use cerebro_store::CommitError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -124,37 +132,37 @@ impl Executor {
                 let told = event(EventKind::InstancePlaced, about_instance(&instance), reason);
                 Ok((Change::default().instance(&id, Some(instance)).event(told), ()))
             }),
-            Step::Finish(id, outcome) => self.cluster.change(|state| {
-                let Some(deployment) = state.records.deployments.get(&id) else {
-                    return Ok((Change::default(), ()));
-                };
-                let mut deployment = deployment.clone();
-                deployment.state = outcome;
-                let succeeded =
-                    matches!(deployment.state, cerebro_model::DeploymentState::Succeeded { .. });
-                let kind = if succeeded {
-                    EventKind::DeploymentSucceeded
-                } else {
-                    EventKind::DeploymentFailed
-                };
-                let message = format!(
-                    "{id} of {} {}: {reason}",
-                    deployment.job_name(),
-                    deployment.state.word()
-                );
-                let subject = Subject {
-                    job: Some(deployment.job_name().clone()),
-                    deployment: Some(id.clone()),
-                    ..Subject::default()
-                };
-                Ok((
-                    Change::default()
-                        .deployment(&id, Some(deployment))
-                        .event(event(kind, subject, message)),
-                    (),
-                ))
-            }),
+            Step::Finish(id, outcome, then) => self.finish(&id, outcome, then, &reason),
         }
+    }
+
+    /// Ends a deployment. What takes it back begins in the same commit: a crash leaves both or none.
+    fn finish(
+        &self,
+        id: &DeploymentId,
+        outcome: DeploymentState,
+        then: Option<Restore>,
+        reason: &str,
+    ) -> Result<(), ChangeError> {
+        self.cluster.change(|state| {
+            // It may have been superseded since the planner looked.
+            let found = state.records.deployments.get(id).filter(|it| it.state.is_running());
+            let Some(deployment) = found else { return Ok((Change::default(), ())) };
+            let ended = Deployment { state: outcome, ..deployment.clone() };
+            let kind = match ended.state.has_succeeded() {
+                true => EventKind::DeploymentSucceeded,
+                false => EventKind::DeploymentFailed,
+            };
+            let (job, word) = (ended.job_name(), ended.state.word());
+            let message = format!("{id} of {job} {word}: {reason}");
+            let told = event(kind, about_deployment(&ended), message);
+            let change = Change::default().deployment(id, Some(ended)).event(told);
+            let earlier = then.as_ref().and_then(|then| state.records.deployments.get(&then.from));
+            Ok(match earlier {
+                Some(earlier) => (rollback::begin(state, change, deployment, earlier).0, ()),
+                None => (change, ()),
+            })
+        })
     }
 
     /// Records the intent; the machine is made from the record, now or after a crash.

@@ -2,11 +2,13 @@
 
 mod agents;
 mod blobs;
-mod deployments;
+pub(crate) mod calls;
+pub(crate) mod deployments;
 mod events;
 mod extract;
 mod jobs;
 mod machines;
+mod plans;
 mod recipes;
 mod secrets;
 mod tasks;
@@ -138,6 +140,12 @@ fn api() -> OpenApiRouter<Arc<Cluster>> {
         .routes(routes!(deployments::list))
         .routes(routes!(deployments::get))
         .routes(routes!(deployments::events))
+        .routes(routes!(deployments::roll_back))
+        .routes(routes!(plans::plan))
+        .routes(routes!(calls::list))
+        .routes(routes!(calls::recording))
+        .routes(routes!(calls::why))
+        .routes(routes!(calls::drift))
         .routes(routes!(machines::list))
         .routes(routes!(machines::get))
         .routes(routes!(machines::kill))

@@ -5,11 +5,13 @@
 //!   change goes through one commit, with its events.
 //! - [`executor`] is one task: it snapshots the state, asks the planner, and carries out what that
 //!   decides, intent first. Effects in the world run beside it, so that none holds it up.
+//! - `agent` asks agents for somebody who asked: plans, what recipes did, who wrote what.
 //! - [`http`] is the API, one file per resource; [`page`] the web page.
 //!
 //! The executor wakes on every change (`Cluster::changed`) and on a tick; agents' blocking queries
 //! wake on the same.
 
+mod agent;
 pub mod cluster;
 pub mod executor;
 pub mod http;

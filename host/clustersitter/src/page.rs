@@ -2,6 +2,8 @@
 //!
 //! Made here, whole; a short script fetches `/fragment` again whenever an event comes.
 
+mod deployment;
+
 use crate::cluster::Cluster;
 use axum::Router;
 use axum::extract::State;
@@ -29,6 +31,7 @@ pub fn router() -> Router<Arc<Cluster>> {
     Router::new()
         .route("/", get(whole))
         .route("/fragment", get(fragment))
+        .route("/deployments/{id}", get(deployment::page))
         .route("/page.css", get(|| async { ([(header::CONTENT_TYPE, "text/css")], STYLE) }))
         .route("/page.js", get(|| async { ([(header::CONTENT_TYPE, "text/javascript")], SCRIPT) }))
 }
@@ -38,15 +41,22 @@ fn guarded(page: Markup) -> impl IntoResponse {
     ([(header::CONTENT_SECURITY_POLICY, POLICY), nosniff], page)
 }
 
+/// What every page's head holds.
+fn head(title: &str) -> Markup {
+    html! {
+        meta charset="utf-8";
+        meta name="viewport" content="width=device-width, initial-scale=1";
+        title { (title) }
+        link rel="stylesheet" href="/page.css";
+    }
+}
+
 async fn whole(State(cluster): State<Arc<Cluster>>) -> impl IntoResponse {
     guarded(html! {
         (DOCTYPE)
         html lang="en" {
             head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Cerebro" }
-                link rel="stylesheet" href="/page.css";
+                (head("Cerebro"))
                 script src="/page.js" defer {}
             }
             body {
@@ -203,10 +213,13 @@ fn tasks_table(tasks: &[TaskView]) -> Markup {
 fn deployments_table(deployments: &[Deployment]) -> Markup {
     let row = |deployment: &Deployment| {
         html! {
-            td { (deployment.id) }
+            td { a href=(deployment::path(&deployment.id)) { (deployment.id) } }
             td { (deployment.job_name()) }
             td { (deployment.version) }
-            td class=(deployment.state.word()) { (deployment.state.word()) }
+            td class=(deployment.state.word()) {
+                (deployment.state.word())
+                @if let Some(undone) = &deployment.rolls_back { ", rolls " (undone) " back" }
+            }
             td { (time(deployment.created_at)) }
         }
     };

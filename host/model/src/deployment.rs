@@ -41,6 +41,20 @@ impl Deployment {
     pub fn job_name(&self) -> &JobName {
         &self.job.dns_basename
     }
+
+    /// The rollback that takes `undone` back: the same as this one was, with every component.
+    #[must_use]
+    pub fn restored(&self, id: DeploymentId, undone: DeploymentId, at: Timestamp) -> Self {
+        let state = DeploymentState::Running;
+        Self { id, rolls_back: Some(undone), state, created_at: at, ..self.clone() }
+    }
+
+    /// Whether it brings the same: an instance that has the one has the other.
+    pub fn brings_what(&self, other: &Self) -> bool {
+        (&self.version, self.recipe) == (&other.version, other.recipe)
+            && self.checks == other.checks
+            && self.job == other.job
+    }
 }
 
 /// How far a deployment is.
@@ -72,6 +86,11 @@ impl DeploymentState {
     /// Whether it is still on its way.
     pub fn is_running(&self) -> bool {
         matches!(self, Self::Running)
+    }
+
+    /// Whether every instance got it.
+    pub fn has_succeeded(&self) -> bool {
+        matches!(self, Self::Succeeded { .. })
     }
 
     /// One word for a person.

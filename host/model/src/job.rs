@@ -152,12 +152,26 @@ pub struct Rollout {
     /// Seconds in which one instance must become healthy.
     #[serde(default = "two_minutes")]
     pub deadline: Seconds,
+    /// What follows when it fails.
+    #[serde(default)]
+    pub on_failure: OnFailure,
 }
 
 impl Default for Rollout {
     fn default() -> Self {
-        Self { batch: one(), deadline: two_minutes() }
+        Self { batch: one(), deadline: two_minutes(), on_failure: OnFailure::default() }
     }
+}
+
+/// What follows when a deployment fails.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// The job goes back to its last deployment that succeeded, if there was one.
+    #[default]
+    RollBack,
+    /// Everything stays as the failure left it.
+    Keep,
 }
 
 /// A job as the controller keeps it.

@@ -35,7 +35,7 @@ pub use grants::{
     PathPattern, Unbounded, UrlPattern, is_treacherous_variable,
 };
 pub use instance::{Instance, InstanceStatus, Phase};
-pub use job::{Job, JobRecord, Options, Ports, Rollout, ZoneLayout};
+pub use job::{Job, JobRecord, OnFailure, Options, Ports, Rollout, ZoneLayout};
 pub use machine::{Capacity, DeathCertificate, Machine, MachineState, MachineStats};
 pub use names::{
     DeploymentId, InstanceId, JobName, MachineId, NameError, PortName, RecipeName, SecretName,

@@ -27,6 +27,21 @@ fn the_originals_json_is_taken_as_it_is() {
 }
 
 #[test]
+fn what_follows_a_failure_is_one_of_two_words() {
+    use cerebro_model::OnFailure;
+    let with = |rollout: &str| {
+        ORIGINAL
+            .replace("\"recipe_options\"", &format!("\"rollout\": {rollout}, \"recipe_options\""))
+    };
+    let ways = |rollout: &str| parse("job.json", &with(rollout)).unwrap().rollout.on_failure;
+    assert_eq!(parse("job.json", ORIGINAL).unwrap().rollout.on_failure, OnFailure::RollBack);
+    assert_eq!(ways("{ \"batch\": 2 }"), OnFailure::RollBack);
+    assert_eq!(ways("{ \"on_failure\": \"keep\" }"), OnFailure::Keep);
+    let error = refused("job.json", &with("{ \"on_failure\": \"panic\" }")).to_string();
+    assert!(error.contains("roll-back") && error.contains("keep"), "{error}");
+}
+
+#[test]
 fn yaml_and_toml_are_the_same_model() {
     let json = parse("job.json", ORIGINAL).unwrap();
     let value = serde_json::to_value(&json).unwrap();

@@ -1,77 +1,40 @@
 //! `cerebro deploy`.
 
-use super::{events, read};
+use super::{follow, plan, read};
 use crate::arguments::Deploy;
-use crate::fault::{ERROR, Fault, UNHEALTHY};
+use crate::fault::{ERROR, Fault};
 use crate::output::Output;
 use cerebro_api::Client;
 use cerebro_api::body::DeployRequest;
-use cerebro_model::{Deployment, DeploymentState};
-use futures::StreamExt;
-use std::time::Duration;
+use std::process::ExitCode;
 
-pub async fn run(client: &Client, output: Output, options: Deploy) -> Result<(), Fault> {
+pub async fn run(client: &Client, output: Output, options: Deploy) -> Result<ExitCode, Fault> {
     let mut recipe_options: cerebro_model::Options = options.options.into_iter().collect();
     if let Some(file) = &options.artifact {
         let artifact = client.post_artifact(read(file)?).await?;
         recipe_options.insert("artifact".to_owned(), artifact.digest.to_string().into());
     }
     let request = DeployRequest { version: options.release, options: recipe_options };
+    if options.plan {
+        let report = client.plan(&options.job, &request).await?;
+        if let Some(file) = &options.planned.out {
+            let text = serde_json::to_vec_pretty(&report)
+                .map_err(|error| Fault::new(ERROR, error.to_string()))?;
+            std::fs::write(file, text).map_err(|error| {
+                Fault::new(ERROR, format!("cannot write {}: {error}", file.display()))
+            })?;
+        }
+        output.or_json(options.planned.json).show(&report, plan::describe)?;
+        // A plan that could not be made, or that fails, is an error whether it was asked about or not.
+        let code = report.exit_code();
+        let told = options.planned.exit_code || code == ERROR;
+        return Ok(ExitCode::from(if told { code } else { 0 }));
+    }
     let deployment = client.deploy(&options.job, &request).await?;
-    if !options.follow {
-        return output
-            .show(&deployment, |d| format!("{} of {} to {}", d.id, d.job_name(), d.version));
+    if options.follow {
+        follow::to_the_end(client, output, &deployment).await?;
+    } else {
+        output.show(&deployment, |d| format!("{} of {} to {}", d.id, d.job_name(), d.version))?;
     }
-    tokio::select! {
-        ended = follow(client, output, &deployment) => outcome(&ended?),
-        _ = tokio::signal::ctrl_c() => {
-            anstream::eprintln!("{} goes on; `cerebro events -f` shows it", deployment.id);
-            Ok(())
-        }
-    }
-}
-
-/// Shows events until the deployment has ended, also over a restart of the controller.
-async fn follow(
-    client: &Client,
-    output: Output,
-    deployment: &Deployment,
-) -> Result<Deployment, Fault> {
-    let mut last = 0;
-    let mut failures = 0;
-    loop {
-        if let Ok(mut stream) = client.follow_deployment(&deployment.id, last).await {
-            while let Some(Ok(event)) = stream.next().await {
-                last = event.seq;
-                failures = 0;
-                output.show_next(&event, events::words)?;
-            }
-        }
-        match client.deployment(&deployment.id).await {
-            Ok(now) if !now.state.is_running() => return Ok(now),
-            Ok(_) => {}
-            Err(error) => {
-                failures += 1;
-                if failures > 60 || error.status().is_some() {
-                    return Err(error.into());
-                }
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-}
-
-fn outcome(deployment: &Deployment) -> Result<(), Fault> {
-    let id = &deployment.id;
-    match &deployment.state {
-        DeploymentState::Succeeded { .. } => Ok(()),
-        DeploymentState::Failed { reason, .. } => {
-            Err(Fault::new(UNHEALTHY, format!("{id} failed: {reason}"))
-                .hint(format!("`cerebro job describe {}` shows what runs", deployment.job_name())))
-        }
-        DeploymentState::Superseded { by } => {
-            Err(Fault::new(ERROR, format!("{id} was superseded by {by}")))
-        }
-        DeploymentState::Running => Ok(()),
-    }
+    Ok(ExitCode::SUCCESS)
 }

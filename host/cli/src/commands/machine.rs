@@ -1,10 +1,14 @@
 //! `cerebro machine`.
 
+use super::effects;
 use crate::arguments::Machine as Command;
 use crate::fault::Fault;
 use crate::output::{Output, table};
+use crate::style::{Tone, paint, printable};
 use cerebro_api::Client;
 use cerebro_api::body::MachineView;
+use cerebro_api::call::Provenance;
+use cerebro_model::MachineId;
 
 pub async fn run(client: &Client, output: Output, command: Command) -> Result<(), Fault> {
     match command {
@@ -32,4 +36,42 @@ pub async fn run(client: &Client, output: Output, command: Command) -> Result<()
             Ok(())
         }
     }
+}
+
+/// `cerebro why`: who wrote a path last.
+pub async fn why(
+    client: &Client,
+    output: Output,
+    machine: &MachineId,
+    path: &str,
+) -> Result<(), Fault> {
+    output.show(&client.why(machine, path).await?, describe)
+}
+
+/// `cerebro drift`: what was changed since.
+pub async fn drift(client: &Client, output: Output, machine: &MachineId) -> Result<(), Fault> {
+    output.show(&client.drift(machine).await?, |found| match &**found {
+        [] => format!("{machine}: nothing has changed since Cerebro wrote it"),
+        found => found.iter().map(describe).collect::<Vec<_>>().join("\n\n"),
+    })
+}
+
+fn describe(it: &Provenance) -> String {
+    let Provenance { path, instance, deployment, component, call, at, effect, drift } = it;
+    let component = component.get(..12).unwrap_or(component);
+    let path = paint(Tone::Strong, &printable(path));
+    let (action, details) = (effects::action(effect), effects::details(effect, false));
+    let details = if details.is_empty() { details } else { format!("  {details}") };
+    let mut text = format!(
+        "{path}\n  {action}{details}\n  by {deployment} for {instance}, call #{call} of component \
+         {component}\n  at {at}"
+    );
+    match drift {
+        None => text.push_str("\n  as it was left"),
+        Some(how) => {
+            let changed = paint(Tone::Changed, "changed since:");
+            text.push_str(&format!("\n  {changed} {}", printable(how)));
+        }
+    }
+    text
 }

@@ -1,14 +1,19 @@
 //! The commands, one file per group.
 
 pub mod deploy;
+pub mod deployment;
 pub mod dev;
+mod effects;
 pub mod events;
+mod follow;
 pub mod job;
 pub mod machine;
+mod plan;
 pub mod recipe;
 pub mod recipe_inspect;
 mod recipe_new;
 pub mod recipe_run;
+pub mod rollback;
 pub mod secret;
 pub mod task;
 

@@ -1,7 +1,9 @@
 //! What each machine is told to run.
 
 use super::{Cluster, State};
-use cerebro_model::{Assignment, DeploymentState, MachineDesired, MachineId, Version};
+use cerebro_model::{
+    Assignment, Deployment, DeploymentState, Instance, MachineDesired, MachineId, Version,
+};
 
 impl Cluster {
     /// What `id` should run; nothing if it was given up. The index grows whenever that changes.
@@ -18,6 +20,12 @@ impl Cluster {
             }
         };
         MachineDesired { machine: id.clone(), term: self.term(), index, assignments }
+    }
+
+    /// What the machine of `instance` would be told, if `deployment` were what that should run.
+    pub fn assignment(&self, instance: Instance, deployment: Deployment) -> Assignment {
+        let previous_version = previous_version(&self.state(), &instance);
+        Assignment { instance, deployment, previous_version }
     }
 }
 
@@ -38,7 +46,7 @@ fn assignments(state: &State, id: &MachineId) -> Vec<Assignment> {
         .collect()
 }
 
-fn previous_version(state: &State, instance: &cerebro_model::Instance) -> Option<Version> {
+fn previous_version(state: &State, instance: &Instance) -> Option<Version> {
     let before = state.records.deployments.values().filter(|deployment| {
         deployment.job_name() == &instance.job
             && matches!(deployment.state, DeploymentState::Succeeded { .. })

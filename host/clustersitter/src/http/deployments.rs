@@ -2,7 +2,7 @@
 
 use super::extract::{Json as Body, Path};
 use super::{Answer, Refusal, Shared, events, jobs};
-use crate::cluster::{Cluster, State, event, now, wanted, wants};
+use crate::cluster::{Cluster, State, about_deployment, event, now, rollback, wanted, wants};
 use crate::records::Change;
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -11,7 +11,7 @@ use cerebro_api::body::DeployRequest;
 use cerebro_api::{Problem, paths};
 use cerebro_model::{
     ComponentKind, Deployment, DeploymentId, DeploymentState, Digest, Event, EventKind, Job,
-    JobName, RecipeName, Subject,
+    JobName, RecipeName,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub async fn get(cluster: Shared, Path(id): Path<DeploymentId>) -> Answer<Json<D
     find(&cluster, &id).map(Json)
 }
 
-fn find(cluster: &Cluster, id: &DeploymentId) -> Answer<Deployment> {
+pub fn find(cluster: &Cluster, id: &DeploymentId) -> Answer<Deployment> {
     let found = cluster.state().records.deployments.get(id).cloned();
     found.ok_or_else(|| Refusal::not_found(format!("there is no deployment `{id}`")))
 }
@@ -44,55 +44,61 @@ pub async fn trigger(
     Body(request): Body<DeployRequest>,
 ) -> Answer<Response> {
     let deployment = cluster.change(|state| {
-        let record = state.records.jobs.get(&name).ok_or_else(|| jobs::unknown(&name))?;
-        let mut job = record.job.clone();
-        job.recipe_options.extend(request.options);
+        let deployment = prepare(state, &name, request)?;
+        let id = &deployment.id;
         let mut counters = state.records.counters;
-        let id = DeploymentId::nth(counters.deployment);
         counters.deployment += 1;
-        let deployment = Deployment {
-            id: id.clone(),
-            revision: record.revision,
-            recipe: component(state, &job, &job.deployment_recipe, ComponentKind::Recipe)?,
-            checks: checks(state, &job)?,
-            wants: wants(&state.records, &job),
-            version: request.version,
-            job,
-            rolls_back: None,
-            state: DeploymentState::Running,
-            created_at: now(),
-        };
         let message = format!("{id} begins: {name} goes to {}", deployment.version);
-        let mut change = Change::default()
+        let told = event(EventKind::DeploymentStarted, about_deployment(&deployment), message);
+        let change = Change::default()
             .counters(counters)
-            .deployment(&id, Some(deployment.clone()))
-            .event(event(EventKind::DeploymentStarted, about(&deployment), message));
-        let before = state
-            .records
-            .deployments
-            .values()
-            .filter(|d| d.job_name() == &name && d.state.is_running());
-        for earlier in before {
-            let message = format!("{} of {name} ends: {id} takes its place", earlier.id);
-            let told = event(EventKind::DeploymentSuperseded, about(earlier), message);
-            let ended = Deployment {
-                state: DeploymentState::Superseded { by: id.clone() },
-                ..earlier.clone()
-            };
-            change = change.deployment(&earlier.id, Some(ended)).event(told);
-        }
-        Ok::<_, Refusal>((change, deployment))
+            .deployment(id, Some(deployment.clone()))
+            .event(told);
+        Ok::<_, Refusal>((rollback::supersede(state, change, &deployment), deployment))
     })?;
-    let location = [(header::LOCATION, paths::deployment(&deployment.id))];
-    Ok((StatusCode::ACCEPTED, location, Json(deployment)).into_response())
+    Ok(accepted(deployment))
 }
 
-fn about(deployment: &Deployment) -> Subject {
-    Subject {
-        job: Some(deployment.job_name().clone()),
-        deployment: Some(deployment.id.clone()),
-        ..Subject::default()
+/// The deployment that a request is for, of the number that the next one gets.
+pub fn prepare(state: &State, name: &JobName, request: DeployRequest) -> Answer<Deployment> {
+    let record = state.records.jobs.get(name).ok_or_else(|| jobs::unknown(name))?;
+    let mut job = record.job.clone();
+    job.recipe_options.extend(request.options);
+    Ok(Deployment {
+        id: DeploymentId::nth(state.records.counters.deployment),
+        revision: record.revision,
+        recipe: component(state, &job, &job.deployment_recipe, ComponentKind::Recipe)?,
+        checks: checks(state, &job)?,
+        wants: wants(&state.records, &job),
+        version: request.version,
+        job,
+        rolls_back: None,
+        state: DeploymentState::Running,
+        created_at: now(),
+    })
+}
+
+/// Takes a job's newest deployment back: the job goes to what its last deployment that succeeded
+/// before it brought.
+#[utoipa::path(post, path = "/v1/deployments/{id}/rollback", params(("id" = String, Path)),
+    responses((status = 202, body = Deployment), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn roll_back(cluster: Shared, Path(id): Path<DeploymentId>) -> Answer<Response> {
+    let rollback = cluster.change(|state| Ok::<_, Refusal>(rollback::requested(state, &id)?))?;
+    Ok(accepted(rollback))
+}
+
+impl From<rollback::Refused> for Refusal {
+    fn from(refused: rollback::Refused) -> Self {
+        match refused {
+            rollback::Refused::Unknown(_) => Self::not_found(refused.to_string()),
+            _ => Self::new(StatusCode::CONFLICT, refused.to_string()),
+        }
     }
+}
+
+fn accepted(deployment: Deployment) -> Response {
+    let location = [(header::LOCATION, paths::deployment(&deployment.id))];
+    (StatusCode::ACCEPTED, location, Json(deployment)).into_response()
 }
 
 fn checks(state: &State, job: &Job) -> Answer<BTreeMap<RecipeName, Digest>> {

@@ -39,7 +39,7 @@ struct Filling<'a> {
 }
 
 /// Whether an instance's machine still counts: a lost one's instances are placed anew.
-fn has_place(fleet: &Fleet, seen: &SeenInstance) -> bool {
+pub(super) fn has_place(fleet: &Fleet, seen: &SeenInstance) -> bool {
     fleet
         .machines
         .get(&seen.instance.machine)

@@ -2,18 +2,25 @@
 //!
 //! [`plan`] looks at the [`Fleet`] and answers with decisions; each part is a module of its own:
 //! [`repair`](mod@repair) judges machines, [`fill`](mod@fill) gives every job its instances and
-//! asks for machines where none has room, [`roll`](mod@roll) brings a new version to them.
+//! asks for machines where none has room, [`roll`](mod@roll) brings a new version to them, and
+//! [`rollback`](mod@rollback) says what takes a failed one back.
 
 mod fill;
+mod foresee;
 mod place;
 mod repair;
 mod roll;
+mod rollback;
+#[cfg(test)]
+mod rollback_tests;
 mod snapshot;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use foresee::{Places, places};
+pub use rollback::last_success_before;
 pub use snapshot::{
     Fleet, ObservedMachine, Policy, Presence, Probe, ProviderWord, SeenInstance, ZonePolicy,
 };
@@ -56,8 +63,17 @@ pub enum Step {
     Remove(InstanceId),
     /// Tell an instance to run another deployment.
     Retarget(InstanceId, DeploymentId),
-    /// End a deployment.
-    Finish(DeploymentId, DeploymentState),
+    /// End a deployment, and in the same breath begin the one that takes it back, if one does.
+    Finish(DeploymentId, DeploymentState, Option<Restore>),
+}
+
+/// What a deployment that failed is followed by: a rollback, made from an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restore {
+    /// The earlier one.
+    pub from: DeploymentId,
+    /// Why, in a sentence for a person.
+    pub reason: String,
 }
 
 /// Something that a person should know, and that no step follows from.

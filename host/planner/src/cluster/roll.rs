@@ -1,7 +1,7 @@
 //! Brings a running deployment to the instances that have another one, a batch at a time.
 
 use super::fill::{self, Unplaced};
-use super::{Fleet, Plan, Policy, SeenInstance, Step};
+use super::{Fleet, Plan, Policy, Restore, SeenInstance, Step, rollback};
 use cerebro_model::{Deployment, DeploymentState, Phase, Timestamp};
 
 pub(super) fn plan(
@@ -14,7 +14,7 @@ pub(super) fn plan(
     for deployment in fleet.deployments.values().filter(|d| d.state.is_running()) {
         if !fleet.jobs.contains_key(deployment.job_name()) {
             let reason = "its job was deleted".to_owned();
-            finish(deployment, DeploymentState::Failed { at: now, reason }, plan);
+            finish(deployment, DeploymentState::Failed { at: now, reason }, None, plan);
         } else if fleet
             .target(deployment.job_name())
             .is_some_and(|target| target.id == deployment.id)
@@ -24,7 +24,7 @@ pub(super) fn plan(
     }
 }
 
-fn finish(deployment: &Deployment, state: DeploymentState, plan: &mut Plan) {
+fn finish(deployment: &Deployment, state: DeploymentState, then: Option<Restore>, plan: &mut Plan) {
     let reason = match &state {
         DeploymentState::Failed { reason, .. } => reason.clone(),
         _ => format!(
@@ -33,7 +33,7 @@ fn finish(deployment: &Deployment, state: DeploymentState, plan: &mut Plan) {
             deployment.version
         ),
     };
-    plan.decide(Step::Finish(deployment.id.clone(), state), reason);
+    plan.decide(Step::Finish(deployment.id.clone(), state, then), reason);
 }
 
 fn roll(
@@ -47,14 +47,17 @@ fn roll(
     let wanted = fill::wanted(deployment);
     let present: Vec<&SeenInstance> =
         wanted.iter().filter_map(|id| fleet.instances.get(id)).collect();
+    let (spared, concerned): (Vec<&SeenInstance>, Vec<&SeenInstance>) =
+        present.into_iter().partition(|seen| rollback::needs_nothing(fleet, deployment, seen));
     let (reached, waiting): (Vec<_>, Vec<_>) =
-        present.iter().partition(|seen| seen.instance.deployment == deployment.id);
+        concerned.into_iter().partition(|seen| seen.instance.deployment == deployment.id);
     if let Some(reason) = failure(deployment, &reached, policy, now, unplaced) {
-        return finish(deployment, DeploymentState::Failed { at: now, reason }, plan);
+        let then = rollback::after(fleet, deployment);
+        return finish(deployment, DeploymentState::Failed { at: now, reason }, then, plan);
     }
     let away = reached.iter().filter(|seen| !seen.is_healthy()).count();
-    if away == 0 && reached.len() == wanted.len() {
-        return finish(deployment, DeploymentState::Succeeded { at: now }, plan);
+    if away == 0 && reached.len() + spared.len() == wanted.len() {
+        return finish(deployment, DeploymentState::Succeeded { at: now }, None, plan);
     }
     // One that was not heard of, as after a restart of ours, may well serve: it is left alone.
     let heard = waiting.into_iter().filter(|seen| seen.status.is_some());

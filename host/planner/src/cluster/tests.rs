@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Carries a plan out as an executor would for whom everything goes well at once.
-fn carry_out(fleet: &mut Fleet, plan: &Plan, now: Timestamp) {
+pub(super) fn carry_out(fleet: &mut Fleet, plan: &Plan, now: Timestamp) {
     for decision in &plan.decisions {
         match &decision.step {
             Step::Provision { .. } => {
@@ -30,7 +30,16 @@ fn carry_out(fleet: &mut Fleet, plan: &Plan, now: Timestamp) {
                 instance.since = now;
                 fleet.instances.insert(id.clone(), healthy(&instance));
             }
-            Step::Finish(id, state) => fleet.deployments.get_mut(id).unwrap().state = state.clone(),
+            Step::Finish(id, state, then) => {
+                fleet.deployments.get_mut(id).unwrap().state = state.clone();
+                if let Some(Restore { from, .. }) = then {
+                    let next =
+                        fleet.deployments.keys().filter_map(|id| id.ordinal()).max().unwrap();
+                    let next = DeploymentId::nth(next + 1);
+                    let rollback = fleet.deployments[from].restored(next.clone(), id.clone(), now);
+                    fleet.deployments.insert(next, rollback);
+                }
+            }
             Step::DeclareLost(id, certificate) => {
                 let state = MachineState::Lost { certificate: certificate.clone() };
                 fleet.machines.get_mut(id).unwrap().machine.state = state;
@@ -58,7 +67,7 @@ fn carry_out(fleet: &mut Fleet, plan: &Plan, now: Timestamp) {
 }
 
 /// Plans and carries out until there is nothing to do; the number of rounds that took.
-fn settle(fleet: &mut Fleet, policy: &Policy, now: Timestamp) -> usize {
+pub(super) fn settle(fleet: &mut Fleet, policy: &Policy, now: Timestamp) -> usize {
     for round in 0..50 {
         let plan = plan(fleet, policy, now);
         if plan.decisions.is_empty() {
@@ -69,7 +78,7 @@ fn settle(fleet: &mut Fleet, policy: &Policy, now: Timestamp) -> usize {
     panic!("still busy: {:?}", plan(fleet, policy, now));
 }
 
-fn steps(plan: &Plan) -> Vec<&Step> {
+pub(super) fn steps(plan: &Plan) -> Vec<&Step> {
     plan.decisions.iter().map(|decision| &decision.step).collect()
 }
 
@@ -199,7 +208,8 @@ fn a_machine_that_has_just_joined_is_not_silent() {
 
 #[test]
 fn a_new_version_goes_out_a_batch_at_a_time_and_stops_at_a_failure() {
-    let job = job("a.b", 3, 0.5, 100);
+    let mut job = job("a.b", 3, 0.5, 100);
+    job.rollout.on_failure = cerebro_model::OnFailure::Keep;
     let mut fleet = fleet(std::slice::from_ref(&job), 3, at(1));
     settle(&mut fleet, &policy(3, 3), at(1));
     let second = deployment(2, &job);
@@ -212,7 +222,7 @@ fn a_new_version_goes_out_a_batch_at_a_time_and_stops_at_a_failure() {
     status.phase = Phase::Failed;
     status.message = "port in use".to_owned();
     let plan_now = plan(&fleet, &policy(3, 3), at(2));
-    let [Step::Finish(_, DeploymentState::Failed { reason, .. })] = steps(&plan_now)[..] else {
+    let [Step::Finish(_, DeploymentState::Failed { reason, .. }, _)] = steps(&plan_now)[..] else {
         panic!("{plan_now:?}")
     };
     assert!(reason.contains(id.as_str()) && reason.contains("port in use"), "{reason}");
@@ -237,7 +247,7 @@ fn work_that_is_done_holds_up_no_deployment() {
     }
     let plan_now = plan(&fleet, &policy(1, 1), at(2));
     assert!(
-        matches!(steps(&plan_now)[..], [Step::Finish(_, DeploymentState::Succeeded { .. })]),
+        matches!(steps(&plan_now)[..], [Step::Finish(_, DeploymentState::Succeeded { .. }, None)]),
         "{plan_now:?}"
     );
 }

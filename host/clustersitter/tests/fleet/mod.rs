@@ -1,0 +1,191 @@
+//! A controller over a real socket, and agents that keep the contract without doing anything.
+
+mod agent;
+
+use agent::{Agent, Ways};
+use async_trait::async_trait;
+use cerebro_api::Client;
+use cerebro_api::body::{DeployRequest, JoinRequest};
+use cerebro_clustersitter::cluster::{Cluster, now};
+use cerebro_clustersitter::executor::Executor;
+use cerebro_clustersitter::http;
+use cerebro_machines::{CreateMachine, MachineProvider, Presence, ProviderError};
+use cerebro_model::{Capacity, Cores, Deployment, DeploymentId, Job, MachineId, Megabytes};
+use cerebro_planner::cluster::{Policy, ZonePolicy};
+use cerebro_store::{Blobs, SqliteStore};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// Remembers what it was asked to create, and creates nothing.
+#[derive(Default)]
+struct Machines(Mutex<BTreeMap<MachineId, String>>);
+
+#[async_trait]
+impl MachineProvider for Machines {
+    fn name(&self) -> &str {
+        "recorder"
+    }
+    async fn create(&self, machine: &CreateMachine) -> Result<(), ProviderError> {
+        self.0.lock().unwrap().insert(machine.id.clone(), machine.join_token.clone());
+        Ok(())
+    }
+    async fn describe(&self, _: &MachineId) -> Result<Presence, ProviderError> {
+        Ok(Presence::Running)
+    }
+    async fn list(&self) -> Result<Vec<MachineId>, ProviderError> {
+        Ok(Vec::new())
+    }
+    async fn destroy(&self, _: &MachineId) -> Result<(), ProviderError> {
+        Ok(())
+    }
+}
+
+/// A controller with `machines` agents in one zone that may have one machine more.
+pub struct Fleet {
+    pub client: Client,
+    pub ways: Arc<Ways>,
+    machines: Arc<Machines>,
+    /// Ends what it runs when it is dropped.
+    running: JoinSet<()>,
+}
+
+impl Fleet {
+    pub async fn start(data: &Path, machines: u32) -> Self {
+        let mut fleet = Self::alone(data, machines).await;
+        let made = || async {
+            let made = fleet.machines.0.lock().unwrap().clone();
+            (made.len() == machines as usize).then_some(made)
+        };
+        for (id, token) in until("machines are made", made).await {
+            fleet.join(id, token).await;
+        }
+        fleet.client.put_recipe(&"r".parse().unwrap(), recipe()).await.unwrap();
+        fleet
+    }
+
+    /// The controller alone: nothing joins that has not.
+    pub async fn alone(data: &Path, machines: u32) -> Self {
+        // One that was stopped lets go of it when its last connection has ended.
+        let opened = || async { SqliteStore::open(data).ok() };
+        let store = Arc::new(until("the store can be opened", opened).await);
+        let blobs = Blobs::open(&data.join("blobs")).unwrap();
+        let provider = Arc::new(Machines::default());
+        let zone = ("z-1".parse().unwrap(), ZonePolicy { min: machines, max: machines + 1 });
+        let policy = Policy {
+            zones: BTreeMap::from([zone]),
+            machine_capacity: Capacity { cpu: Cores::from_millis(2000), mem: Megabytes::new(1000) },
+            started_at: now(),
+            suspect_after: Duration::from_secs(30),
+            join_within: Duration::from_secs(60),
+            breaker_percent: 30,
+        };
+        let cluster = Arc::new(Cluster::open(store, blobs, provider.clone(), policy).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let mut running = JoinSet::new();
+        let executor = Executor::new(cluster.clone(), base.clone());
+        running.spawn(async move { drop(executor.run().await) });
+        running.spawn(async move { drop(axum::serve(listener, http::router(cluster)).await) });
+        let client = Client::new(base).unwrap();
+        Self { client, ways: Arc::default(), machines: provider, running }
+    }
+
+    /// As a crash would, but that the store's lock goes with it.
+    pub async fn stop(mut self) {
+        self.running.shutdown().await;
+    }
+
+    async fn join(&mut self, id: MachineId, token: String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let request = JoinRequest {
+            token: token.clone(),
+            address: "127.0.0.1".parse().unwrap(),
+            port: listener.local_addr().unwrap().port(),
+            pid: 7,
+            version: "0".to_owned(),
+        };
+        self.client.join(&id, &request).await.unwrap();
+        let agent = Arc::new(Agent { id, token, ways: self.ways.clone() });
+        let served = agent::contract(agent.clone());
+        self.running.spawn(async move { drop(axum::serve(listener, served).await) });
+        let client = self.client.clone();
+        self.running.spawn(async move {
+            loop {
+                agent.turn(&client).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+    }
+
+    pub async fn define(&self, job: &Job) {
+        let before = self.client.job(&job.dns_basename).await.ok();
+        self.client.put_job(job, before.map(|view| view.record.revision)).await.unwrap();
+    }
+
+    pub async fn deploy(&self, version: &str) -> Deployment {
+        self.client.deploy(&"a.b".parse().unwrap(), &request(version)).await.unwrap()
+    }
+
+    pub async fn ended(&self, id: &DeploymentId) -> Deployment {
+        until("it ends", || async {
+            self.client.deployment(id).await.ok().filter(|now| !now.state.is_running())
+        })
+        .await
+    }
+
+    pub async fn succeed(&self, version: &str) -> Deployment {
+        let deployment = self.deploy(version).await;
+        let ended = self.ended(&deployment.id).await;
+        assert_eq!(ended.state.word(), "succeeded", "{:?}", ended.state);
+        ended
+    }
+}
+
+pub fn request(version: &str) -> DeployRequest {
+    DeployRequest { version: version.parse().unwrap(), options: Default::default() }
+}
+
+/// A job with as many instances, of which one machine takes two.
+pub fn job(count: u32) -> Job {
+    serde_json::from_value(serde_json::json!({
+        "dns_basename": "a.b",
+        "deployment_recipe": "r",
+        "deployment_layout": { "z-1": { "mem": 1, "count": count } },
+        "task_configuration": { "name": "t", "command": "true", "cpu": 1, "mem": 100 },
+    }))
+    .unwrap()
+}
+
+fn recipe() -> Vec<u8> {
+    let text = r#"(component
+        (core module $m
+            (memory (export "memory") 1)
+            (func (export "f") (result i32) i32.const 0)
+            (func (export "realloc") (param i32 i32 i32 i32) (result i32) unreachable))
+        (core instance $i (instantiate $m))
+        (func $f (result (result (error string))) (canon lift (core func $i "f")
+            (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+        (export "deploy" (func $f)) (export "undeploy" (func $f)))"#;
+    wat::parse_str(text).unwrap()
+}
+
+pub async fn until<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut condition: impl FnMut() -> F,
+) -> T {
+    let patience = async {
+        loop {
+            if let Some(found) = condition().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), patience)
+        .await
+        .unwrap_or_else(|_| panic!("never: {what}"))
+}
