@@ -101,7 +101,12 @@ impl Engine {
             // It counts as cut off then, and is run or rolled back again: both can be.
             tracing::warn!(%error, "the end of a journal cannot be written");
         }
-        if let Tape::Recording(recorder) = scope.tape() {
+        // Nobody runs again what went well and changed nothing: it leaves nothing either.
+        let is_of_interest =
+            error.is_some() || scope.ledger().writer().is_some_and(|writer| !writer.is_empty());
+        if let Tape::Recording(recorder) = scope.tape()
+            && is_of_interest
+        {
             let timed_out = outcome
                 .ended
                 .as_ref()

@@ -29,7 +29,12 @@ pub async fn one(
     State(agent): State<Arc<Agent>>,
     Path((instance, deployment)): Path<(InstanceId, DeploymentId)>,
 ) -> Result<Json<CallReport>, Refusal> {
-    let call = find(&agent, &instance, &deployment)?;
+    let call = match find(&agent, &instance, &deployment) {
+        Err(unknown) => {
+            return nothing_done(&agent, instance, deployment).map(Json).ok_or(unknown);
+        }
+        Ok(call) => call,
+    };
     let report = tokio::task::spawn_blocking(move || report(instance, call));
     let report = report.await.map_err(|error| broken(&error))?;
     report.map(Json)
@@ -86,6 +91,33 @@ fn find(agent: &Agent, instance: &InstanceId, deployment: &DeploymentId) -> Resu
              not run here, or that was forgotten"
         );
         Refusal::new(StatusCode::NOT_FOUND, why)
+    })
+}
+
+/// A call that went well and changed nothing has left nothing but that.
+fn nothing_done(
+    agent: &Agent,
+    instance: InstanceId,
+    deployment: DeploymentId,
+) -> Option<CallReport> {
+    let went_well = |entry: &crate::table::Entry| {
+        let last = entry.record.deployed.as_ref()?;
+        let is_it = last.deployment == deployment && last.failures.is_none();
+        let assigned = &entry.record.assignment.deployment;
+        is_it.then(|| (assigned.recipe.to_string(), assigned.created_at))
+    };
+    let (component, at) = agent.table.read(&instance, went_well).flatten()?;
+    let (state, error, torn, effects) = (CallState::Succeeded, None, None, Vec::new());
+    Some(CallReport {
+        instance,
+        deployment,
+        attempt: 1,
+        component,
+        at,
+        state,
+        error,
+        torn,
+        effects,
     })
 }
 

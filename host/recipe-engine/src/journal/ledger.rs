@@ -186,6 +186,11 @@ impl Writer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether there was no effect.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state().medium.is_none()
+    }
+
     fn failed(&self, error: &io::Error) -> Error {
         Error::Failed(format!(
             "the journal in `{}` cannot be written, and without it nothing is changed: {error}",
