@@ -11,7 +11,7 @@ use crate::secrets::Secrets;
 use crate::tape::{Ended, Inputs, Player, Recorder, Recording, Tape};
 use cerebro_model::{Allowed, ComponentKind};
 use cerebro_model::{Plan, PlanEnd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline, WasmBacktrace};
@@ -319,18 +319,19 @@ fn journaled(
         seed,
     };
     let directory = journal.directory.clone();
-    let recorder = Recorder::new(&directory, &inputs, run.secrets.clone());
+    let recorder = Recorder::new(&directory, inputs, run.secrets.clone());
     let writer = Writer::new(directory, begin, journal.open.clone());
     let plan = journal.plan.as_ref();
     let expected = plan.map(|(plan, beyond)| Expected::new(plan.as_ref().clone(), *beyond));
     let ledger = Ledger::journal(writer).held_to(expected);
-    Ok((ledger, Tape::Recording(recorder), Some(seed)))
+    Ok((ledger, Tape::Recording(Box::new(recorder)), Some(seed)))
 }
 
 /// The boot of this machine, as the kernel names it.
 pub(crate) fn boot() -> String {
-    let read = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    read.unwrap_or_default().trim().to_owned()
+    static BOOT: OnceLock<String> = OnceLock::new();
+    let read = || std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    BOOT.get_or_init(|| read().unwrap_or_default().trim().to_owned()).clone()
 }
 
 fn empty(component: &Component) -> Plan {

@@ -22,7 +22,7 @@ pub(crate) enum Tape {
     /// The machine, and nobody remembers.
     Off,
     /// The machine, and they are recorded.
-    Recording(Recorder),
+    Recording(Box<Recorder>),
     /// A recording.
     Playing(Player),
 }

@@ -21,6 +21,7 @@ const LARGEST: usize = 64 << 20;
 /// nothing waits for the disk.
 pub(crate) struct Recorder {
     path: PathBuf,
+    inputs: Inputs,
     secrets: Arc<Secrets>,
     state: Mutex<State>,
 }
@@ -33,12 +34,8 @@ struct State {
 }
 
 impl Recorder {
-    pub(crate) fn new(directory: &Path, inputs: &Inputs, secrets: Arc<Secrets>) -> Self {
-        // Inputs are strings and numbers, and so can be written.
-        let begin = serde_json::to_string(inputs).unwrap_or_default();
-        let recorder = Self { path: directory.join(FILE), secrets, state: Mutex::default() };
-        recorder.push(0, Entry::Begin(begin));
-        recorder
+    pub(crate) fn new(directory: &Path, inputs: Inputs, secrets: Arc<Secrets>) -> Self {
+        Self { path: directory.join(FILE), inputs, secrets, state: Mutex::default() }
     }
 
     fn push(&self, size: usize, entry: Entry) {
@@ -93,7 +90,8 @@ impl Recorder {
         self.push(0, Entry::Ended(ended));
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut bytes, mut chain) = (Vec::with_capacity(state.size), Chain::default());
-        for entry in std::mem::take(&mut state.entries) {
+        let begin = Entry::Begin(serde_json::to_string(&self.inputs)?);
+        for entry in [begin].into_iter().chain(std::mem::take(&mut state.entries)) {
             let entry = self.veiled(entry);
             let payload = postcard::to_allocvec(&entry).map_err(io::Error::other)?;
             let (frame, next) = frame(&chain, &payload);
