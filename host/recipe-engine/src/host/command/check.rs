@@ -21,7 +21,9 @@ impl Scope {
         argv: &[String],
         user: Option<&str>,
     ) -> Result<(), Error> {
-        let program = argv.first().map_or("", String::as_str);
+        let Some(program) = argv.first().map(String::as_str) else {
+            return Err(Error::Invalid("a command needs a program".to_owned()));
+        };
         let plain = program.split('/').skip(1).all(|part| !matches!(part, "" | "." | ".."));
         if !program.starts_with('/') || !plain || argv.iter().any(|arg| arg.contains('\0')) {
             return Err(Error::Invalid(format!(
