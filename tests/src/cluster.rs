@@ -1,6 +1,6 @@
 //! A running cluster: `cerebro dev` as a child, and what one asks of it.
 
-use crate::{built, component, portal, processes};
+use crate::{built, canary, component, portal, processes};
 use anyhow::{Context, Result, bail, ensure};
 use cerebro_api::Client;
 use cerebro_api::body::{DeployRequest, MachineView, TaskView};
@@ -13,7 +13,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long anything may take here before it counts as never.
@@ -28,6 +28,8 @@ pub struct Options {
     pub machine: String,
     /// No isolation, even as root.
     pub unprivileged: bool,
+    /// Each machine has a network of its own, which takes root.
+    pub own_network: bool,
     /// The port to listen on; the next free one if it is taken.
     pub port: u16,
 }
@@ -39,6 +41,7 @@ impl Default for Options {
             zones: vec!["aws-us-west-2a=2".to_owned(), "aws-us-east-1b=1".to_owned()],
             machine: "cpus=4,mem=4096".to_owned(),
             unprivileged: false,
+            own_network: false,
             port: 0,
         }
     }
@@ -96,6 +99,9 @@ impl Cluster {
         if options.unprivileged {
             command.arg("--unprivileged");
         }
+        if options.own_network {
+            command.args(["--network", "own"]);
+        }
         // Away from the terminal's Ctrl-C, which is ours to pass on.
         command.process_group(0).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().context("cannot start `cerebro dev`")?;
@@ -103,6 +109,7 @@ impl Cluster {
         let client = Client::new(&base)?;
         let mut cluster = Self { child, data, base, client };
         cluster.wait_for_machines(options).await?;
+        canary::set(&cluster.client).await?;
         Ok(cluster)
     }
 
@@ -141,8 +148,7 @@ impl Cluster {
 
     /// Runs `cerebro` against this cluster; what it prints, if it ends well.
     pub fn cerebro(&self, arguments: &[&str]) -> Result<String> {
-        let mut command = Command::new(built()?.join("bin/cerebro"));
-        let output = command.args(["--server", &self.base]).args(arguments).output()?;
+        let output = self.try_cerebro(arguments)?;
         let words = String::from_utf8_lossy(&output.stderr);
         ensure!(
             output.status.success(),
@@ -151,6 +157,12 @@ impl Cluster {
             output.status
         );
         Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Runs `cerebro` against this cluster, however it ends.
+    pub fn try_cerebro(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = Command::new(built()?.join("bin/cerebro"));
+        Ok(command.args(["--server", &self.base]).args(arguments).output()?)
     }
 
     /// Uploads the components that the examples name.
@@ -184,13 +196,13 @@ impl Cluster {
         let artifact = self.client.post_artifact(artifact).await?;
         let options =
             [("artifact".to_owned(), artifact.digest.to_string().into())].into_iter().collect();
-        Ok(self.client.deploy(job, &DeployRequest { version: version.parse()?, options }).await?)
+        Ok(self.client.deploy(job, &DeployRequest::new(version.parse()?, options)).await?)
     }
 
     /// Waits for the end of a deployment.
     pub async fn ended(&self, deployment: &Deployment) -> Result<Deployment> {
         until("the deployment ends", || async {
-            self.client.deployment(&deployment.id).await.ok().filter(|now| !now.state.is_running())
+            self.client.deployment(&deployment.id).await.ok().filter(|now| now.state.has_ended())
         })
         .await
         .with_context(|| self.log_tail())
@@ -304,8 +316,10 @@ impl Cluster {
 
     /// A machine's agent.
     pub fn agent_pid(&self, id: &MachineId) -> Result<i32> {
-        let found = processes::by_arguments(&["machinesitter", id.as_str(), &self.base]);
-        found.first().copied().with_context(|| format!("{id} has no agent"))
+        let own = self.machine_processes(id);
+        let found = processes::by_arguments(&["machinesitter", id.as_str()]);
+        let found = found.into_iter().find(|pid| own.contains(pid));
+        found.with_context(|| format!("{id} has no agent"))
     }
 
     /// The controller.
@@ -315,12 +329,26 @@ impl Cluster {
         found.first().copied().context("there is no controller")
     }
 
-    /// Ends the cluster as Ctrl-C would, and waits until it has cleaned up.
+    /// Ends the cluster as Ctrl-C would, and waits until it has cleaned up. Panics if a secret was
+    /// told by then.
     pub fn stop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
+            // Its machines' files go with it.
+            let searched = self.search();
             let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGINT);
             let _ = self.child.wait();
+            match searched {
+                Err(error) if !std::thread::panicking() => panic!("{error:#}"),
+                _ => {}
+            }
         }
+    }
+
+    /// Searches for the secret that nobody may tell.
+    fn search(&self) -> Result<()> {
+        let mut processes = self.processes();
+        processes.extend(descendants(self.child.id().cast_signed()));
+        canary::search(&self.data, &processes)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A whole cluster of local machines, through the built binaries: what the end-to-end tests, the
 //! demo and its drill have in common.
 
+pub mod canary;
 mod cluster;
 pub mod portal;
 pub mod processes;

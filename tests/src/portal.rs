@@ -17,16 +17,19 @@ pub fn job() -> Result<Job> {
 
 /// A release, as a tar.gz: the program, and the template of its configuration.
 pub fn artifact() -> Result<Vec<u8>> {
-    let template = fs::read(root().join("examples/portal/portal.conf.tmpl"))?;
-    let program = fs::read(built()?.join("bin/portal"))?;
-    pack(&[("bin/run_portal_server", 0o755, &program), ("portal.conf.tmpl", 0o644, &template)])
+    release("portal.conf.tmpl")
 }
 
-/// A release whose program ends at once, saying why.
-pub fn broken_artifact() -> Result<Vec<u8>> {
-    let template = fs::read(root().join("examples/portal/portal.conf.tmpl"))?;
-    let program = b"#!/bin/sh\necho 'the database is not there' >&2\nexit 7\n";
-    pack(&[("bin/run_portal_server", 0o755, program), ("portal.conf.tmpl", 0o644, &template)])
+/// A release of the same program whose configuration names a database that is not there: it ends at
+/// once, saying so.
+pub fn bad_artifact() -> Result<Vec<u8>> {
+    release("portal-bad.conf.tmpl")
+}
+
+fn release(template: &str) -> Result<Vec<u8>> {
+    let template = fs::read(root().join("examples/portal").join(template))?;
+    let program = fs::read(built()?.join("bin/portal"))?;
+    pack(&[("bin/run_portal_server", 0o755, &program), ("portal.conf.tmpl", 0o644, &template)])
 }
 
 fn pack(files: &[(&str, u32, &[u8])]) -> Result<Vec<u8>> {

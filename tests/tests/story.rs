@@ -193,10 +193,13 @@ async fn a_bad_release_is_stopped_and_the_others_keep_what_they_have() -> Result
     let data = tempfile::tempdir()?;
     let cluster = portal_cluster(data.path(), &Options::default()).await?;
     let job = portal_that_gives_up(&cluster, OnFailure::Keep).await?;
-    let bad = cluster.deploy(&job.dns_basename, "2.0", portal::broken_artifact()?).await?;
+    let bad = cluster.deploy(&job.dns_basename, "2.0", portal::bad_artifact()?).await?;
     let ended = cluster.ended(&bad).await?;
     let why = reason(&ended)?;
-    ensure!(why.contains("code 7") && why.contains("the database is not there"), "{why}");
+    ensure!(
+        why.contains("code 1") && why.contains("the database at 127.0.0.1:1 is not there"),
+        "{why}"
+    );
     let tasks = cluster.tasks(&job.dns_basename).await?;
     let serving = tasks
         .iter()
@@ -215,7 +218,7 @@ async fn a_bad_release_is_taken_back_and_the_others_are_not_even_started_again()
         tasks.iter().map(|task| cluster.task_pid(task)).collect::<Result<Vec<_>>>()
     };
     let before = pids(&cluster.healthy(&job.dns_basename, 3).await?)?;
-    let bad = cluster.deploy(&job.dns_basename, "2.0", portal::broken_artifact()?).await?;
+    let bad = cluster.deploy(&job.dns_basename, "2.0", portal::bad_artifact()?).await?;
     reason(&cluster.ended(&bad).await?)?;
     // It begins in the commit in which the other fails, so it is there.
     let rollback = rollback_of(&cluster, &bad).await?.context("nothing takes it back")?;
@@ -246,7 +249,7 @@ async fn redis_answers_and_keeps_its_data_over_a_restart() -> Result<()> {
     let text = std::fs::read_to_string(root().join("examples/redis/job.yaml"))?;
     let job = cerebro_api::jobfile::parse("job.yaml", &text)?;
     cluster.client.put_job(&job, None).await?;
-    let request = DeployRequest { version: "7".parse()?, options: cerebro_model::Options::new() };
+    let request = DeployRequest::new("7".parse()?, cerebro_model::Options::new());
     let deployment = cluster.client.deploy(&job.dns_basename, &request).await?;
     succeeded(&cluster.ended(&deployment).await?)?;
 
@@ -408,7 +411,7 @@ async fn what_is_no_recipe_is_refused_at_the_door() -> Result<()> {
     cluster.client.put_recipe(&name, component("misbehave")?).await?;
     let job = misbehaving_job(serde_json::json!({}))?;
     cluster.client.put_job(&job, None).await?;
-    let request = DeployRequest { version: "1".parse()?, options: cerebro_model::Options::new() };
+    let request = DeployRequest::new("1".parse()?, cerebro_model::Options::new());
     let Err(error) = cluster.client.deploy(&job.dns_basename, &request).await else {
         anyhow::bail!("it was deployed without a grant");
     };
@@ -440,7 +443,7 @@ async fn a_recipe_that_misbehaves_ends_in_words_and_the_cluster_goes_on() -> Res
         ("fail", "the release is for another planet"),
     ] {
         let options = [("do".to_owned(), does.into())].into_iter().collect();
-        let request = DeployRequest { version: "1".parse()?, options };
+        let request = DeployRequest::new("1".parse()?, options);
         let deployment = cluster.client.deploy(&job.dns_basename, &request).await?;
         let ended = cluster.ended(&deployment).await?;
         let why = reason(&ended)?;
@@ -452,7 +455,7 @@ async fn a_recipe_that_misbehaves_ends_in_words_and_the_cluster_goes_on() -> Res
     endless.rollout.deadline = Seconds::new(3);
     cluster.client.put_job(&endless, Some(1)).await?;
     let options = [("do".to_owned(), "loop".into())].into_iter().collect();
-    let request = DeployRequest { version: "2".parse()?, options };
+    let request = DeployRequest::new("2".parse()?, options);
     let deployment = cluster.client.deploy(&job.dns_basename, &request).await?;
     let ended = cluster.ended(&deployment).await?;
     let why = reason(&ended)?;
@@ -460,7 +463,7 @@ async fn a_recipe_that_misbehaves_ends_in_words_and_the_cluster_goes_on() -> Res
     cluster.client.put_job(&job, Some(2)).await?;
     let write = [("do", "write"), ("path", "/opt/x"), ("text", "here")];
     let options = write.map(|(name, value)| (name.to_owned(), value.into())).into_iter().collect();
-    let request = DeployRequest { version: "3".parse()?, options };
+    let request = DeployRequest::new("3".parse()?, options);
     let deployment = cluster.client.deploy(&job.dns_basename, &request).await?;
     let ended = cluster.ended(&deployment).await?;
     ensure!(matches!(ended.state, DeploymentState::Succeeded { .. }), "{:?}", ended.state);
@@ -479,7 +482,7 @@ async fn a_job_that_fits_nowhere_says_what_is_short_by_how_much() -> Result<()> 
     cluster.deploy(&job.dns_basename, "1.0", portal::artifact()?).await?;
     until("the shortage is told", || async {
         let view = cluster.client.job(&job.dns_basename).await.ok()?;
-        view.problems.iter().any(|problem| problem.contains("60 cores short on m-1")).then_some(())
+        view.problems.iter().any(|problem| problem.contains("1 lacks cores (m-1: ")).then_some(())
     })
     .await?;
     // The next deployment, of a job that fits, takes its place.

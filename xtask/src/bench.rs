@@ -1,7 +1,7 @@
 //! Measurements: builds and installs what they need, and runs them.
 
 use crate::shell::{output, run, run_in};
-use crate::{build, packages};
+use crate::{bench_checks, build, packages};
 use anyhow::{Context, Result};
 use cerebro_bench::{Defaults, Scenario};
 use clap::builder::PossibleValuesParser;
@@ -17,6 +17,24 @@ pub enum Bench {
     Recipes(Recipes),
     /// What a release costs as a component, beside the tools that people deploy with.
     Release(Release),
+    /// What it costs to place 100,000 instances on 10,000 machines.
+    Place,
+    /// A controller under thousands of agents: what it takes, and how soon a death is found.
+    Agents(Agents),
+}
+
+/// How a controller is measured under its agents.
+#[derive(Debug, clap::Args)]
+pub struct Agents {
+    /// How many agents; may be given more than once.
+    #[arg(long = "agents", value_name = "N", default_values_t = [10, 5000])]
+    counts: Vec<u32>,
+    /// Agents that die.
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    deaths: u32,
+    /// Replace the table of this file, between `<!-- agents -->` and `<!-- /agents -->`.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
 }
 
 /// How releases are measured.
@@ -39,7 +57,10 @@ pub struct Recipes {
     /// Calls of each component.
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     calls: usize,
-    /// A further check that always passes: of another language.
+    /// Leave out the checks in other languages, which take minutes to build.
+    #[arg(long)]
+    only_rust: bool,
+    /// A further check that always passes.
     #[arg(long, value_name = "NAME=FILE")]
     check: Vec<String>,
     /// Replace the tables of this file, between `<!-- recipes -->` and `<!-- /recipes -->`.
@@ -96,7 +117,26 @@ pub fn run_bench(bench: Bench) -> Result<()> {
         Bench::Supervision(options) => supervision(&options),
         Bench::Recipes(options) => recipes(&options),
         Bench::Release(options) => release(&options),
+        Bench::Place => {
+            run("cargo", &["bench", "--package", "cerebro-planner", "--bench", "place"])
+        }
+        Bench::Agents(options) => agents(&options),
     }
+}
+
+fn agents(options: &Agents) -> Result<()> {
+    let packages = ["-p", "cerebro-bench-agents", "-p", "cerebro-clustersitter"];
+    run("cargo", &[&["build", "--release"][..], &packages].concat())?;
+    let mut arguments =
+        vec!["--clustersitter".to_owned(), "target/release/clustersitter".to_owned()];
+    let mut give = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
+    options.counts.iter().for_each(|count| give("--agents", count.to_string()));
+    give("--deaths", options.deaths.to_string());
+    if let Some(file) = &options.markdown {
+        give("--markdown", file.display().to_string());
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    run("target/release/cerebro-bench-agents", &arguments)
 }
 
 /// Debian's packages of deployment tools: (package, a file that it brings).
@@ -172,9 +212,10 @@ fn recipes(options: &Recipes) -> Result<()> {
         eprintln!("going on without what could not be installed: {error:#}");
     }
     build_recipes()?;
+    let languages = if options.only_rust { Vec::new() } else { bench_checks::build()? };
     let calls = options.calls.to_string();
     let mut arguments = vec!["checks", "--components", COMPONENTS, "--calls", &calls];
-    for check in &options.check {
+    for check in languages.iter().chain(&options.check) {
         arguments.extend(["--check", check]);
     }
     let markdown = options.markdown.as_ref().map(|file| file.display().to_string());

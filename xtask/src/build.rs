@@ -1,5 +1,5 @@
 //! Builds everything, and puts it where the tests, the demo and users find it: `target/cerebro`,
-//! with the example's release as an artifact.
+//! with a good and a bad release of the example as artifacts.
 
 use crate::shell::{output, run, run_in};
 use anyhow::{Context, Result};
@@ -54,6 +54,7 @@ pub fn everything() -> Result<()> {
     let artifacts = root.join("target/cerebro/artifacts");
     fs::create_dir_all(&artifacts)?;
     fs::write(artifacts.join("portal.tar.gz"), cerebro_tests::portal::artifact()?)?;
+    fs::write(artifacts.join("portal-bad.tar.gz"), cerebro_tests::portal::bad_artifact()?)?;
     Ok(())
 }
 

@@ -80,7 +80,7 @@ fn new_dir(language: &str) -> PathBuf {
 }
 
 /// Where cargo puts what it builds, this program among it.
-fn binaries() -> Result<PathBuf> {
+pub fn binaries() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     Ok(own.parent().context("this program is nowhere")?.to_owned())
 }
@@ -130,7 +130,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Runs a script of an example; its words are only of interest if it fails.
-fn run_script(tools: &Tools, script: &Path) -> Result<()> {
+pub fn run_script(tools: &Tools, script: &Path) -> Result<()> {
     let mut variables = tools.variables()?;
     for (name, value) in &mut variables {
         if *name == "PATH" {

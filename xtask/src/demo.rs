@@ -112,7 +112,7 @@ pub async fn follow(cluster: &Cluster, deployment: &Deployment) -> Result<()> {
                 println!("  {:<21} {}", event.kind.to_string(), event.message);
             }
         }
-        if !now.state.is_running() {
+        if now.state.has_ended() {
             ensure!(now.state.word() == "succeeded", "{} {}", now.id, now.state.word());
             return Ok(());
         }

@@ -1,5 +1,6 @@
 //! The night: one thing is killed after the other, and Cerebro is watched healing it.
 
+use crate::bad_release;
 use crate::demo::say;
 use anyhow::{Context, Result, ensure};
 use cerebro_api::body::TaskView;
@@ -16,10 +17,17 @@ enum Fault {
     MachineSitter,
     Machine,
     ClusterSitter,
+    Release,
 }
 
-const NIGHT: [Fault; 5] =
-    [Fault::Task, Fault::TaskSitter, Fault::MachineSitter, Fault::Machine, Fault::ClusterSitter];
+const NIGHT: [Fault; 6] = [
+    Fault::Task,
+    Fault::TaskSitter,
+    Fault::MachineSitter,
+    Fault::Machine,
+    Fault::ClusterSitter,
+    Fault::Release,
+];
 
 impl Fault {
     /// What dies, and what is measured.
@@ -32,6 +40,7 @@ impl Fault {
             Self::ClusterSitter => {
                 ("controller killed in a deployment", "killed → deployment finished")
             }
+            Self::Release => ("bad release deployed", "caught → taken back, and all is as before"),
         }
     }
 }
@@ -91,6 +100,7 @@ async fn strike(
         Fault::MachineSitter => kill_agent(cluster, task, &tasks).await,
         Fault::Machine => kill_machine(cluster, job, task, wanted).await,
         Fault::ClusterSitter => kill_controller(cluster, job, round).await,
+        Fault::Release => bad_release::deploy(cluster, job, round, &tasks).await,
     }
 }
 

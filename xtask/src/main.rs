@@ -1,7 +1,9 @@
 //! Automation of this repository. `cargo xtask demo` and `cargo xtask test` are all that a
 //! newcomer needs.
 
+mod bad_release;
 mod bench;
+mod bench_checks;
 mod build;
 mod conformance;
 mod demo;
@@ -10,6 +12,7 @@ mod fuzz;
 mod packages;
 mod rules;
 mod shell;
+mod simulate;
 mod suites;
 mod toolchains;
 mod wit;
@@ -39,6 +42,8 @@ enum Command {
     Docs,
     /// Start a cluster on this machine, deploy the example to it, and show what happens.
     Demo(demo::Options),
+    /// Run a whole cluster under simulated time, with faults, by seeds.
+    Simulate(simulate::Options),
     /// Install what tests need, build, and run every suite, or those that are named.
     Test {
         /// Which suites.
@@ -71,6 +76,7 @@ fn run(command: Command) -> Result<bool> {
             build::everything()?;
             tokio::runtime::Runtime::new()?.block_on(demo::run(options))
         }
+        Command::Simulate(options) => simulate::simulate(&options).map(|()| true),
         Command::Test { suites, languages } => suites::run(&suites, &languages).map(|()| true),
     }
 }

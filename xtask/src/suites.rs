@@ -21,6 +21,8 @@ pub enum Suite {
     Rollback,
     /// A hundred failures are run again elsewhere.
     Replay,
+    /// Two hundred days of a whole cluster under simulated time, with faults.
+    Simulation,
     /// What comes from outside, mutated for a minute each.
     Fuzz,
     /// The guests' own tests, run on the host.
@@ -31,7 +33,7 @@ pub enum Suite {
     E2e,
 }
 
-const ALL: [Suite; 11] = [
+const ALL: [Suite; 12] = [
     Suite::Fmt,
     Suite::Rules,
     Suite::Clippy,
@@ -39,6 +41,7 @@ const ALL: [Suite; 11] = [
     Suite::Hostile,
     Suite::Rollback,
     Suite::Replay,
+    Suite::Simulation,
     Suite::Fuzz,
     Suite::Guests,
     Suite::Conformance,
@@ -46,11 +49,14 @@ const ALL: [Suite; 11] = [
 ];
 
 /// Debian's packages that some tests use: (package, a file that it brings).
-const PACKAGES: [(&str, &str); 4] = [
+const PACKAGES: [(&str, &str); 7] = [
     ("redis-server", "/usr/bin/redis-server"),
     ("iproute2", "/usr/sbin/ip"),
     ("monitoring-plugins-basic", "/usr/lib/nagios/plugins/check_dummy"),
     ("postgresql", "/usr/lib/postgresql"),
+    ("dnf", "/usr/bin/dnf"),
+    ("rpm", "/usr/bin/rpmbuild"),
+    ("createrepo-c", "/usr/bin/createrepo_c"),
 ];
 
 /// Runs the suites that are named, or all of them; of `conformance`, the languages that are named.
@@ -91,12 +97,24 @@ pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {
             }
             Suite::Fuzz => fuzz::all()?,
             Suite::Hostile => {
-                let test = ["test", "-p", "cerebro-recipe-engine", "--test", "hostile"];
+                let test = ["test", "--workspace", "--test", "hostile"];
                 shell::run("cargo", &[&test[..], &["--", "--nocapture"]].concat())?
             }
             // What is planned and taken back, and what kills those who do it.
-            Suite::Rollback => journal(&["rollback::", "killed::", "plan::"])?,
+            Suite::Rollback => {
+                let parts =
+                    ["rollback::", "killed::", "power::", "plan::", "packages::", "drift::"];
+                journal(&parts)?;
+            }
             Suite::Replay => journal(&["replay::"])?,
+            Suite::Simulation => {
+                let seeds =
+                    ["--seeds", "200", "--machines", "40", "--faults", "30", "--acts", "20"];
+                shell::run(
+                    "cargo",
+                    &[&["run", "-p", "cerebro-simulation", "--"][..], &seeds].concat(),
+                )?
+            }
             Suite::Guests => run_in("recipes-wasm", "cargo", &["test", "--workspace"])?,
             Suite::Conformance => conformance::run(languages)?,
             // One cluster at a time: each is a few machines, and measures nothing but itself.
@@ -108,8 +126,9 @@ pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The engine's tests of journals whose names begin so.
+/// The engine's tests of journals whose names begin so. Of the whole workspace: by itself, a package has
+/// other features of its dependencies, and all of these are built again.
 fn journal(names: &[&str]) -> Result<()> {
-    let test = ["test", "-p", "cerebro-recipe-engine", "--test", "journal", "--"];
+    let test = ["test", "--workspace", "--test", "journal", "--"];
     shell::run("cargo", &[&test[..], names].concat())
 }

@@ -1,10 +1,12 @@
 //! The interfaces for components: their reference, and what may become of them.
 //!
 //! `docs/interfaces.md` is made from `wit/` by `cargo xtask docs`. `docs/released/` keeps every
-//! version of the package as it was released; a later one of the same line may only add functions,
-//! interfaces and worlds to it, so that a component which was built for any of them links for ever.
+//! version of the package as it was released, to the last bit; a later one of the same line may only
+//! add functions, interfaces and worlds to it, so that a component which was built for any of them
+//! links for ever.
 
 use anyhow::{Context, Result, bail, ensure};
+use cerebro_model::Digest;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
@@ -12,6 +14,9 @@ use std::path::{Path, PathBuf};
 
 const REFERENCE: &str = "docs/interfaces.md";
 const RELEASED: &str = "docs/released";
+/// Every release, and the digest of its files' digests, as `sha256sum *` has them.
+const RELEASES: [(&str, &str); 1] =
+    [("0.1.0", "2bfb12fb025f97d2dc3a79aeb0beb91d6b2165baae7917c2b3ba302d37b4c9ba")];
 
 /// An interface or a world.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,14 +221,33 @@ pub fn write_reference() -> Result<()> {
         .with_context(|| format!("write {REFERENCE}"))
 }
 
+/// The digest of each file of a release, a line for each.
+fn digests(directory: &Path) -> Result<String> {
+    let entries = fs::read_dir(directory).with_context(|| directory.display().to_string())?;
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>()?;
+    names.sort();
+    names.iter().try_fold(String::new(), |mut lines, name| {
+        let content = fs::read(directory.join(name))?;
+        let _ = writeln!(lines, "{}  {}", Digest::of(&content), name.to_string_lossy());
+        Ok(lines)
+    })
+}
+
 /// Whether the reference is what the interfaces say, and they still hold what was ever released.
 pub fn check() -> Result<()> {
     let now = read(Path::new("wit"))?;
     let page = fs::read_to_string(REFERENCE).with_context(|| format!("read {REFERENCE}"))?;
     ensure!(page == render(&now), "{REFERENCE} is not what wit/ says: run `cargo xtask docs`");
-    let mut released = 0;
-    for entry in fs::read_dir(RELEASED).with_context(|| format!("read {RELEASED}"))? {
-        let directory = entry?.path();
+    for (version, digest) in RELEASES {
+        let directory = Path::new(RELEASED).join(version);
+        let found = digests(&directory)?;
+        ensure!(
+            Digest::of(found.as_bytes()).to_string() == digest,
+            "{} is not as it was released: what is released stays as it is, and what is new goes to \
+             `wit/`",
+            directory.display()
+        );
         let gone = missing(&read(&directory)?, &now);
         ensure!(
             gone.is_empty(),
@@ -232,9 +256,8 @@ pub fn check() -> Result<()> {
             directory.display(),
             gone.join("; ")
         );
-        released += 1;
     }
-    ensure!(released > 0, "{RELEASED} holds no release");
+    let released = RELEASES.len();
     eprintln!("{REFERENCE} is current, and {released} released versions still link");
     Ok(())
 }

@@ -199,21 +199,34 @@ static bool configure(const struct options *options,
     return true;
 }
 
+// Runs a command that must succeed. Nothing else is asked of its outcome, so that a plan goes on
+// behind it.
+static bool run_to_success(cerebro_recipe_command_spec_t *spec, change *change, error *why)
+{
+    cerebro_recipe_command_own_outcome_t outcome;
+    return cerebro_recipe_command_run(spec, &outcome, why) &&
+           cerebro_recipe_command_method_outcome_ensure_success(
+               cerebro_recipe_command_borrow_outcome(outcome), change, why);
+}
+
 static bool initialise(text base, text root, text *err)
 {
     error why;
     change change;
     text mark = CONCAT(base, lit("/shared/initialised")), what = lit("touch initialised");
-    text argv[] = {lit("/usr/bin/touch"), CONCAT(root, mark)};
+    text real = CONCAT(root, mark);
+    text argv[] = {lit("/usr/bin/touch"), real};
+    text undo[] = {lit("/usr/bin/rm"), lit("-f"), real};
     cerebro_recipe_command_guard_t guard = {
         .tag = CEREBRO_RECIPE_COMMAND_GUARD_CREATES,
         .val.creates = mark,
     };
-    cerebro_recipe_command_spec_t spec = {.argv = {argv, 2}, .guards = {&guard, 1}};
-    cerebro_recipe_command_own_outcome_t outcome;
-    if (!cerebro_recipe_command_run(&spec, &outcome, &why) ||
-        !cerebro_recipe_command_method_outcome_ensure_success(
-            cerebro_recipe_command_borrow_outcome(outcome), &change, &why)) {
+    cerebro_recipe_command_spec_t spec = {
+        .argv = {argv, 2},
+        .guards = {&guard, 1},
+        .semantics = {.is_some = true, .val.undo = {.is_some = true, .val = {undo, 3}}},
+    };
+    if (!run_to_success(&spec, &change, &why)) {
         return failed(what, &why, err);
     }
     say_change(what, &change);

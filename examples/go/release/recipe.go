@@ -88,14 +88,12 @@ func deploy() error {
 	}
 
 	mark := base + "/shared/initialised"
-	outcome, err := doing("touch initialised", cerebro_recipe_command.Run(cerebro_recipe_command.Spec{
-		Argv:   []string{"/usr/bin/touch", instance.Root + mark},
-		Guards: []cerebro_recipe_command.Guard{cerebro_recipe_command.MakeGuardCreates(mark)},
-	}))
-	if err != nil {
-		return err
-	}
-	if err := changed("touch initialised", outcome.EnsureSuccess()); err != nil {
+	touched := runToSuccess(cerebro_recipe_command.Spec{
+		Argv:      []string{"/usr/bin/touch", instance.Root + mark},
+		Guards:    []cerebro_recipe_command.Guard{cerebro_recipe_command.MakeGuardCreates(mark)},
+		Semantics: undoneBy("/usr/bin/rm", "-f", instance.Root+mark),
+	})
+	if err := changed("touch initialised", touched); err != nil {
 		return err
 	}
 
@@ -122,6 +120,21 @@ func undeploy() error {
 		return err
 	}
 	return changed("leave "+base, cerebro_recipe_release.Leave(base))
+}
+
+// Runs a command that must succeed. Nothing else is asked of its outcome, so that a plan goes on
+// behind it.
+func runToSuccess(spec cerebro_recipe_command.Spec) Result[change, hostError] {
+	outcome := cerebro_recipe_command.Run(spec)
+	if outcome.IsErr() {
+		return Err[change, hostError](outcome.Err())
+	}
+	return outcome.Ok().EnsureSuccess()
+}
+
+// What takes a command back.
+func undoneBy(undo ...string) Option[cerebro_recipe_command.Semantics] {
+	return Some(cerebro_recipe_command.Semantics{Undo: Some(undo)})
 }
 
 // What a job may say.

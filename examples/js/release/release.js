@@ -33,15 +33,14 @@ export function deploy() {
     files.write(`${directory}/app.conf`, encode(text), { mode: 0o640, owner: undefined }));
 
   const mark = `${base}/shared/initialised`;
-  changing("touch initialised", () => {
-    const outcome = run({
+  changing("touch initialised", () =>
+    runToSuccess({
       argv: ["/usr/bin/touch", root + mark],
       env: [],
       guards: [{ tag: "creates", val: mark }],
       success: [],
-    });
-    return outcome.ensureSuccess();
-  });
+      semantics: undoneBy(["/usr/bin/rm", "-f", root + mark]),
+    }));
 
   changing(`activate ${version}`, () => release.activate(base, version));
   for (const old of doing("prune", () => release.prune(base, keep))) say(`prune ${old}`);
@@ -52,6 +51,17 @@ export function undeploy() {
   say(`undeploy ${context.get().job} from ${base}`);
   changing("remove initialised", () => files.remove(`${base}/shared/initialised`));
   changing(`leave ${base}`, () => release.leave(base));
+}
+
+// Runs a command that must succeed. Nothing else is asked of its outcome, so that a plan goes on
+// behind it.
+function runToSuccess(spec) {
+  return run(spec).ensureSuccess();
+}
+
+// What takes a command back.
+function undoneBy(undo) {
+  return { query: false, undo, irreversible: false, assume: undefined, contain: [] };
 }
 
 function parse(json) {

@@ -1,7 +1,8 @@
 //! The example service: a small HTTP server that says which release of it runs.
 //!
 //! It reads the configuration that its recipe wrote beside it (`portal.conf`, `key = value`
-//! lines), and listens where Cerebro told it to, by its environment.
+//! lines), and listens where Cerebro told it to, by its environment. With `database = HOST:PORT` it
+//! needs one to start.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -27,6 +28,11 @@ fn serve() -> Result<(), String> {
     let text = std::fs::read_to_string(&file)
         .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
     let settings = Arc::new(parse(&text));
+    // A release that needs what is not there ends here, and is not what serves tomorrow.
+    if let Some(database) = settings.get("database") {
+        TcpStream::connect(database)
+            .map_err(|error| format!("the database at {database} is not there: {error}"))?;
+    }
     let from = |name: &str| std::env::var(name).map_err(|_| format!("{name} is not set"));
     let address = format!("{}:{}", from("CEREBRO_ADDRESS")?, from("CEREBRO_PORT_HTTP")?);
     let listener = TcpListener::bind(&address)

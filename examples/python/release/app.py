@@ -38,8 +38,10 @@ class WitWorld(wit_world.WitWorld):
         changing("write app.conf", files.write, f"{directory}/app.conf", text.encode(), attributes)
 
         mark = f"{base}/shared/initialised"
-        touch = ["/usr/bin/touch", instance.root + mark]
-        changing("touch initialised", run, touch, command.Guard_Creates(mark))
+        real = instance.root + mark
+        touch, undo = ["/usr/bin/touch", real], ["/usr/bin/rm", "-f", real]
+        guards = [command.Guard_Creates(mark)]
+        changing("touch initialised", run_to_success, touch, guards, undo)
 
         changing(f"activate {version}", release.activate, base, version)
         for old in doing("prune", release.prune, base, options.keep):
@@ -81,10 +83,17 @@ def number(options, name, default):
     return int(value)
 
 
-def run(argv, guard):
+def run_to_success(argv, guards, undo):
+    """Runs a command that must succeed, and that `undo` takes back.
+
+    Nothing else is asked of its outcome, so that a plan goes on behind it.
+    """
+    semantics = command.Semantics(
+        query=False, undo=undo, irreversible=False, assume=None, contain=[],
+    )
     spec = command.Spec(
         argv=argv, env=[], cwd=None, user=None, group=None, umask=None, stdin=None,
-        timeout=None, guards=[guard], success=[], semantics=None,
+        timeout=None, guards=guards, success=[], semantics=semantics,
     )
     return command.run(spec).ensure_success()
 

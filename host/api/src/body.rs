@@ -1,9 +1,9 @@
 //! Bodies of requests and answers that are not model types themselves.
 
 use cerebro_model::{
-    Capacity, Deployment, Digest, EventKind, Instance, InstanceStatus, JobName, JobRecord, Line,
-    Machine, MachineId, MachineStats, Options, Recipe, SecretName, Subject, Timestamp, Unbounded,
-    Version,
+    Attempt, Capacity, Deployment, Digest, EventKind, HeldTo, Instance, InstanceStatus, JobName,
+    JobRecord, Line, Machine, MachineId, MachineStats, Options, Pause, PauseScope, Recipe, Seconds,
+    SecretName, Subject, Timestamp, Unbounded, Version, WhenBusy, ZoneSettings,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -27,6 +27,32 @@ pub struct DeployRequest {
     #[serde(default, skip_serializing_if = "Options::is_empty")]
     #[schema(value_type = Object)]
     pub options: Options,
+    /// Plans to hold it to, as `POST /v1/jobs/{job}/plans` gave them, uploaded as an artifact. What
+    /// they were made with is what is deployed; `version` and `options` must not say otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apply_plan: Option<HeldTo>,
+    /// What becomes of it while another deployment of the job is on its way, if not what the job's
+    /// rollout says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when_busy: Option<WhenBusy>,
+}
+
+impl DeployRequest {
+    /// For a version, with these options, held to no plan.
+    pub fn new(version: Version, options: Options) -> Self {
+        Self { version, options, apply_plan: None, when_busy: None }
+    }
+}
+
+/// Asks for a pause of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PauseDeploymentRequest {
+    /// Why, for those who find it paused.
+    pub reason: String,
+    /// Seconds after which it goes on by itself; without, a person must let it.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub lasts: Option<Seconds>,
 }
 
 /// A secret, without what it is.
@@ -107,6 +133,82 @@ pub struct MachineView {
     pub free: Capacity,
     /// The number of instances placed on it.
     pub instances: u32,
+    /// When it was heard again after a silence of its own; the last few times.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub comebacks: Vec<Timestamp>,
+    /// What was tried to have it answer again; the last few times.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
+    /// Whether nothing is heard of it, though something should be.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspect: bool,
+    /// Since when it is without work, as far as this controller has seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_since: Option<Timestamp>,
+}
+
+impl MachineView {
+    /// Its state in one word; what is observed wins over what was decided.
+    pub fn word(&self) -> &'static str {
+        if self.suspect { "suspect" } else { self.machine.state.word() }
+    }
+
+    /// What there is to say beside that word: of its state, and of its lock.
+    pub fn details(&self) -> String {
+        let lock = self.machine.lock.as_ref().map(|lock| format!("locked: {}", lock.reason));
+        let state = Some(self.machine.state.details()).filter(|words| !words.is_empty());
+        state.into_iter().chain(lock).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// Why something is asked for.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Because {
+    /// In the operator's words.
+    pub reason: String,
+}
+
+/// Asks for a machine to be drained.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DrainRequest {
+    /// Why, in the operator's words.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Begin though something on it fits nowhere else: that stays until there is room.
+    pub force: bool,
+}
+
+/// Asks for a machine to be left alone.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MaintainRequest {
+    /// Why, in the operator's words.
+    pub reason: String,
+    /// For how long, from when it begins.
+    #[schema(value_type = f64)]
+    pub lasts: Seconds,
+    /// Drain it first.
+    #[serde(default)]
+    pub drain: bool,
+    /// Drain it though something on it fits nowhere else.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// A zone, with what it has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ZoneView {
+    /// What counts for it.
+    #[serde(flatten)]
+    pub settings: ZoneSettings,
+    /// Whether that was set while the cluster ran, over what the controller was started with.
+    pub is_set: bool,
+    /// Machines that there are, or are coming.
+    pub machines: u32,
+    /// Those of them without work.
+    pub without_work: u32,
 }
 
 /// An instance with what its machine says of it.
@@ -125,6 +227,51 @@ pub struct TaskView {
     /// The machine's last word on this placement, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<InstanceStatus>,
+}
+
+/// Asks for a pause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PauseRequest {
+    /// What is to stand still.
+    pub scope: PauseScope,
+    /// Who wants that.
+    pub author: String,
+    /// Why.
+    pub reason: String,
+    /// After how many seconds it ends by itself; 30 days at most.
+    pub seconds: u64,
+}
+
+/// How the cluster is, in sentences.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Status {
+    /// The controller's term.
+    pub term: u64,
+    /// What is not as it should be; nothing if all is well.
+    pub faults: Vec<String>,
+    /// The pauses that are in force.
+    pub pauses: Vec<Pause>,
+    /// Whether repairs are only proposed.
+    pub observe_only: bool,
+}
+
+/// A person says yes to a repair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// Who.
+    pub author: String,
+}
+
+/// Has repairs only proposed, or done without being asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RepairModeRequest {
+    /// Whether they are only proposed.
+    pub observe_only: bool,
+    /// Who wants that.
+    pub author: String,
 }
 
 /// From an agent that has started.

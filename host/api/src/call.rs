@@ -11,6 +11,18 @@ pub const WHY: &str = "/v1/why";
 /// On the agent: what has changed since Cerebro wrote it.
 pub const DRIFT: &str = "/v1/drift";
 
+/// What more of a call is asked for, as a query.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::IntoParams,
+)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Wanted {
+    /// Also from where in the component each effect came: its recording is replayed for that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sites: bool,
+}
+
 /// On the agent: what the recipe of a deployment did for an instance, a [`CallReport`].
 pub fn call(instance: &InstanceId, deployment: &DeploymentId) -> String {
     format!("/v1/instances/{instance}/calls/{deployment}")
@@ -78,6 +90,10 @@ pub struct EffectReport {
     /// What it was, with how the path was before and after.
     #[serde(flatten)]
     pub effect: Effect,
+    /// From where in the component that call was made, where that was asked for and the component is at
+    /// hand: functions, by name where the component has names, and how far into each, innermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub site: Vec<String>,
     /// How a file's text changed, in the unified form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,

@@ -1,6 +1,8 @@
 //! The typed client of the controller's API: what the CLI and the agents call it with.
 
+mod brakes;
 mod deployments;
+mod machines;
 
 use crate::body::{
     Artifact, Heartbeat, JobView, JoinRequest, MachineView, PushedRecipe, Report, SecretView,
@@ -9,8 +11,8 @@ use crate::body::{
 use crate::{PROBLEM_JSON, Problem, paths};
 use bytes::Bytes;
 use cerebro_model::{
-    DeploymentId, Digest, Event, InstanceId, Job, JobName, MachineDesired, MachineId, Recipe,
-    RecipeName, Secret, SecretName, Timestamp,
+    DeploymentId, Digest, Event, InstanceId, Job, JobName, Labels, MachineDesired, MachineId,
+    Recipe, RecipeName, Secret, SecretName, Timestamp,
 };
 use futures::{Stream, StreamExt};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header};
@@ -82,11 +84,21 @@ pub type EventStream = futures::stream::BoxStream<'static, Result<Event, ClientE
 impl Client {
     /// A client of the controller at `base`, such as `http://127.0.0.1:30000`.
     pub fn new(base: impl Into<String>) -> Result<Self, ClientError> {
-        let base = base.into().trim_end_matches('/').to_owned();
+        Self::made(base.into(), |http| http)
+    }
+
+    /// The same, where each call is over a connection of its own: what it meets with is true now.
+    pub fn connecting_anew(base: impl Into<String>) -> Result<Self, ClientError> {
+        Self::made(base.into(), |http| http.pool_max_idle_per_host(0))
+    }
+
+    fn made(
+        base: String,
+        how: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, ClientError> {
+        let base = base.trim_end_matches('/').to_owned();
         choose_cryptography();
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            .tcp_nodelay(true)
+        let http = how(reqwest::Client::builder().connect_timeout(CONNECT).tcp_nodelay(true))
             .build()
             .map_err(|source| ClientError::Unreachable { base: base.clone(), source })?;
         Ok(Self { base, http })
@@ -134,10 +146,27 @@ impl Client {
         &self,
         digest: &Digest,
     ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + use<>, ClientError> {
-        let request = self.ask(Method::GET, &paths::blob(digest)).timeout(Duration::from_secs(600));
+        self.blob_from(digest, 0).await.map(|(_, pieces)| pieces)
+    }
+
+    /// The same without the first `from` bytes; answers how many were really left out, which are none
+    /// where the controller cannot.
+    pub async fn blob_from(
+        &self,
+        digest: &Digest,
+        from: u64,
+    ) -> Result<(u64, impl Stream<Item = Result<Bytes, ClientError>> + use<>), ClientError> {
+        let mut request =
+            self.ask(Method::GET, &paths::blob(digest)).timeout(Duration::from_secs(600));
+        if from > 0 {
+            request = request.header(header::RANGE, format!("bytes={from}-"));
+        }
         let base = self.base.clone();
         let unreachable = move |source| ClientError::Unreachable { base: base.clone(), source };
-        Ok(self.send(request).await?.bytes_stream().map(move |piece| piece.map_err(&unreachable)))
+        let answer = self.send(request).await?;
+        let left_out = if answer.status() == StatusCode::PARTIAL_CONTENT { from } else { 0 };
+        let pieces = answer.bytes_stream().map(move |piece| piece.map_err(&unreachable));
+        Ok((left_out, pieces))
     }
 
     /// Sets a secret, whether there was one of that name or not.
@@ -189,6 +218,15 @@ impl Client {
     /// Every machine.
     pub async fn machines(&self) -> Result<Vec<MachineView>, ClientError> {
         self.json(self.ask(Method::GET, paths::MACHINES)).await
+    }
+
+    /// Sets the labels of a machine, all of them.
+    pub async fn label_machine(
+        &self,
+        id: &MachineId,
+        labels: &Labels,
+    ) -> Result<MachineView, ClientError> {
+        self.json(self.ask(Method::PUT, &paths::machine_labels(id)).json(labels)).await
     }
 
     /// Ends a local machine, as a power cut would.

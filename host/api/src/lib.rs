@@ -2,15 +2,17 @@
 //!
 //! [`paths`] names every path once, [`body`] holds the bodies that are not `cerebro-model` types
 //! themselves, [`Problem`] is the one form of an error (RFC 9457), [`jobfile`] reads job files in
-//! their three formats, and [`Client`] is the typed client of the controller's API.
+//! their three formats, [`bundle`] seals what leaves a cluster, and [`Client`] is the typed client of the controller's API.
 
 pub mod body;
+pub mod bundle;
 pub mod call;
 mod client;
 pub mod deployment;
 pub mod jobfile;
 pub mod machine;
 pub mod paths;
+mod plan_group;
 mod problem;
 
 pub use client::{Client, ClientError, EventStream, Lines, choose_cryptography};

@@ -1,6 +1,8 @@
 //! Every path of the controller's and the agent's API, once.
 
-use cerebro_model::{DeploymentId, Digest, InstanceId, JobName, MachineId, RecipeName, SecretName};
+use cerebro_model::{
+    DeploymentId, Digest, InstanceId, JobName, MachineId, RecipeName, SecretName, ZoneName,
+};
 
 /// Uploaded components: list; with a name: `PUT` to upload, `GET` to inspect.
 pub const RECIPES: &str = "/v1/recipes";
@@ -12,8 +14,20 @@ pub const JOBS: &str = "/v1/jobs";
 pub const DEPLOYMENTS: &str = "/v1/deployments";
 /// Machines.
 pub const MACHINES: &str = "/v1/machines";
+/// Machines that were given up lately.
+pub const TOMBSTONES: &str = "/v1/tombstones";
+/// Zones: list; with a name: `PATCH` to change how many machines it has.
+pub const ZONES: &str = "/v1/zones";
 /// Secrets: list; with a name: `PUT` to set, `DELETE` to remove. Nothing here gives one away.
 pub const SECRETS: &str = "/v1/secrets";
+/// Pauses: `GET` those in force, `PUT` one, `DELETE` to end one (`?job=` or `?zone=`).
+pub const PAUSES: &str = "/v1/pauses";
+/// Repairs that wait for a person.
+pub const PROPOSALS: &str = "/v1/proposals";
+/// Whether repairs are only proposed: `PUT` to say so.
+pub const REPAIR_MODE: &str = "/v1/repair-mode";
+/// What is not as it should be, and what holds Cerebro back.
+pub const STATUS: &str = "/v1/status";
 /// Instances of all jobs: the tasks.
 pub const TASKS: &str = "/v1/tasks";
 /// On the agent: every task's log files.
@@ -72,6 +86,26 @@ pub fn deployment_rollback(id: &DeploymentId) -> String {
     format!("{DEPLOYMENTS}/{id}/rollback")
 }
 
+/// `POST` to hold a deployment that is on its way.
+pub fn deployment_pause(id: &DeploymentId) -> String {
+    format!("{DEPLOYMENTS}/{id}/pause")
+}
+
+/// `POST` to let a paused deployment go on.
+pub fn deployment_resume(id: &DeploymentId) -> String {
+    format!("{DEPLOYMENTS}/{id}/resume")
+}
+
+/// `POST` to let a deployment go on from its canary.
+pub fn deployment_promote(id: &DeploymentId) -> String {
+    format!("{DEPLOYMENTS}/{id}/promote")
+}
+
+/// `POST` to take a deployment out of the queue.
+pub fn deployment_cancel(id: &DeploymentId) -> String {
+    format!("{DEPLOYMENTS}/{id}/cancel")
+}
+
 /// What a deployment's recipe did, wherever it went.
 pub fn deployment_calls(id: &DeploymentId) -> String {
     format!("{DEPLOYMENTS}/{id}/calls")
@@ -97,9 +131,39 @@ pub fn machine(id: &MachineId) -> String {
     format!("{MACHINES}/{id}")
 }
 
+/// A machine's labels: `PUT` to set them.
+pub fn machine_labels(id: &MachineId) -> String {
+    format!("{MACHINES}/{id}/labels")
+}
+
+/// `PUT` to lock a machine against being terminated, `DELETE` to unlock it.
+pub fn machine_lock(id: &MachineId) -> String {
+    format!("{MACHINES}/{id}/lock")
+}
+
+/// `PUT` to drain a machine, `DELETE` to have it take instances again.
+pub fn machine_drain(id: &MachineId) -> String {
+    format!("{MACHINES}/{id}/drain")
+}
+
+/// `PUT` to have a machine left alone for a time, `DELETE` to end that.
+pub fn machine_maintenance(id: &MachineId) -> String {
+    format!("{MACHINES}/{id}/maintenance")
+}
+
+/// `ZONES/{zone}`.
+pub fn zone(zone: &ZoneName) -> String {
+    format!("{ZONES}/{zone}")
+}
+
 /// Ends a local machine as a power cut would.
 pub fn machine_kill(id: &MachineId) -> String {
     format!("{MACHINES}/{id}/kill")
+}
+
+/// `POST` to approve a repair.
+pub fn proposal_approval(id: &str) -> String {
+    format!("{PROPOSALS}/{id}/approval")
 }
 
 /// From an agent: it is there.

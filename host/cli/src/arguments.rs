@@ -1,12 +1,16 @@
 //! The command line.
 
+mod brakes;
 mod deployment;
+mod machine;
 
-pub use deployment::{Deploy, Deployment, Drift, Rollback, Why};
+pub use brakes::{Pause, Repair, Resume, Scope, Switch};
+pub use deployment::{Deploy, Deployment, Drift, Record, Rollback, Why};
+pub use machine::{Machine, Maintain, Zone, ZoneSet};
 
 use crate::output::Format;
 use crate::templates::{Kind, Language};
-use cerebro_model::{InstanceId, JobName, MachineId, RecipeName, SecretName};
+use cerebro_model::{InstanceId, JobName, RecipeName, SecretName};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -51,6 +55,9 @@ pub enum Command {
     /// Machines.
     #[command(subcommand)]
     Machine(Machine),
+    /// Zones: how many machines each keeps, and may have.
+    #[command(subcommand)]
+    Zone(Zone),
     /// Who wrote a path of a machine last, and whether it was changed since.
     Why(Why),
     /// What has changed on a machine since Cerebro wrote it.
@@ -58,6 +65,23 @@ pub enum Command {
     /// Tasks: the instances of all jobs.
     #[command(subcommand)]
     Task(Task),
+    /// Look after the controller's store, on its own host: check, backup, restore, sql; `cerebro store
+    /// --help` says how.
+    #[command(disable_help_flag = true)]
+    Store {
+        /// What `clustersitter store` takes, which does the work.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// What is not as it should be, and what holds Cerebro back.
+    Status,
+    /// Have automation stand still: nothing is made, placed, moved, given up or ended, only looked at.
+    Pause(Pause),
+    /// End a pause before its time.
+    Resume(Resume),
+    /// Repairs that wait for a person.
+    #[command(subcommand)]
+    Repair(Repair),
     /// What Cerebro saw and did.
     Events {
         /// Go on with what is to come.
@@ -108,6 +132,9 @@ pub enum Recipe {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Save the recording of what a deployment's recipe did for one instance: the same as `cerebro
+    /// deployment record`.
+    Record(Record),
     /// Run a recorded call of a recipe again, without its machine; `cerebro recipe replay --help`
     /// says how.
     #[command(disable_help_flag = true)]
@@ -204,17 +231,6 @@ pub enum Job {
         /// Do not ask.
         #[arg(long)]
         yes: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Machine {
-    /// List the machines.
-    List,
-    /// End a local machine at once, as a power cut would.
-    Kill {
-        /// Its id.
-        id: MachineId,
     },
 }
 

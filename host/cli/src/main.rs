@@ -52,8 +52,16 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Fault> {
         Command::Drift(Drift { machine }) => {
             commands::machine::drift(&client()?, output, &machine).await
         }
+        Command::Zone(command) => commands::zone::run(&client()?, output, command).await,
         Command::Machine(command) => commands::machine::run(&client()?, output, command).await,
         Command::Task(command) => commands::task::run(&client()?, output, command).await,
+        Command::Store { arguments } => {
+            Err(commands::become_program::become_program("clustersitter", "store", &arguments))
+        }
+        Command::Status => commands::brakes::status(&client()?, output).await,
+        Command::Pause(options) => commands::brakes::pause(&client()?, output, options).await,
+        Command::Resume(options) => commands::brakes::resume(&client()?, options).await,
+        Command::Repair(command) => commands::brakes::repair(&client()?, output, command).await,
         Command::Events { follow } => commands::events::run(&client()?, output, follow).await,
     };
     done.map(|()| ExitCode::SUCCESS)

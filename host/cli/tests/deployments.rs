@@ -104,7 +104,10 @@ fn after_failure(rollback: Option<Value>, kept: Option<Value>) -> String {
     let mut all = vec![d2.clone(), deployment("d-1", "1", None, succeeded())];
     let d3 = rollback.map(|state| deployment("d-3", "1", Some("d-2"), state));
     all.extend(d3.clone());
+    let mut with_sites = calls(kept.clone());
+    with_sites["calls"][0]["effects"][1]["site"] = json!(["migrate+0x1a", "deploy+0x7f"]);
     let mut answers = vec![
+        ("GET /v1/deployments/d-2/calls?sites=true", with_sites),
         ("POST /v1/jobs/a.b/deployments", d2.clone()),
         ("GET /v1/deployments/d-2", d2),
         ("GET /v1/deployments", Value::Array(all)),
@@ -188,6 +191,10 @@ d-2 of a.b to 2: failed
   10:00:00.123  #2  run migrate          2     2.5 ms  kept: nobody knows what it did, and nothing was given to undo it
 ";
     assert_eq!(out, expected);
+    let (exit, out, said) = cerebro(&base, &["deployment", "show", "d-2", "--sites"]);
+    assert_eq!(exit, Some(0), "{said}");
+    let expected = "to undo it\n      in migrate+0x1a\n      from deploy+0x7f\n";
+    assert!(out.ends_with(expected) && !out.contains("-port"), "{out}");
 }
 
 #[test]
@@ -220,4 +227,30 @@ fn a_plan_is_shown_kept_and_judged() {
     assert!(out.contains("error: 2.z-1.a.b on m-3: no connection"), "{out}");
     let (exit, _, _) = cerebro(&base, &["deploy", "a.b", "--version", "2", "--exit-code"]);
     assert_eq!(exit, Some(2), "only with --plan");
+}
+
+#[test]
+fn what_is_deployed_by_a_plan_is_what_was_planned() {
+    let d2 = deployment("d-2", "2", None, json!({ "is": "running" }));
+    let artifact = json!({ "digest": "a".repeat(64), "size": 1 });
+    let server = controller(vec![
+        ("POST /v1/artifacts", artifact),
+        ("POST /v1/jobs/a.b/deployments", d2.clone()),
+    ]);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("plan.json");
+    let apply = ["deploy", "a.b", "--apply-plan", file.to_str().unwrap()];
+    let (code, _, words) = cerebro(&server, &apply);
+    assert!(code == Some(1) && words.contains("cannot read"), "{words}");
+    std::fs::write(&file, "[]").unwrap();
+    let (code, _, words) = cerebro(&server, &apply);
+    assert!(code == Some(1) && words.contains("is no plan"), "{words}");
+    assert!(words.contains("--plan --out FILE"), "{words}");
+    std::fs::write(&file, json!({ "deployment": d2, "groups": [] }).to_string()).unwrap();
+    let (code, out, words) = cerebro(&server, &apply);
+    assert_eq!((code, out.trim()), (Some(0), "d-2 of a.b to 2"), "{words}");
+
+    // Without a plan a version must be named; and who goes beyond one must have one.
+    assert_eq!(cerebro(&server, &["deploy", "a.b"]).0, Some(2));
+    assert_eq!(cerebro(&server, &["deploy", "a.b", "--version", "1", "--beyond-plan"]).0, Some(2));
 }

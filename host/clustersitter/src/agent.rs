@@ -133,7 +133,7 @@ fn find(cluster: &Cluster, id: &MachineId) -> Result<Agent, AskError> {
     let record = state.records.machines.get(id).ok_or_else(|| AskError::Unknown(id.clone()))?;
     let machine = &record.machine;
     match (machine.address, machine.agent_port) {
-        (Some(address), Some(port)) if machine.state.is_active() => Ok(Agent {
+        (Some(address), Some(port)) if machine.state.runs() => Ok(Agent {
             machine: id.clone(),
             address: SocketAddr::new(address, port),
             token: record.token.clone(),

@@ -1,28 +1,46 @@
 //! The state of the cluster, and the one way to change it.
 
+pub mod course;
 mod desired;
+mod faults;
+pub mod graves;
+mod hearing;
+mod kept;
+mod known;
+pub mod links;
+mod news;
+pub mod notes;
+mod pauses;
+mod proposals;
 pub mod rollback;
 mod secrets;
 mod view;
 mod wants;
 
+use kept::Kept;
+use news::{News, concerned};
+
+pub use known::AgentError;
+pub use pauses::PauseError;
+pub use proposals::ApprovalError;
 pub use secrets::SecretError;
 pub use wants::{jobs_missing, wanted, wants};
 
-use crate::records::{Change, LoadError, MachineRecord, Records};
+use crate::clock::{Clock, WallClock};
+use crate::records::{Change, LoadError, NewEvent, Records};
 use cerebro_api::body::{Heartbeat, JoinRequest, Report};
 use cerebro_machines::{LocalProvider, MachineProvider};
 use cerebro_model::{
     Assignment, Deployment, Event, EventKind, Instance, InstanceId, InstanceStatus, MachineId,
-    MachineState, MachineStats, Phase, Subject, Timestamp,
+    MachineStats, Phase, Proposal, Subject, Timestamp,
 };
 use cerebro_planner::cluster::{
-    Fleet, Note, ObservedMachine, Policy, Probe, ProviderWord, SeenInstance,
+    Clocks, Fleet, Note, Plan, Policy, Probe, ProviderWord, ZonePolicy,
 };
 use cerebro_store::{Blobs, CommitError, Fence, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{broadcast, watch};
 
 /// Events that a slow follower may fall behind by before it has to read the rest from the store.
@@ -37,27 +55,9 @@ pub enum ChangeError {
     /// A record cannot be written as JSON.
     #[error("a record cannot be written")]
     Record(#[from] serde_json::Error),
-}
-
-/// Why an agent is not listened to.
-#[derive(Debug, thiserror::Error)]
-pub enum AgentError {
-    /// No machine of ours.
-    #[error(
-        "no machine {0} is known here: it was given up or never made by this cluster; its agent should stop what it runs"
-    )]
-    Unknown(MachineId),
-    /// Not that machine's agent.
-    #[error(
-        "the token is not that of machine {0}: an agent of another machine, or of an earlier one of that name"
-    )]
-    WrongToken(MachineId),
-    /// Its machine was given up.
-    #[error("machine {0} was given up: its agent should stop what it runs")]
-    GivenUp(MachineId),
-    /// Its word could not be kept.
-    #[error(transparent)]
-    Change(#[from] ChangeError),
+    /// An earlier commit may or may not have happened, and the store does not say which.
+    #[error("the store did not say whether an earlier change was kept, and cannot be read again")]
+    Doubt(#[from] LoadError),
 }
 
 /// What was last heard of a machine.
@@ -75,12 +75,15 @@ pub struct Heard {
 #[derive(Debug, Default)]
 pub struct Observed {
     heartbeats: BTreeMap<MachineId, Heard>,
-    probes: BTreeMap<MachineId, Probe>,
-    words: BTreeMap<MachineId, ProviderWord>,
     statuses: BTreeMap<InstanceId, InstanceStatus>,
     /// Machines whose silence was told.
     silent: BTreeSet<MachineId>,
+    /// Agents that are not known here, and were told of.
+    unknown: BTreeSet<MachineId>,
     notes: Vec<Note>,
+    proposals: Vec<Proposal>,
+    /// Those of them that were told as events.
+    told_notes: Vec<Note>,
     /// What each machine was told last, and the index that this had.
     told: BTreeMap<MachineId, (u64, Vec<Assignment>)>,
     last_index: u64,
@@ -89,12 +92,26 @@ pub struct Observed {
 }
 
 /// Records and observations.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct State {
+    /// When it is looked at: one moment for all that is decided by one look.
+    pub now: Timestamp,
     /// What the store keeps.
     pub records: Records,
     /// What was heard.
     pub observed: Observed,
+    /// The same for the planner.
+    kept: Kept,
+    news: News,
+    /// Whether a commit failed, so that the records here may not be those of the store.
+    is_doubtful: bool,
+}
+
+impl State {
+    /// Whether a machine has no instance, not even one that moves away.
+    pub fn is_free(&self, id: &MachineId) -> bool {
+        self.kept.occupancy().is_free(id)
+    }
 }
 
 /// The cluster.
@@ -107,21 +124,26 @@ pub struct Cluster {
     pub provider: Arc<dyn MachineProvider>,
     /// The same, where machines are of this host: those can be killed on demand.
     pub local: Option<Arc<LocalProvider>>,
-    /// What the operator has settled.
-    pub policy: Policy,
+    /// What this controller was started with; [`Cluster::policy`] is what counts.
+    policy: Policy,
+    clock: Arc<dyn Clock>,
     state: Mutex<State>,
     changed: watch::Sender<u64>,
     events: broadcast::Sender<Event>,
 }
 
-/// The present, by the wall clock.
-pub fn now() -> Timestamp {
-    SystemTime::now().into()
+/// An event about `subject`; its number and its time come with the commit.
+pub fn event(kind: EventKind, subject: Subject, message: impl Into<String>) -> NewEvent {
+    NewEvent { at: None, kind, subject, message: message.into() }
 }
 
-/// An event about `subject`; its number comes with the commit.
-pub fn event(kind: EventKind, subject: Subject, message: impl Into<String>) -> Event {
-    Event { seq: 0, at: now(), kind, subject, message: message.into() }
+/// A call that waits for the disk. Where there are other threads, the runtime's other tasks move on
+/// meanwhile.
+pub fn on_disk<T>(call: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(call),
+        _ => call(),
+    }
 }
 
 /// About a machine.
@@ -159,15 +181,46 @@ impl Cluster {
     ) -> Result<Self, LoadError> {
         let fence = store.take_term()?;
         let records = Records::load(&*store)?;
-        let state = Mutex::new(State { records, observed: Observed::default() });
+        let kept = Kept::of(&records);
+        let clock = Arc::new(WallClock);
+        let state = Mutex::new(State {
+            now: clock.now(),
+            records,
+            observed: Observed::default(),
+            kept,
+            news: News::default(),
+            is_doubtful: false,
+        });
         let (changed, events) = (watch::Sender::new(0), broadcast::Sender::new(EVENTS_IN_FLIGHT));
-        Ok(Self { store, fence, blobs, provider, local: None, policy, state, changed, events })
+        Ok(Self {
+            store,
+            fence,
+            blobs,
+            provider,
+            local: None,
+            policy,
+            clock,
+            state,
+            changed,
+            events,
+        })
     }
 
     /// The same, with machines of this host, which can be killed on demand.
     #[must_use]
     pub fn with_local(self, local: Arc<LocalProvider>) -> Self {
         Self { local: Some(local), ..self }
+    }
+
+    /// The same, by another clock than the machine's own.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// The present.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// This controller's term.
@@ -180,10 +233,17 @@ impl Cluster {
     /// A panic while it was held cannot have left it half changed: changes are applied after their
     /// commit, and applying cannot fail.
     pub fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.now = self.clock.now();
+        state
     }
 
-    /// Wakes whoever waits for news.
+    /// News of what a machine should run, from now on.
+    pub fn news_of(&self, id: &MachineId) -> watch::Receiver<()> {
+        self.state().news.of(id)
+    }
+
+    /// Wakes the executor, whatever has changed.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
@@ -219,20 +279,32 @@ impl Cluster {
         &self,
         decide: impl FnOnce(&State) -> Result<(Change, T), E>,
     ) -> Result<T, E> {
-        // A commit waits for the disk: let the runtime's other tasks move on meanwhile.
-        let (answer, told) = tokio::task::block_in_place(|| {
+        let (answer, told) = on_disk(|| {
             let mut state = self.state();
+            self.resolve(&mut state).map_err(ChangeError::from)?;
             let (change, answer) = decide(&state)?;
-            let batch = change.batch().map_err(ChangeError::from)?;
+            let mut told = change.told(state.now);
+            let batch = change.batch(&told).map_err(ChangeError::from)?;
             if batch.is_empty() {
                 return Ok((answer, Vec::new()));
             }
-            let committed = self.store.commit(self.fence, batch).map_err(ChangeError::from)?;
-            let mut told = change.events.clone();
+            let committed = self.store.commit(self.fence, batch);
+            // One that failed may be on the disk all the same: nothing is assumed, all is read again.
+            if let Err(error @ CommitError::Unavailable(_)) = &committed {
+                state.is_doubtful = true;
+                state.store_failed(error);
+            }
+            let committed = committed.map_err(ChangeError::from)?;
             for (event, seq) in told.iter_mut().rev().zip((0..=committed.last_event).rev()) {
                 event.seq = seq;
             }
-            change.apply(&mut state.records);
+            let touched = change.touched();
+            let mut concerned_by_it = concerned(&touched, &state);
+            let State { records, kept, .. } = &mut *state;
+            change.apply(records);
+            kept.follow(touched.clone(), records);
+            concerned_by_it.append(&mut concerned(&touched, &state));
+            concerned_by_it.iter().for_each(|id| state.news.tell(id));
             Ok::<_, E>((answer, told))
         })?;
         for event in told {
@@ -244,55 +316,61 @@ impl Cluster {
         Ok(answer)
     }
 
+    /// Reads the records again if a commit failed since they were read.
+    fn resolve(&self, state: &mut State) -> Result<(), LoadError> {
+        if !state.is_doubtful {
+            return Ok(());
+        }
+        let records = Records::load(&*self.store)?;
+        state.kept.renew(&records);
+        state.records = records;
+        state.is_doubtful = false;
+        state.records.machines.keys().for_each(|id| state.news.tell(id));
+        Ok(())
+    }
+
+    /// Whether nobody has taken the lead since: asked right before each effect in the world, for one
+    /// that stood still meanwhile does not know.
+    pub fn leads(&self) -> Result<(), CommitError> {
+        on_disk(|| self.store.holds(self.fence))
+    }
+
     /// Records events that change nothing else.
-    pub fn tell(&self, events: Vec<Event>) -> Result<(), ChangeError> {
+    pub fn tell(&self, events: Vec<NewEvent>) -> Result<(), ChangeError> {
         self.change(|_| Ok((events.into_iter().fold(Change::default(), Change::event), ())))
     }
 
-    /// The planner's view of the state.
+    /// What to do next, by what the store keeps.
+    pub fn plan(&self) -> Result<Plan, LoadError> {
+        let mut state = self.state();
+        on_disk(|| self.resolve(&mut state))?;
+        let clocks = Clocks { wall: state.now, monotonic: self.clock.monotonic() };
+        let policy = policy(&state.records, &self.policy);
+        let plan = state.kept.plan(&policy, clocks);
+        state.observed.proposals.clone_from(&plan.proposals);
+        Ok(plan)
+    }
+
+    /// What counts now: what an operator has settled since, and else what this controller was started
+    /// with.
+    pub fn policy(&self) -> Policy {
+        policy(&self.state().records, &self.policy)
+    }
+
+    /// The planner's view of the state, for a look at what might be.
     pub fn fleet(&self) -> Fleet {
-        let state = self.state();
-        let State { records, observed } = &*state;
-        let seen = |instance: &Instance| SeenInstance {
-            instance: instance.clone(),
-            status: observed
-                .statuses
-                .get(&instance.id)
-                .filter(|s| s.placement == instance.placement)
-                .cloned(),
-        };
-        let machine = |record: &MachineRecord| ObservedMachine {
-            machine: record.machine.clone(),
-            last_heartbeat: observed.heartbeats.get(&record.machine.id).map(|heard| heard.at),
-            probe: observed.probes.get(&record.machine.id).cloned(),
-            provider: observed.words.get(&record.machine.id).cloned(),
-        };
-        Fleet {
-            jobs: records.jobs.clone(),
-            deployments: records.deployments.clone(),
-            instances: records
-                .instances
-                .iter()
-                .map(|(id, instance)| (id.clone(), seen(instance)))
-                .collect(),
-            machines: records
-                .machines
-                .iter()
-                .map(|(id, record)| (id.clone(), machine(record)))
-                .collect(),
-            next_placement: records.counters.placement,
-        }
+        self.state().kept.fleet().clone()
     }
 
     /// Keeps what a probe met with.
     pub fn probed(&self, id: &MachineId, probe: Probe) {
-        self.state().observed.probes.insert(id.clone(), probe);
+        self.state().kept.probed(id, probe);
         self.wake();
     }
 
     /// Keeps the provider's word.
     pub fn provider_said(&self, id: &MachineId, word: ProviderWord) {
-        self.state().observed.words.insert(id.clone(), word);
+        self.state().kept.provider_said(id, word);
         self.wake();
     }
 
@@ -301,50 +379,13 @@ impl Cluster {
         self.state().observed.silent.insert(id.clone())
     }
 
-    /// Keeps the planner's notes; answers those that are new, and those that hold no longer.
-    pub fn noted(&self, notes: Vec<Note>) -> (Vec<Note>, Vec<Note>) {
-        let mut state = self.state();
-        let before = std::mem::replace(&mut state.observed.notes, notes);
-        let kind = |note: &Note| match note {
-            // Seconds and probes in the words change all the time; the machine does not.
-            Note::Suspect { machine, .. } => format!("suspect {machine}"),
-            Note::BreakerOpen { zone, .. } => format!("breaker {zone}"),
-            Note::Unplaceable { job, zone, .. } => format!("unplaceable {job} {zone}"),
-        };
-        let only_in = |these: &[Note], those: &[Note]| -> Vec<Note> {
-            let known: BTreeSet<String> = those.iter().map(kind).collect();
-            these.iter().filter(|note| !known.contains(&kind(note))).cloned().collect()
-        };
-        (only_in(&state.observed.notes, &before), only_in(&before, &state.observed.notes))
-    }
-
-    fn authenticate(
-        state: &State,
-        id: &MachineId,
-        token: &str,
-    ) -> Result<MachineRecord, AgentError> {
-        let record =
-            state.records.machines.get(id).ok_or_else(|| AgentError::Unknown(id.clone()))?;
-        // Compared by digest, so that the time taken says nothing of the token.
-        let digest = |text: &str| cerebro_model::Digest::of(text.as_bytes());
-        if digest(&record.token) != digest(token) {
-            return Err(AgentError::WrongToken(id.clone()));
-        }
-        match record.machine.state {
-            MachineState::Provisioning | MachineState::Active { .. } => Ok(record.clone()),
-            MachineState::Lost { .. } | MachineState::Terminating { .. } => {
-                Err(AgentError::GivenUp(id.clone()))
-            }
-        }
-    }
-
     /// An agent has started.
     pub fn joined(&self, id: &MachineId, request: &JoinRequest) -> Result<(), AgentError> {
         self.change(|state| {
             let mut record = Self::authenticate(state, id, &request.token)?;
-            let first = matches!(record.machine.state, MachineState::Provisioning);
-            if first {
-                record.machine.state = MachineState::Active { since: now() };
+            let first = record.machine.state.is_pending();
+            if let Ok(joined) = record.machine.joined(state.now) {
+                record.machine = joined;
             }
             (record.machine.address, record.machine.agent_port) =
                 (Some(request.address), Some(request.port));
@@ -370,26 +411,17 @@ impl Cluster {
 
     /// A heartbeat came.
     pub fn beat(&self, id: &MachineId, request: &Heartbeat) -> Result<(), AgentError> {
-        Self::authenticate(&self.state(), id, &request.token)?;
-        self.hear(id, request.pid, request.stats)
-    }
-
-    fn hear(&self, id: &MachineId, pid: u32, stats: MachineStats) -> Result<(), AgentError> {
-        let was_silent = {
-            let observed = &mut self.state().observed;
-            observed.heartbeats.insert(id.clone(), Heard { at: now(), pid, stats });
-            observed.silent.remove(id)
-        };
-        if was_silent {
-            let message = format!("{id} is heard again");
-            self.tell(vec![event(EventKind::MachineBack, about_machine(id), message)])?;
+        let record = Self::authenticate(&self.state(), id, &request.token)?;
+        if record.machine.state.is_pending() {
+            return Err(AgentError::NotJoined(id.clone()));
         }
-        Ok(())
+        self.hear(id, request.pid, request.stats)
     }
 
     /// A report came: phases that changed become events.
     pub fn reported(&self, id: &MachineId, report: &Report) -> Result<(), AgentError> {
-        let mut events: Vec<Event> = Vec::new();
+        let mut events: Vec<NewEvent> = Vec::new();
+        let mut is_news = false;
         {
             let mut state = self.state();
             Self::authenticate(&state, id, &report.token)?;
@@ -398,15 +430,21 @@ impl Cluster {
                 let about =
                     subject.instance.as_ref().map_or_else(|| id.to_string(), ToString::to_string);
                 let message = format!("{about}: {}", seen.message);
-                events.push(Event { at: seen.at, ..event(seen.kind, subject, message) });
+                events.push(NewEvent { at: Some(seen.at), ..event(seen.kind, subject, message) });
             }
+            is_news |= state.kept.has(id, &report.instances);
             for status in &report.instances {
-                let State { records, observed } = &mut *state;
+                let State { records, observed, kept, now, .. } = &mut *state;
                 let Some(instance) = records.instances.get(&status.id) else { continue };
                 if instance.machine != *id || instance.placement != status.placement {
                     continue;
                 }
                 let before = observed.statuses.insert(status.id.clone(), status.clone());
+                if before.as_ref() == Some(status) {
+                    continue;
+                }
+                is_news = true;
+                kept.reported(status, *now);
                 if before.is_none_or(|before| before.phase != status.phase) {
                     events.push(event(
                         EventKind::InstancePhase,
@@ -417,11 +455,26 @@ impl Cluster {
             }
         }
         if events.is_empty() {
-            self.wake();
+            if is_news {
+                self.wake();
+            }
             return Ok(());
         }
         Ok(self.tell(events)?)
     }
+}
+
+/// What an operator has settled while the cluster ran, over what the controller was started with. A
+/// zone that this is not started with has no machines.
+fn policy(records: &Records, started: &Policy) -> Policy {
+    let mut policy = started.clone();
+    for (zone, allowed) in &mut policy.zones {
+        if let Some(set) = records.zones.get(zone) {
+            let idle_for = set.idle_for.duration();
+            *allowed = ZonePolicy { min: set.min, max: set.max, idle: set.idle, idle_for };
+        }
+    }
+    policy
 }
 
 fn phase_in_words(machine: &MachineId, status: &InstanceStatus) -> String {

@@ -1,23 +1,28 @@
 //! Carries out what the planner decides: intent first, then the effect, then what came of it.
 
+mod turn;
+
+use crate::cluster::course::{self, Decided};
 use crate::cluster::{
-    AgentError, ChangeError, Cluster, about_deployment, about_instance, about_machine, event, now,
-    rollback,
+    AgentError, ChangeError, Cluster, PauseError, about_deployment, about_instance, about_machine,
+    event, graves, notes, rollback,
 };
-use crate::probe;
-use crate::records::{Change, MachineRecord};
+use crate::probe::Probing;
+use crate::records::{Change, Gone, MachineRecord, Records};
 use cerebro_machines::{CreateMachine, Presence as Found};
 use cerebro_model::{
-    Deployment, DeploymentId, DeploymentState, EventKind, Instance, Machine, MachineId,
-    MachineState, Subject, ZoneName,
+    Deployment, DeploymentId, DeploymentState, Digest, EventKind, Instance, InstanceId, Machine,
+    MachineId, Rung, ZoneName,
 };
 use cerebro_planner::cluster::{
-    self as planner, Decision, Note, Presence, ProviderWord, Restore, Step,
+    self, Decision, Note, Presence, Probe, ProviderWord, Restore, Standstill, Step,
 };
 use cerebro_store::CommitError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// How often the planner looks even if nothing was heard: silence makes no sound.
 const TICK: Duration = Duration::from_millis(200);
@@ -25,6 +30,10 @@ const TICK: Duration = Duration::from_millis(200);
 const PROVIDER_PATIENCE: Duration = Duration::from_secs(30);
 /// The first wait after a provider's failure; it doubles up to a minute.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// How long a machine that is gone is remembered, for its agent to be told.
+const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 3600);
+/// Instances that are placed in one commit.
+const PLACES_AT_ONCE: usize = 256;
 
 /// Effects in the world; one of each kind at a time for one machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +42,7 @@ enum Effect {
     Destroy,
     Probe,
     Ask,
+    Try(Rung),
 }
 
 #[derive(Debug, Default)]
@@ -49,22 +59,24 @@ pub struct Executor {
     cluster: Arc<Cluster>,
     /// Where new machines' agents find the controller.
     controller: String,
-    http: reqwest::Client,
+    probing: Arc<dyn Probing>,
     under_way: Arc<Mutex<UnderWay>>,
+    /// Effects under way; they end with the executor.
+    effects: Mutex<JoinSet<()>>,
 }
 
 impl Executor {
     /// An executor for `cluster`; new machines are told that the controller is at `controller`.
-    pub fn new(cluster: Arc<Cluster>, controller: String) -> Self {
-        cerebro_api::choose_cryptography();
-        Self { cluster, controller, http: reqwest::Client::new(), under_way: Arc::default() }
+    pub fn new(cluster: Arc<Cluster>, controller: String, probing: Arc<dyn Probing>) -> Self {
+        let (under_way, effects) = (Arc::default(), Mutex::default());
+        Self { cluster, controller, probing, under_way, effects }
     }
 
     /// Plans and executes for ever; ends only when another controller has taken the lead.
     pub async fn run(self) -> CommitError {
         let mut changed = self.cluster.changed();
         loop {
-            match self.round() {
+            match self.look() {
                 Err(ChangeError::Commit(fenced @ CommitError::Fenced { .. })) => return fenced,
                 // The store is down: nothing is done until it is back.
                 Err(error) => {
@@ -80,13 +92,26 @@ impl Executor {
     }
 
     /// One look, and everything that follows from it.
-    fn round(&self) -> Result<(), ChangeError> {
-        let plan = planner::plan(&self.cluster.fleet(), &self.cluster.policy, now());
-        for decision in plan.decisions {
-            self.carry_out(decision)?;
+    pub fn look(&self) -> Result<(), ChangeError> {
+        let plan = self.cluster.plan()?;
+        let mut decisions = plan.decisions.into_iter().peekable();
+        while let Some(decision) = decisions.next() {
+            let Step::Place(instance) = decision.step else {
+                self.carry_out(decision)?;
+                continue;
+            };
+            // Places in a row are one commit: the disk is waited for once.
+            let mut places = vec![(instance, decision.reason)];
+            while places.len() < PLACES_AT_ONCE
+                && let Some(Decision { step: Step::Place(instance), reason }) =
+                    decisions.next_if(|next| matches!(next.step, Step::Place(_)))
+            {
+                places.push((instance, reason));
+            }
+            self.place(places)?;
         }
         self.tell_notes(plan.notes)?;
-        self.create_what_is_missing();
+        self.create_what_is_missing(&plan.standstill);
         Ok(())
     }
 
@@ -98,24 +123,30 @@ impl Executor {
                 self.ask(&id);
                 Ok(())
             }
+            Step::Try(id, rung) => self.attempt(&id, rung, &reason),
             Step::DeclareLost(id, certificate) => {
-                let state = MachineState::Lost { certificate };
-                self.give_up(&id, state, EventKind::MachineLost, format!("{id} is lost: {reason}"))
+                let words = format!("{id} is lost: {reason}");
+                self.give_up(&id, EventKind::MachineLost, words, |it| it.lost(certificate))
             }
             Step::GiveUp(id) => {
-                let state = MachineState::Terminating { reason: reason.clone() };
-                self.give_up(
-                    &id,
-                    state,
-                    EventKind::ProviderFailed,
-                    format!("{id} is given up: {reason}"),
-                )
+                let words = format!("{id} is given up: {reason}");
+                let to = |machine: &Machine| machine.never_joined(reason);
+                self.give_up(&id, EventKind::ProviderFailed, words, to)
             }
+            Step::Turn(id, turn) => self.turn(&id, turn, &reason),
+            Step::LetGo(id) => self.cluster.change(|state| {
+                let Some(instance) = state.records.instances.get(&id) else {
+                    return Ok((Change::default(), ()));
+                };
+                let instance = Instance { leaving: None, ..instance.clone() };
+                let told = event(EventKind::InstanceMoved, about_instance(&instance), reason);
+                Ok((Change::default().instance(&id, Some(instance)).event(told), ()))
+            }),
             Step::Destroy(id) => {
                 self.destroy(&id);
                 Ok(())
             }
-            Step::Place(instance) => self.place(instance, &reason),
+            Step::Place(instance) => self.place(vec![(instance, reason)]),
             Step::Remove(id) => self.cluster.change(|state| {
                 let Some(instance) = state.records.instances.get(&id) else {
                     return Ok((Change::default(), ()));
@@ -128,12 +159,33 @@ impl Executor {
                 let Some(instance) = state.records.instances.get(&id) else {
                     return Ok((Change::default(), ()));
                 };
-                let instance = Instance { deployment, since: now(), ..instance.clone() };
+                let instance = Instance { deployment, since: state.now, ..instance.clone() };
+                let instance = beside(&state.records, &BTreeMap::new(), instance);
                 let told = event(EventKind::InstancePlaced, about_instance(&instance), reason);
                 Ok((Change::default().instance(&id, Some(instance)).event(told), ()))
             }),
+            Step::Restart(id, beside) => self.cluster.change(|state| {
+                let Some(instance) = state.records.instances.get(&id) else {
+                    return Ok((Change::default(), ()));
+                };
+                let instance = Instance { beside, since: state.now, ..instance.clone() };
+                let told = event(EventKind::InstancePlaced, about_instance(&instance), reason);
+                Ok((Change::default().instance(&id, Some(instance)).event(told), ()))
+            }),
+            Step::EndPause(scope) => match self.cluster.end_pause(&scope, &reason) {
+                Err(PauseError::Change(error)) => Err(error),
+                // Whoever ended it just now was faster.
+                Ok(_) | Err(_) => Ok(()),
+            },
             Step::Finish(id, outcome, then) => self.finish(&id, outcome, then, &reason),
+            Step::Begin(id) => self.course(&id, Decided::Begin, &reason),
+            Step::Promote(id) => self.course(&id, Decided::Promote, &reason),
+            Step::Resume(id) => self.course(&id, Decided::Resume, &reason),
         }
+    }
+
+    fn course(&self, id: &DeploymentId, what: Decided, reason: &str) -> Result<(), ChangeError> {
+        self.cluster.change(|state| Ok((course::carry_out(state, id, what, reason), ())))
     }
 
     /// Ends a deployment. What takes it back begins in the same commit: a crash leaves both or none.
@@ -146,7 +198,7 @@ impl Executor {
     ) -> Result<(), ChangeError> {
         self.cluster.change(|state| {
             // It may have been superseded since the planner looked.
-            let found = state.records.deployments.get(id).filter(|it| it.state.is_running());
+            let found = state.records.deployments.get(id).filter(|it| !it.state.has_ended());
             let Some(deployment) = found else { return Ok((Change::default(), ())) };
             let ended = Deployment { state: outcome, ..deployment.clone() };
             let kind = match ended.state.has_succeeded() {
@@ -156,95 +208,58 @@ impl Executor {
             let (job, word) = (ended.job_name(), ended.state.word());
             let message = format!("{id} of {job} {word}: {reason}");
             let told = event(kind, about_deployment(&ended), message);
-            let change = Change::default().deployment(id, Some(ended)).event(told);
+            let change =
+                || Change::default().deployment(id, Some(ended.clone())).event(told.clone());
             let earlier = then.as_ref().and_then(|then| state.records.deployments.get(&then.from));
-            Ok(match earlier {
-                Some(earlier) => (rollback::begin(state, change, deployment, earlier).0, ()),
-                None => (change, ()),
-            })
+            let back = earlier
+                .and_then(|earlier| rollback::begin(state, change(), deployment, earlier))
+                .map(|(change, _)| change);
+            Ok((back.unwrap_or_else(change), ()))
         })
     }
 
     /// Records the intent; the machine is made from the record, now or after a crash.
     fn provision(&self, zone: ZoneName, reason: &str) -> Result<(), ChangeError> {
-        let capacity = self.cluster.policy.machine_capacity;
+        let capacity = self.cluster.policy().machine_capacity;
         let token = new_token();
         self.cluster.change(|state| {
             let mut counters = state.records.counters;
             let id = MachineId::nth(counters.machine);
             counters.machine += 1;
-            let machine = Machine {
-                id: id.clone(),
-                zone,
-                capacity,
-                state: MachineState::Provisioning,
-                created_at: now(),
-                address: None,
-                agent_port: None,
-            };
+            let machine = Machine::new(id.clone(), zone, capacity, state.now);
             let message = format!("a machine is made in {}, {id}: {reason}", machine.zone);
             let told = event(EventKind::MachineProvisioning, about_machine(&id), message);
-            let record = MachineRecord { machine, token };
+            let (comebacks, attempts) = (Vec::new(), Vec::new());
+            let record = MachineRecord { machine, token, comebacks, attempts };
             Ok((Change::default().counters(counters).machine(&id, Some(record)).event(told), ()))
         })
     }
 
-    fn place(&self, instance: Instance, reason: &str) -> Result<(), ChangeError> {
+    fn place(&self, instances: Vec<(Instance, String)>) -> Result<(), ChangeError> {
         self.cluster.change(|state| {
             let mut counters = state.records.counters;
-            counters.placement = counters.placement.max(instance.placement + 1);
-            let message = format!("{} goes to {}: {reason}", instance.id, instance.machine);
-            let told = event(EventKind::InstancePlaced, about_instance(&instance), message);
-            let id = instance.id.clone();
-            Ok((Change::default().counters(counters).instance(&id, Some(instance)).event(told), ()))
-        })
-    }
-
-    fn give_up(
-        &self,
-        id: &MachineId,
-        to: MachineState,
-        kind: EventKind,
-        words: String,
-    ) -> Result<(), ChangeError> {
-        self.cluster.change(|state| {
-            let Some(record) = state.records.machines.get(id) else {
-                return Ok((Change::default(), ()));
-            };
-            let mut record = record.clone();
-            record.machine.state = to;
-            let told = event(kind, about_machine(id), words);
-            Ok((Change::default().machine(id, Some(record)).event(told), ()))
+            let (mut change, mut placed) = (Change::default(), BTreeMap::new());
+            for (instance, reason) in instances {
+                let instance = beside(&state.records, &placed, instance);
+                placed.insert(instance.id.clone(), instance.clone());
+                counters.placement = counters.placement.max(instance.placement + 1);
+                let message = format!("{} goes to {}: {reason}", instance.id, instance.machine);
+                let told = event(EventKind::InstancePlaced, about_instance(&instance), message);
+                let id = instance.id.clone();
+                change = change.instance(&id, Some(instance)).event(told);
+            }
+            Ok((change.counters(counters), ()))
         })
     }
 
     fn tell_notes(&self, notes: Vec<Note>) -> Result<(), ChangeError> {
-        let (new, gone) = self.cluster.noted(notes);
-        let told = new.into_iter().map(|note| match note {
-            Note::Unplaceable { job, zone, why } => {
-                let message = format!("{job} has no place in {zone} for every instance: {why}");
-                event(
-                    EventKind::InstanceUnplaceable,
-                    Subject { job: Some(job), ..Subject::default() },
-                    message,
-                )
-            }
-            Note::BreakerOpen { why, .. } => event(EventKind::BreakerOpen, Subject::default(), why),
-            Note::Suspect { machine, why } => {
-                event(EventKind::MachineSilent, about_machine(&machine), why)
-            }
-        });
-        let ended = gone.into_iter().filter_map(|note| match note {
-            Note::BreakerOpen { zone, .. } => {
-                let message = format!(
-                    "enough of {zone} is heard again; machines there are repaired as usual"
-                );
-                Some(event(EventKind::BreakerClosed, Subject::default(), message))
-            }
-            _ => None,
-        });
-        let told: Vec<_> = told.chain(ended).collect();
-        if told.is_empty() { Ok(()) } else { self.cluster.tell(told) }
+        let (new, gone) = self.cluster.noted(&notes);
+        let told = notes::events(new, gone);
+        if !told.is_empty() {
+            self.cluster.tell(told)?;
+        }
+        self.cluster.told(notes);
+        Ok(())
     }
 
     fn machine(&self, id: &MachineId) -> Option<Machine> {
@@ -258,11 +273,14 @@ impl Executor {
         let (Some(machine), Some(begun)) = (self.machine(id), self.begin(Effect::Probe, id)) else {
             return Ok(());
         };
-        let (cluster, http) = (self.cluster.clone(), self.http.clone());
-        tokio::spawn(async move {
-            let found = probe::probe(&http, &machine).await;
+        let (cluster, probing) = (self.cluster.clone(), self.probing.clone());
+        self.spawn(async move {
+            let (answered, said) = match probing.probe(&machine).await {
+                Ok(()) => (true, "it answers".to_owned()),
+                Err(why) => (false, why),
+            };
             drop(begun);
-            cluster.probed(&machine.id, found);
+            cluster.probed(&machine.id, Probe { at: cluster.now(), answered, said });
         });
         Ok(())
     }
@@ -270,7 +288,7 @@ impl Executor {
     fn ask(&self, id: &MachineId) {
         let Some(begun) = self.begin(Effect::Ask, id) else { return };
         let (cluster, id) = (self.cluster.clone(), id.clone());
-        tokio::spawn(async move {
+        self.spawn(async move {
             let answer =
                 tokio::time::timeout(PROVIDER_PATIENCE, cluster.provider.describe(&id)).await;
             let (presence, said) = match answer {
@@ -280,20 +298,39 @@ impl Executor {
                 Err(_) => (Presence::Unknown, "the provider did not answer in time".to_owned()),
             };
             drop(begun);
-            cluster.provider_said(&id, ProviderWord { at: now(), presence, said });
+            cluster.provider_said(&id, ProviderWord { at: cluster.now(), presence, said });
         });
+    }
+
+    /// Has a machine's provider try something. A crash behind the intent costs this attempt its effect;
+    /// the next one follows when it has had its time.
+    fn attempt(&self, id: &MachineId, rung: Rung, why: &str) -> Result<(), ChangeError> {
+        let Some(begun) = self.begin(Effect::Try(rung), id) else { return Ok(()) };
+        self.cluster.attempted(id, rung, why)?;
+        let (cluster, id) = (self.cluster.clone(), id.clone());
+        self.spawn(async move {
+            let tried = match rung {
+                Rung::RestartAgent => led(&cluster, cluster.provider.restart_agent(&id)).await,
+            };
+            if let Err(why) = tried {
+                begun.failed(&cluster, &format!("the agent of {id} was not started again: {why}"));
+            }
+        });
+        Ok(())
     }
 
     /// Every machine whose creation is recorded and not acknowledged, also from before a crash:
     /// the call is the same, by the same id, so that repeating it makes no second machine.
-    fn create_what_is_missing(&self) {
+    fn create_what_is_missing(&self, standstill: &Standstill) {
         let wanted: Vec<MachineRecord> = {
             let state = self.cluster.state();
-            let coming =
-                |record: &&MachineRecord| record.machine.state == MachineState::Provisioning;
+            let coming = |record: &&MachineRecord| {
+                let Machine { state, zone, .. } = &record.machine;
+                state.is_pending() && !standstill.holds_zone(zone)
+            };
             state.records.machines.values().filter(coming).cloned().collect()
         };
-        for MachineRecord { machine, token } in wanted {
+        for MachineRecord { machine, token, .. } in wanted {
             let id = machine.id.clone();
             if self.lock().created.contains(&id) {
                 continue;
@@ -308,8 +345,8 @@ impl Executor {
                 environment: BTreeMap::new(),
             };
             let (cluster, under_way) = (self.cluster.clone(), self.under_way.clone());
-            tokio::spawn(async move {
-                match outcome(cluster.provider.create(&request)).await {
+            self.spawn(async move {
+                match led(&cluster, cluster.provider.create(&request)).await {
                     Ok(()) => {
                         under_way.lock().unwrap_or_else(PoisonError::into_inner).created.insert(id);
                     }
@@ -319,12 +356,17 @@ impl Executor {
         }
     }
 
-    /// Destroys what may be left of a machine that was given up, by its id; then forgets it.
+    /// Destroys what may be left of a machine whose end is recorded, by its id; then forgets it, but
+    /// for the digest of its token: its agent may still show up. Whoever decided it: one that is locked
+    /// is not destroyed.
     fn destroy(&self, id: &MachineId) {
+        if !self.machine(id).is_some_and(|machine| machine.may_be_destroyed()) {
+            return;
+        }
         let Some(begun) = self.begin(Effect::Destroy, id) else { return };
         let (cluster, id) = (self.cluster.clone(), id.clone());
-        tokio::spawn(async move {
-            if let Err(why) = outcome(cluster.provider.destroy(&id)).await {
+        self.spawn(async move {
+            if let Err(why) = led(&cluster, cluster.provider.destroy(&id)).await {
                 begun.failed(&cluster, &format!("{id} could not be destroyed: {why}"));
                 return;
             }
@@ -333,8 +375,17 @@ impl Executor {
                 about_machine(&id),
                 format!("{id} is gone for good"),
             );
-            let forgotten = cluster.change(|_| {
-                Ok::<_, AgentError>((Change::default().machine(&id, None).event(told), ()))
+            let forgotten = cluster.change(|state| {
+                let Some(record) = state.records.machines.get(&id) else {
+                    return Ok::<_, AgentError>((Change::default(), ()));
+                };
+                let (at, token) = (state.now, Digest::of(record.token.as_bytes()));
+                let gone = Gone { machine: id.clone(), at, token };
+                let change = graves::confirm(state, Change::default(), &id, at);
+                let change = change.machine(&id, None).gone(&id, Some(gone)).event(told);
+                let is_old = |it: &&Gone| at.since(it.at) > REMEMBERED;
+                let old = state.records.gone.values().filter(is_old);
+                Ok((old.fold(change, |change, it| change.gone(&it.machine, None)), ()))
             });
             if let Err(error) = forgotten {
                 tracing::error!(
@@ -342,6 +393,13 @@ impl Executor {
                 );
             }
         });
+    }
+
+    fn spawn(&self, effect: impl Future<Output = ()> + Send + 'static) {
+        let mut effects = self.effects.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that have ended make room.
+        while effects.try_join_next().is_some() {}
+        effects.spawn(effect);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, UnderWay> {
@@ -360,9 +418,12 @@ impl Executor {
     }
 }
 
-async fn outcome(
+/// Has an effect in the world, if this controller still leads.
+async fn led(
+    cluster: &Cluster,
     call: impl Future<Output = Result<(), cerebro_machines::ProviderError>>,
 ) -> Result<(), String> {
+    cluster.leads().map_err(|error| chain(&error))?;
     match tokio::time::timeout(PROVIDER_PATIENCE, call).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(chain(&error)),
@@ -406,6 +467,18 @@ impl Drop for Begun {
     fn drop(&mut self) {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner).now.remove(&self.key);
     }
+}
+
+/// An instance with what it is told to run beside, where others are `placed` in the same breath.
+fn beside(
+    records: &Records,
+    placed: &BTreeMap<InstanceId, Instance>,
+    instance: Instance,
+) -> Instance {
+    let find = |id: &InstanceId| placed.get(id).or_else(|| records.instances.get(id));
+    let deployment = records.deployments.get(&instance.deployment);
+    let beside = deployment.map(|it| cluster::beside(&instance, &it.job, find));
+    Instance { beside: beside.unwrap_or_default(), ..instance }
 }
 
 /// 128 bits from the kernel, which never fails once the machine has booted.

@@ -6,18 +6,26 @@ pub(crate) mod calls;
 pub(crate) mod deployments;
 mod events;
 mod extract;
+pub(crate) mod held;
 mod jobs;
+mod machine_life;
 mod machines;
-mod plans;
+mod pauses;
+pub(crate) mod plans;
 mod recipes;
+mod repair;
 mod secrets;
+mod status;
 mod tasks;
+mod zones;
 
-use crate::cluster::{AgentError, ChangeError, Cluster, SecretError};
+use crate::cluster::links::LinkError;
+use crate::cluster::{AgentError, ApprovalError, ChangeError, Cluster, PauseError, SecretError};
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use cerebro_api::{PROBLEM_JSON, Problem, paths};
+use cerebro_model::MoveError;
 use cerebro_store::{BlobError, CommitError, StoreError};
 use std::sync::Arc;
 use utoipa::OpenApi;
@@ -66,8 +74,15 @@ impl From<ChangeError> for Refusal {
             ChangeError::Commit(CommitError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             ChangeError::Commit(_) => StatusCode::SERVICE_UNAVAILABLE,
             ChangeError::Record(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            ChangeError::Doubt(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
-        Self::new(status, format!("nothing was changed: {error}"))
+        let what = match &error {
+            ChangeError::Commit(CommitError::Unavailable(_)) => {
+                "it may or may not have been changed; look before you try again"
+            }
+            _ => "nothing was changed",
+        };
+        Self::new(status, format!("{what}: {error}"))
     }
 }
 
@@ -101,8 +116,46 @@ impl From<AgentError> for Refusal {
         match error {
             AgentError::Unknown(_) => Self::not_found(error.to_string()),
             AgentError::WrongToken(_) => Self::new(StatusCode::UNAUTHORIZED, error.to_string()),
-            AgentError::GivenUp(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
+            AgentError::GivenUp(_) | AgentError::NotJoined(_) => {
+                Self::new(StatusCode::CONFLICT, error.to_string())
+            }
             AgentError::Change(error) => error.into(),
+        }
+    }
+}
+
+impl From<MoveError> for Refusal {
+    fn from(error: MoveError) -> Self {
+        Self::new(StatusCode::CONFLICT, error.to_string())
+    }
+}
+
+impl From<LinkError> for Refusal {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::NoMaster { .. } | LinkError::Circle(_) => Self::invalid(error.to_string()),
+            LinkError::Needed { .. } => Self::new(StatusCode::CONFLICT, error.to_string()),
+        }
+    }
+}
+
+impl From<PauseError> for Refusal {
+    fn from(error: PauseError) -> Self {
+        match error {
+            PauseError::Change(error) => error.into(),
+            PauseError::NotPaused(_) => Self::not_found(error.to_string()),
+            PauseError::Unknown(..) | PauseError::Words(_) | PauseError::Span => {
+                Self::invalid(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<ApprovalError> for Refusal {
+    fn from(error: ApprovalError) -> Self {
+        match error {
+            ApprovalError::NotProposed(_) => Self::not_found(error.to_string()),
+            ApprovalError::Change(error) => error.into(),
         }
     }
 }
@@ -141,14 +194,25 @@ fn api() -> OpenApiRouter<Arc<Cluster>> {
         .routes(routes!(deployments::get))
         .routes(routes!(deployments::events))
         .routes(routes!(deployments::roll_back))
+        .routes(routes!(deployments::pause))
+        .routes(routes!(deployments::resume))
+        .routes(routes!(deployments::promote))
+        .routes(routes!(deployments::cancel))
         .routes(routes!(plans::plan))
         .routes(routes!(calls::list))
         .routes(routes!(calls::recording))
         .routes(routes!(calls::why))
         .routes(routes!(calls::drift))
         .routes(routes!(machines::list))
-        .routes(routes!(machines::get))
+        .routes(routes!(machines::get, machine_life::remove))
+        .routes(routes!(machine_life::lock, machine_life::unlock))
+        .routes(routes!(machine_life::drain, machine_life::undrain))
+        .routes(routes!(machine_life::maintain, machine_life::end_maintenance))
+        .routes(routes!(zones::list))
+        .routes(routes!(zones::get, zones::change))
+        .routes(routes!(machines::tombstones))
         .routes(routes!(machines::kill))
+        .routes(routes!(machines::label))
         .routes(routes!(agents::join))
         .routes(routes!(agents::heartbeat))
         .routes(routes!(agents::desired))
@@ -156,6 +220,11 @@ fn api() -> OpenApiRouter<Arc<Cluster>> {
         .routes(routes!(secrets::list))
         .routes(routes!(secrets::put, secrets::delete))
         .routes(routes!(secrets::read))
+        .routes(routes!(pauses::list, pauses::put, pauses::end))
+        .routes(routes!(repair::list))
+        .routes(routes!(repair::approve))
+        .routes(routes!(repair::mode))
+        .routes(routes!(status::get))
         .routes(routes!(tasks::list))
         .routes(routes!(tasks::logs))
         .routes(routes!(events::list))

@@ -6,16 +6,23 @@
 //! - [`executor`] is one task: it snapshots the state, asks the planner, and carries out what that
 //!   decides, intent first. Effects in the world run beside it, so that none holds it up.
 //! - `agent` asks agents for somebody who asked: plans, what recipes did, who wrote what.
+//! - [`store_command`] looks after the store from beside: checks, backups, queries.
 //! - [`http`] is the API, one file per resource; [`page`] the web page.
+//!
+//! What time it is comes from one [`clock`], and who looks at agents is one [`probe::Probing`], so that a
+//! whole cluster can run under simulated time.
 //!
 //! The executor wakes on every change (`Cluster::changed`) and on a tick; agents' blocking queries
 //! wake on the same.
 
 mod agent;
+pub mod clock;
 pub mod cluster;
 pub mod executor;
 pub mod http;
 pub mod page;
-mod probe;
+pub mod probe;
 mod records;
+pub mod serve;
 pub mod settings;
+pub mod store_command;

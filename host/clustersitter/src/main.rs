@@ -1,13 +1,16 @@
 //! The controller's process: settings, then everything is built, announced, and waited for.
 
 use anyhow::{Context, Result};
-use cerebro_clustersitter::cluster::{Cluster, event, now};
+use cerebro_clustersitter::clock::{Clock, WallClock};
+use cerebro_clustersitter::cluster::{Cluster, event};
 use cerebro_clustersitter::executor::Executor;
-use cerebro_clustersitter::http;
+use cerebro_clustersitter::probe::HttpProbe;
 use cerebro_clustersitter::settings::{Arguments, Command, Network, Serve};
+use cerebro_clustersitter::store_command;
+use cerebro_clustersitter::{http, serve};
 use cerebro_machines::{Isolation, LocalConfig, LocalProvider, beyond_host, host_capacity};
 use cerebro_model::{Digest, EventKind, Subject};
-use cerebro_planner::cluster::Policy;
+use cerebro_planner::cluster::{Limits, Policy};
 use cerebro_store::{Blobs, SqliteStore};
 use clap::Parser;
 use std::net::SocketAddr;
@@ -31,7 +34,8 @@ fn main() -> std::process::ExitCode {
         runtime.block_on(async {
             match arguments.command {
                 Some(Command::Purge { data }) => purge(&data),
-                None => serve(arguments.serve).await,
+                Some(Command::Store(command)) => Ok(store_command::run(command)?),
+                None => lead(arguments.serve).await,
             }
         })
     });
@@ -49,7 +53,7 @@ fn purge(data: &Path) -> Result<()> {
         .with_context(|| format!("cannot end every machine of {}", data.display()))
 }
 
-async fn serve(settings: Serve) -> Result<()> {
+async fn lead(settings: Serve) -> Result<()> {
     std::fs::create_dir_all(&settings.data)
         .with_context(|| format!("cannot make {}", settings.data.display()))?;
     let data = settings.data.canonicalize().context("cannot find the data directory")?;
@@ -59,13 +63,15 @@ async fn serve(settings: Serve) -> Result<()> {
     let isolation = isolation(&settings, &data)?;
     let sentence = isolation.sentence();
     let local = Arc::new(local_machines(&settings, data, isolation)?);
+    let limits = if settings.no_repair_limits { Limits::none() } else { Limits::default() };
     let policy = Policy {
         zones: settings.zones.iter().map(|zone| (zone.name.clone(), zone.policy)).collect(),
         machine_capacity: settings.machine.0,
-        started_at: now(),
+        started_at: WallClock.now(),
         suspect_after: Duration::from_millis(2500),
         join_within: Duration::from_secs(60),
         breaker_percent: 30,
+        limits: Limits { observe_only: settings.observe_only, ..limits },
     };
     let cluster = Arc::new(
         Cluster::open(Arc::new(store), blobs, local.clone(), policy)?.with_local(local.clone()),
@@ -79,10 +85,11 @@ async fn serve(settings: Serve) -> Result<()> {
     if settings.network == Network::Own {
         listeners.push(listen(controller).await?);
     }
-    let executor = Executor::new(cluster.clone(), format!("http://{controller}"));
+    let (to, probing) = (format!("http://{controller}"), Arc::new(HttpProbe::new()));
+    let executor = Executor::new(cluster.clone(), to, probing);
     let router = http::router(cluster);
     for listener in listeners {
-        tokio::spawn(axum::serve(listener, router.clone()).into_future());
+        tokio::spawn(serve::serve(listener, router.clone()));
     }
     tokio::select! {
         fenced = executor.run() => Err(fenced.into()),

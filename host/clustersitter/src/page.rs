@@ -3,6 +3,7 @@
 //! Made here, whole; a short script fetches `/fragment` again whenever an event comes.
 
 mod deployment;
+mod plan;
 
 use crate::cluster::Cluster;
 use axum::Router;
@@ -10,10 +11,9 @@ use axum::extract::State;
 use axum::http::{HeaderName, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use cerebro_api::body::{JobView, MachineView, TaskView};
+use cerebro_api::body::{JobView, MachineView, TaskView, ZoneView};
 use cerebro_api::paths;
-use cerebro_model::{Deployment, Event, Phase, Timestamp};
-use cerebro_planner::cluster::Note;
+use cerebro_model::{Deployment, Event, Pause, Timestamp, ZoneSettings};
 use maud::{DOCTYPE, Markup, html};
 use std::sync::Arc;
 
@@ -32,6 +32,7 @@ pub fn router() -> Router<Arc<Cluster>> {
         .route("/", get(whole))
         .route("/fragment", get(fragment))
         .route("/deployments/{id}", get(deployment::page))
+        .route("/deployments/{id}/plan", get(plan::page))
         .route("/page.css", get(|| async { ([(header::CONTENT_TYPE, "text/css")], STYLE) }))
         .route("/page.js", get(|| async { ([(header::CONTENT_TYPE, "text/javascript")], SCRIPT) }))
 }
@@ -79,9 +80,11 @@ fn content(cluster: &Cluster) -> Markup {
         .events(newest.saturating_sub(EVENTS_SHOWN as u64), EVENTS_SHOWN)
         .unwrap_or_default();
     html! {
-        (broken(&jobs, &machines, &tasks, &cluster.notes()))
+        (broken(&cluster.faults()))
+        (pauses_table(&cluster.pauses()))
         (jobs_table(&jobs))
         (machines_table(&machines))
+        (zones_table(&cluster.zones()))
         (tasks_table(&tasks))
         (deployments_table(&cluster.deployments()))
         (events_table(&events))
@@ -89,42 +92,14 @@ fn content(cluster: &Cluster) -> Markup {
 }
 
 /// The first of the page's questions.
-fn broken(
-    jobs: &[JobView],
-    machines: &[MachineView],
-    tasks: &[TaskView],
-    notes: &[Note],
-) -> Markup {
-    let mut faults: Vec<String> = notes
-        .iter()
-        .map(|note| match note {
-            Note::Unplaceable { job, zone, why } => format!("{job} lacks room in {zone}: {why}"),
-            Note::BreakerOpen { why, .. } | Note::Suspect { why, .. } => why.clone(),
-        })
-        .collect();
-    for view in jobs.iter().filter(|view| view.deployment.is_some() && view.healthy < view.wanted) {
-        let name = &view.record.job.dns_basename;
-        faults.push(format!("{name}: {} of {} instances are healthy", view.healthy, view.wanted));
-    }
-    for view in
-        machines.iter().filter(|view| matches!(view.machine.state.word(), "lost" | "terminating"))
-    {
-        faults.push(format!("{} is {}", view.machine.id, view.machine.state.word()));
-    }
-    for task in tasks {
-        if let Some(status) =
-            task.status.as_ref().filter(|s| matches!(s.phase, Phase::Failed | Phase::Unhealthy))
-        {
-            faults.push(format!("{} is {}: {}", status.id, status.phase, status.message));
-        }
-    }
+fn broken(faults: &[String]) -> Markup {
     html! {
         section.now aria-live="polite" {
             @if faults.is_empty() {
                 p.good { "All is well: nothing needs you." }
             } @else {
                 h2 { "Not as it should be" }
-                ul.bad { @for fault in &faults { li { (fault) } } }
+                ul.bad { @for fault in faults { li { (fault) } } }
             }
         }
     }
@@ -146,6 +121,22 @@ fn table(title: &str, empty: &str, heads: &[&str], rows: &[Markup]) -> Markup {
             }
         }
     }
+}
+
+/// Only where there are any: they are no part of what there is every day.
+fn pauses_table(pauses: &[Pause]) -> Markup {
+    let row = |pause: &Pause| {
+        html! {
+            td { (pause.scope) }
+            td { (pause.author) }
+            td { (pause.reason) }
+            td { (time(pause.since)) }
+            td { (time(pause.until)) }
+        }
+    };
+    let rows: Vec<_> = pauses.iter().map(row).collect();
+    let heads = ["What stands still", "By", "Why", "Since", "Until"];
+    html! { @if !rows.is_empty() { (table("Paused", "", &heads, &rows)) } }
 }
 
 fn jobs_table(jobs: &[JobView]) -> Markup {
@@ -175,18 +166,49 @@ fn machines_table(machines: &[MachineView]) -> Markup {
         html! {
             td { (machine.id) }
             td { (machine.zone) }
-            td class=(machine.state.word()) { (machine.state.word()) }
+            td class=(view.word()) { (view.word()) }
             td { (machine.address.map_or("–".to_owned(), |address| address.to_string())) }
             td.num { (view.instances) }
             td.num { (free.cpu) " of " (machine.capacity.cpu) }
             td.num { (free.mem) " of " (machine.capacity.mem) }
             td.num { (load) }
+            td { (view.details()) }
         }
     };
     let rows: Vec<_> = machines.iter().map(row).collect();
-    let heads =
-        ["Machine", "Zone", "State", "Address", "Tasks", "Cores free", "Memory free", "Load"];
+    let heads = [
+        "Machine",
+        "Zone",
+        "State",
+        "Address",
+        "Tasks",
+        "Cores free",
+        "Memory free",
+        "Load",
+        "Why",
+    ];
     table("Machines", "No machines.", &heads, &rows)
+}
+
+fn zones_table(zones: &[ZoneView]) -> Markup {
+    let row = |view: &ZoneView| {
+        let ZoneSettings { zone, min, max, idle, idle_for } = &view.settings;
+        html! {
+            td { (zone) }
+            td.num { (view.machines) }
+            td.num { (view.without_work) }
+            td.num { (min) " to " (max) }
+            td.num {
+                @match idle {
+                    Some(idle) => { (idle) " beyond that, after " (idle_for) }
+                    None => { "as many as there are" }
+                }
+            }
+        }
+    };
+    let rows: Vec<_> = zones.iter().map(row).collect();
+    let heads = ["Zone", "Machines", "Without work", "Kept", "Kept without work"];
+    table("Zones", "No zones: start the cluster sitter with --zone.", &heads, &rows)
 }
 
 fn tasks_table(tasks: &[TaskView]) -> Markup {
@@ -217,7 +239,7 @@ fn deployments_table(deployments: &[Deployment]) -> Markup {
             td { (deployment.job_name()) }
             td { (deployment.version) }
             td class=(deployment.state.word()) {
-                (deployment.state.word())
+                (deployment.word())
                 @if let Some(undone) = &deployment.rolls_back { ", rolls " (undone) " back" }
             }
             td { (time(deployment.created_at)) }

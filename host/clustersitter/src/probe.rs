@@ -1,22 +1,43 @@
 //! The controller's own look at an agent.
 
+use async_trait::async_trait;
 use cerebro_api::body::AgentHealth;
 use cerebro_api::paths;
 use cerebro_model::Machine;
-use cerebro_planner::cluster::Probe;
 use std::time::Duration;
 
 /// How long an agent may take to answer.
 const PATIENCE: Duration = Duration::from_millis(800);
 
-/// Asks a machine's agent whether it is there.
-pub async fn probe(http: &reqwest::Client, machine: &Machine) -> Probe {
-    let answer = ask(http, machine).await;
-    let (answered, said) = match answer {
-        Ok(()) => (true, "it answers".to_owned()),
-        Err(why) => (false, why),
-    };
-    Probe { at: crate::cluster::now(), answered, said }
+/// Who looks whether agents are there.
+#[async_trait]
+pub trait Probing: Send + Sync {
+    /// Asks a machine's agent whether it is there; if not, what was met with.
+    async fn probe(&self, machine: &Machine) -> Result<(), String>;
+}
+
+/// Asks over HTTP, as agents serve it.
+pub struct HttpProbe(reqwest::Client);
+
+impl HttpProbe {
+    /// With connections of its own.
+    pub fn new() -> Self {
+        cerebro_api::choose_cryptography();
+        Self(reqwest::Client::new())
+    }
+}
+
+impl Default for HttpProbe {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Probing for HttpProbe {
+    async fn probe(&self, machine: &Machine) -> Result<(), String> {
+        ask(&self.0, machine).await
+    }
 }
 
 async fn ask(http: &reqwest::Client, machine: &Machine) -> Result<(), String> {

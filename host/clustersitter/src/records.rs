@@ -1,8 +1,9 @@
 //! How things are kept in the store: one key each, JSON as the API shows it.
 
 use cerebro_model::{
-    Deployment, DeploymentId, Event, Instance, InstanceId, JobName, JobRecord, Machine, MachineId,
-    Recipe, RecipeName, Secret, SecretName, Timestamp,
+    Attempt, Deployment, DeploymentId, Digest, Event, EventKind, Instance, InstanceId, JobName,
+    JobRecord, Machine, MachineId, Pause, PauseScope, Recipe, RecipeName, Secret, SecretName,
+    Subject, Timestamp, Tombstone, ZoneName, ZoneSettings,
 };
 use cerebro_store::{Batch, Entry, Store, StoreError};
 use serde::de::DeserializeOwned;
@@ -34,6 +35,22 @@ pub struct MachineRecord {
     pub machine: Machine,
     /// Proves an agent to be this machine's. Part of the intent, so that creation can be repeated.
     pub token: String,
+    /// When it was heard again after a silence of its own; the last few times.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub comebacks: Vec<Timestamp>,
+    /// What was tried with it, the intent before the effect; the last few times.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
+}
+
+/// A machine that was destroyed and forgotten: should its agent show up after all, it is to stop what
+/// it runs. An agent that is merely not known here goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gone {
+    pub machine: MachineId,
+    pub at: Timestamp,
+    /// Of its token: a machine of another store may have had the same id.
+    pub token: Digest,
 }
 
 /// A secret, without what it is: that the store keeps apart, and nobody holds it here.
@@ -44,6 +61,15 @@ pub struct SecretRecord {
     pub size: u64,
     pub created_at: Timestamp,
     pub changed_at: Timestamp,
+}
+
+/// Whether repairs are only proposed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepairMode {
+    pub observe_only: bool,
+    /// Who said so.
+    pub author: String,
+    pub since: Timestamp,
 }
 
 /// The next numbers of everything that is numbered; none is used twice.
@@ -69,10 +95,19 @@ pub struct Records {
     pub instances: BTreeMap<InstanceId, Instance>,
     pub machines: BTreeMap<MachineId, MachineRecord>,
     pub secrets: BTreeMap<SecretName, SecretRecord>,
+    pub zones: BTreeMap<ZoneName, ZoneSettings>,
+    pub gone: BTreeMap<MachineId, Gone>,
+    /// The last pause of each scope, whether it is over or not.
+    pub pauses: BTreeMap<PauseScope, Pause>,
+    /// Machines that were given up, for as long as that says something.
+    pub tombstones: BTreeMap<MachineId, Tombstone>,
+    /// None if nobody has said otherwise than the command line.
+    pub repair_mode: Option<RepairMode>,
     pub counters: Counters,
 }
 
 const COUNTERS: &str = "counters";
+const REPAIR_MODE: &str = "repair-mode";
 
 fn value<T: DeserializeOwned>(entry: &Entry) -> Result<T, LoadError> {
     serde_json::from_slice(&entry.value)
@@ -80,36 +115,86 @@ fn value<T: DeserializeOwned>(entry: &Entry) -> Result<T, LoadError> {
 }
 
 fn all<K: Ord, T: DeserializeOwned>(
-    store: &dyn Store,
+    entries: &[Entry],
     prefix: &str,
     key: impl Fn(&T) -> K,
 ) -> Result<BTreeMap<K, T>, LoadError> {
-    let entries = store.scan(prefix)?;
-    entries.iter().map(|entry| value(entry).map(|item| (key(&item), item))).collect()
+    let entries = entries.iter().filter(|entry| entry.key.starts_with(prefix));
+    entries.map(|entry| value(entry).map(|item| (key(&item), item))).collect()
 }
 
 impl Records {
-    /// Reads everything.
+    /// Reads everything, as of one moment.
     pub fn load(store: &dyn Store) -> Result<Self, LoadError> {
+        Self::of(&store.scan("")?)
+    }
+
+    /// The same, from what was read.
+    pub fn of(entries: &[Entry]) -> Result<Self, LoadError> {
+        let counters = entries.iter().find(|entry| entry.key == COUNTERS);
+        let repair_mode = entries.iter().find(|entry| entry.key == REPAIR_MODE);
         Ok(Self {
-            jobs: all(store, "job/", |record: &JobRecord| record.job.dns_basename.clone())?,
-            recipes: all(store, "recipe/", |recipe: &Recipe| recipe.name.clone())?,
-            deployments: all(store, "deployment/", |deployment: &Deployment| {
+            jobs: all(entries, "job/", |record: &JobRecord| record.job.dns_basename.clone())?,
+            recipes: all(entries, "recipe/", |recipe: &Recipe| recipe.name.clone())?,
+            deployments: all(entries, "deployment/", |deployment: &Deployment| {
                 deployment.id.clone()
             })?,
-            instances: all(store, "instance/", |instance: &Instance| instance.id.clone())?,
-            machines: all(store, "machine/", |record: &MachineRecord| record.machine.id.clone())?,
-            secrets: all(store, "secret/", |record: &SecretRecord| record.name.clone())?,
-            counters: store.get(COUNTERS)?.as_ref().map(value).transpose()?.unwrap_or_default(),
+            instances: all(entries, "instance/", |instance: &Instance| instance.id.clone())?,
+            machines: all(entries, "machine/", |record: &MachineRecord| record.machine.id.clone())?,
+            zones: all(entries, "zone/", |settings: &ZoneSettings| settings.zone.clone())?,
+            gone: all(entries, "gone/", |gone: &Gone| gone.machine.clone())?,
+            secrets: all(entries, "secret/", |record: &SecretRecord| record.name.clone())?,
+            pauses: all(entries, "pause/", |pause: &Pause| pause.scope.clone())?,
+            tombstones: all(entries, "tombstone/", |it: &Tombstone| it.machine.clone())?,
+            repair_mode: repair_mode.map(value).transpose()?,
+            counters: counters.map(value).transpose()?.unwrap_or_default(),
         })
     }
+
+    /// All of it that the planner looks at.
+    pub fn all(&self) -> Vec<Touched> {
+        let jobs = self.jobs.keys().cloned().map(Touched::Job);
+        let deployments = self.deployments.keys().cloned().map(Touched::Deployment);
+        let machines = self.machines.keys().cloned().map(Touched::Machine);
+        let instances = self.instances.keys().cloned().map(Touched::Instance);
+        let records = jobs.chain(deployments).chain(machines).chain(instances);
+        records.chain([Touched::Brakes]).collect()
+    }
+}
+
+/// A record that has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Touched {
+    Job(JobName),
+    Deployment(DeploymentId),
+    Instance(InstanceId),
+    Machine(MachineId),
+    /// What the brakes go by.
+    Brakes,
 }
 
 /// One change: of the records, and of the store by the same words, with the events that tell it.
 #[derive(Debug, Default)]
 pub struct Change {
     changes: Vec<One>,
-    pub events: Vec<Event>,
+    pub events: Vec<NewEvent>,
+}
+
+/// An event that a change tells; it gets its number with the commit.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// When it happened, if that was not just now.
+    pub at: Option<Timestamp>,
+    pub kind: EventKind,
+    pub subject: Subject,
+    pub message: String,
+}
+
+impl NewEvent {
+    fn told(&self, now: Timestamp) -> Event {
+        let (kind, subject, message) = (self.kind, self.subject.clone(), self.message.clone());
+        Event { seq: 0, at: self.at.unwrap_or(now), kind, subject, message }
+    }
 }
 
 #[derive(Debug)]
@@ -120,7 +205,13 @@ enum One {
     Instance(InstanceId, Option<Box<Instance>>),
     Machine(MachineId, Option<Box<MachineRecord>>),
     Secret(SecretName, Option<Box<(SecretRecord, Secret)>>),
+    Pause(Box<Pause>),
+    NoPause(PauseScope),
+    Tombstone(MachineId, Option<Box<Tombstone>>),
+    RepairMode(Box<RepairMode>),
     Counters(Counters),
+    Zone(Box<ZoneSettings>),
+    Gone(MachineId, Option<Box<Gone>>),
 }
 
 impl Change {
@@ -154,18 +245,54 @@ impl Change {
         self
     }
 
+    pub fn pause(mut self, pause: Pause) -> Self {
+        self.changes.push(One::Pause(Box::new(pause)));
+        self
+    }
+
+    /// Forgets the pauses of what is no longer there.
+    pub fn no_pause(mut self, scope: PauseScope) -> Self {
+        self.changes.push(One::NoPause(scope));
+        self
+    }
+
+    pub fn tombstone(mut self, id: &MachineId, tombstone: Option<Tombstone>) -> Self {
+        self.changes.push(One::Tombstone(id.clone(), tombstone.map(Box::new)));
+        self
+    }
+
+    pub fn repair_mode(mut self, mode: RepairMode) -> Self {
+        self.changes.push(One::RepairMode(Box::new(mode)));
+        self
+    }
+
+    pub fn zone(mut self, settings: ZoneSettings) -> Self {
+        self.changes.push(One::Zone(Box::new(settings)));
+        self
+    }
+
+    pub fn gone(mut self, id: &MachineId, gone: Option<Gone>) -> Self {
+        self.changes.push(One::Gone(id.clone(), gone.map(Box::new)));
+        self
+    }
+
     pub fn counters(mut self, counters: Counters) -> Self {
         self.changes.push(One::Counters(counters));
         self
     }
 
-    pub fn event(mut self, event: Event) -> Self {
+    pub fn event(mut self, event: NewEvent) -> Self {
         self.events.push(event);
         self
     }
 
-    /// As a batch for the store.
-    pub fn batch(&self) -> Result<Batch, serde_json::Error> {
+    /// What it tells, as of now.
+    pub fn told(&self, now: Timestamp) -> Vec<Event> {
+        self.events.iter().map(|event| event.told(now)).collect()
+    }
+
+    /// As a batch for the store, with what it tells.
+    pub fn batch(&self, told: &[Event]) -> Result<Batch, serde_json::Error> {
         let mut batch = Batch::new();
         for change in &self.changes {
             if let One::Secret(name, kept) = change {
@@ -183,6 +310,12 @@ impl Change {
                 One::Secret(name, kept) => {
                     (format!("secret/{name}"), json(kept.as_ref().map(|kept| &kept.0))?)
                 }
+                One::Pause(pause) => (pause_key(&pause.scope), json(Some(pause))?),
+                One::NoPause(scope) => (pause_key(scope), None),
+                One::RepairMode(mode) => (REPAIR_MODE.to_owned(), json(Some(mode))?),
+                One::Tombstone(id, it) => (format!("tombstone/{id}"), json(it.as_ref())?),
+                One::Zone(settings) => (format!("zone/{}", settings.zone), json(Some(settings))?),
+                One::Gone(id, gone) => (format!("gone/{id}"), json(gone.as_ref())?),
                 One::Counters(counters) => (COUNTERS.to_owned(), json(Some(counters))?),
             };
             batch = match value {
@@ -190,10 +323,27 @@ impl Change {
                 None => batch.delete(key),
             };
         }
-        for event in &self.events {
+        for event in told {
             batch = batch.event(serde_json::to_vec(event)?);
         }
         Ok(batch)
+    }
+
+    /// What it touches that the planner looks at.
+    pub fn touched(&self) -> Vec<Touched> {
+        let touched = self.changes.iter().filter_map(|change| match change {
+            One::Job(name, _) => Some(Touched::Job(name.clone())),
+            One::Deployment(id, _) => Some(Touched::Deployment(id.clone())),
+            One::Instance(id, _) => Some(Touched::Instance(id.clone())),
+            One::Machine(id, _) => Some(Touched::Machine(id.clone())),
+            One::Pause(_) | One::NoPause(_) | One::Tombstone(..) | One::RepairMode(_) => {
+                Some(Touched::Brakes)
+            }
+            One::Recipe(_) | One::Secret(..) | One::Counters(_) | One::Zone(_) | One::Gone(..) => {
+                None
+            }
+        });
+        touched.collect()
     }
 
     /// Carries the change out in memory.
@@ -208,9 +358,25 @@ impl Change {
                 One::Secret(name, kept) => {
                     set(&mut records.secrets, name, kept.map(|kept| Box::new(kept.0)));
                 }
+                One::Pause(pause) => set(&mut records.pauses, pause.scope.clone(), Some(pause)),
+                One::RepairMode(mode) => records.repair_mode = Some(*mode),
+                One::NoPause(scope) => drop(records.pauses.remove(&scope)),
+                One::Tombstone(id, tombstone) => set(&mut records.tombstones, id, tombstone),
+                One::Zone(settings) => {
+                    set(&mut records.zones, settings.zone.clone(), Some(settings));
+                }
+                One::Gone(id, gone) => set(&mut records.gone, id, gone),
                 One::Counters(counters) => records.counters = counters,
             }
         }
+    }
+}
+
+fn pause_key(scope: &PauseScope) -> String {
+    match scope {
+        PauseScope::Cluster => "pause/cluster".to_owned(),
+        PauseScope::Zone(zone) => format!("pause/zone/{zone}"),
+        PauseScope::Job(job) => format!("pause/job/{job}"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::store_command::StoreCommand;
 use cerebro_model::{Capacity, Cores, Megabytes, ZoneName};
 use cerebro_planner::cluster::ZonePolicy;
 use clap::{Args, Parser, Subcommand};
@@ -28,6 +29,9 @@ pub enum Command {
         #[arg(long)]
         data: PathBuf,
     },
+    /// Look after the store of a data directory.
+    #[command(subcommand)]
+    Store(StoreCommand),
 }
 
 /// How to serve.
@@ -43,8 +47,13 @@ pub struct Serve {
     /// `aws-us-west-2a=2` or `aws-us-west-2a=2..4`. Repeatable.
     #[arg(long = "zone", value_name = "ZONE=MIN[..MAX]")]
     pub zones: Vec<Zone>,
-    /// What each local machine has to give; it may be more than this host has.
-    #[arg(long, default_value = "cpus=4,mem=4096", value_name = "cpus=N,mem=MB")]
+    /// What each local machine has to give; it may be more than this host has. Jobs reserve of its
+    /// disk, and nothing holds them to that.
+    #[arg(
+        long,
+        default_value = "cpus=4,mem=4096,disk=10240",
+        value_name = "cpus=N,mem=MB[,disk=MB]"
+    )]
     pub machine: Machine,
     /// Where the other binaries are; beside this one by default.
     #[arg(long)]
@@ -55,6 +64,14 @@ pub struct Serve {
     /// Give local machines no isolation, even as root.
     #[arg(long)]
     pub unprivileged: bool,
+    /// Give up and replace whatever dies at once, however much it is: for measurements. The breaker of
+    /// each zone stays.
+    #[arg(long)]
+    pub no_repair_limits: bool,
+    /// Only propose repairs: each waits for `cerebro repair approve`. `cerebro repair observe-only
+    /// on|off` says otherwise for good.
+    #[arg(long)]
+    pub observe_only: bool,
 }
 
 /// The network of local machines.
@@ -86,9 +103,9 @@ impl FromStr for Zone {
         let (name, numbers) = text.split_once('=').ok_or_else(wrong)?;
         let number = |text: &str| text.parse::<u32>().map_err(|_| wrong());
         let policy = match numbers.split_once("..") {
-            Some((min, max)) => ZonePolicy { min: number(min)?, max: number(max)? },
+            Some((min, max)) => ZonePolicy::new(number(min)?, number(max)?),
             // Room to replace one before it is known to be gone for good, and to grow.
-            None => ZonePolicy { min: number(numbers)?, max: number(numbers)?.saturating_add(4) },
+            None => ZonePolicy::new(number(numbers)?, number(numbers)?.saturating_add(4)),
         };
         if policy.max < policy.min {
             return Err(format!("`{text}` allows fewer machines than it keeps"));
@@ -105,7 +122,8 @@ pub struct Machine(pub Capacity);
 impl FromStr for Machine {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let (mut cpu, mut mem) = (None, None);
+        let (mut cpu, mut mem, mut disk) = (None, None, Megabytes::ZERO);
+        let megabytes = |given: f64| Megabytes::try_from(given).map_err(|error| error.to_string());
         for part in text.split(',') {
             let value =
                 |text: &str| text.parse::<f64>().map_err(|_| format!("`{part}` is not a number"));
@@ -113,18 +131,22 @@ impl FromStr for Machine {
                 Some(("cpus", cpus)) => {
                     cpu = Some(Cores::try_from(value(cpus)?).map_err(|error| error.to_string())?);
                 }
-                Some(("mem", megabytes)) => {
-                    mem = Some(
-                        Megabytes::try_from(value(megabytes)?)
-                            .map_err(|error| error.to_string())?,
-                    );
+                Some(("mem", given)) => {
+                    mem = Some(megabytes(value(given)?)?);
                 }
-                _ => return Err(format!("`{part}` is not known here: expected cpus=N,mem=MB")),
+                Some(("disk", given)) => disk = megabytes(value(given)?)?,
+                _ => {
+                    return Err(format!(
+                        "`{part}` is not known here: expected cpus=N,mem=MB[,disk=MB]"
+                    ));
+                }
             }
         }
         match (cpu, mem) {
-            (Some(cpu), Some(mem)) => Ok(Self(Capacity { cpu, mem })),
-            _ => Err(format!("`{text}` lacks one of `cpus` and `mem`: expected cpus=N,mem=MB")),
+            (Some(cpu), Some(mem)) => Ok(Self(Capacity { cpu, mem, disk })),
+            _ => Err(format!(
+                "`{text}` lacks one of `cpus` and `mem`: expected cpus=N,mem=MB[,disk=MB]"
+            )),
         }
     }
 }
@@ -136,13 +158,17 @@ mod tests {
     #[test]
     fn zones_and_machines_are_read_or_refused_with_what_was_expected() {
         let zone: Zone = "aws-us-west-2a=1..3".parse().unwrap();
-        assert_eq!(zone.policy, ZonePolicy { min: 1, max: 3 });
+        assert_eq!(zone.policy, ZonePolicy::new(1, 3));
         for bad in ["", "a", "a=", "a=x", "A=1", "a=3..1"] {
             assert!(bad.parse::<Zone>().is_err(), "{bad}");
         }
         let machine: Machine = "cpus=0.5,mem=100".parse().unwrap();
         assert_eq!((machine.0.cpu.millis(), machine.0.mem.get()), (500, 100));
-        for bad in ["", "cpus=1", "cpus=x,mem=1", "cpus=1,mem=-1", "cpus=1,mem=1,disk=1"] {
+        assert_eq!(machine.0.disk.get(), 0);
+        let machine: Machine = "cpus=1,mem=100,disk=200".parse().unwrap();
+        assert_eq!(machine.0.disk.get(), 200);
+        for bad in ["", "cpus=1", "cpus=x,mem=1", "cpus=1,mem=-1", "cpus=1,mem=1,disk=0", "gpus=1"]
+        {
             assert!(bad.parse::<Machine>().is_err(), "{bad}");
         }
     }

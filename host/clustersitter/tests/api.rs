@@ -3,28 +3,42 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 use async_trait::async_trait;
-use cerebro_api::body::{DeployRequest, JoinRequest};
+use cerebro_api::body::{DeployRequest, Heartbeat, JoinRequest, PauseRequest};
 use cerebro_api::{Client, ClientError, Problem, paths};
-use cerebro_clustersitter::cluster::{Cluster, now};
+use cerebro_clustersitter::clock::{Clock, WallClock};
+use cerebro_clustersitter::cluster::Cluster;
 use cerebro_clustersitter::executor::Executor;
 use cerebro_clustersitter::http;
+use cerebro_clustersitter::probe::HttpProbe;
 use cerebro_machines::{CreateMachine, MachineProvider, Presence, ProviderError};
-use cerebro_model::{Capacity, Cores, EventKind, Job, MachineId, Megabytes};
-use cerebro_planner::cluster::{Policy, ZonePolicy};
-use cerebro_store::{Blobs, SqliteStore};
+use cerebro_model::{
+    Capacity, Cores, EventKind, Job, MachineId, MachineStats, Megabytes, PauseScope, Secret,
+};
+use cerebro_planner::cluster::{Limits, Policy, ZonePolicy};
+use cerebro_store::{
+    Batch, Blobs, CommitError, Committed, Entry, Fence, SqliteStore, Store, StoreError, StoredEvent,
+};
+use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// Remembers what it was asked to create, and creates nothing.
 #[derive(Default)]
-struct Recorder(Mutex<Vec<(MachineId, String)>>);
+struct Recorder {
+    made: Mutex<Vec<(MachineId, String)>>,
+    /// Whether all that it made is gone.
+    gone: AtomicBool,
+    destroyed: Mutex<Vec<MachineId>>,
+    restarted: Mutex<Vec<MachineId>>,
+}
 
 impl Recorder {
     fn created(&self) -> Vec<(MachineId, String)> {
-        self.0.lock().unwrap().clone()
+        self.made.lock().unwrap().clone()
     }
 }
 
@@ -34,17 +48,64 @@ impl MachineProvider for Recorder {
         "recorder"
     }
     async fn create(&self, machine: &CreateMachine) -> Result<(), ProviderError> {
-        self.0.lock().unwrap().push((machine.id.clone(), machine.join_token.clone()));
+        self.made.lock().unwrap().push((machine.id.clone(), machine.join_token.clone()));
         Ok(())
     }
     async fn describe(&self, _: &MachineId) -> Result<Presence, ProviderError> {
-        Ok(Presence::Running)
+        match self.gone.load(Relaxed) {
+            true => Ok(Presence::Gone { why: "its power is off".to_owned() }),
+            false => Ok(Presence::Running),
+        }
     }
     async fn list(&self) -> Result<Vec<MachineId>, ProviderError> {
         Ok(Vec::new())
     }
-    async fn destroy(&self, _: &MachineId) -> Result<(), ProviderError> {
+    async fn restart_agent(&self, machine: &MachineId) -> Result<(), ProviderError> {
+        self.restarted.lock().unwrap().push(machine.clone());
         Ok(())
+    }
+    async fn destroy(&self, machine: &MachineId) -> Result<(), ProviderError> {
+        self.destroyed.lock().unwrap().push(machine.clone());
+        Ok(())
+    }
+}
+
+/// A store whose disk can be full.
+struct Failing {
+    store: SqliteStore,
+    full: Arc<AtomicBool>,
+}
+
+impl Store for Failing {
+    fn commit(&self, fence: Fence, batch: Batch) -> Result<Committed, CommitError> {
+        match self.full.load(Relaxed) {
+            true => Err(StoreError::Absent { path: "/full".to_owned() }.into()),
+            false => self.store.commit(fence, batch),
+        }
+    }
+    fn holds(&self, fence: Fence) -> Result<(), CommitError> {
+        self.store.holds(fence)
+    }
+    fn get(&self, key: &str) -> Result<Option<Entry>, StoreError> {
+        self.store.get(key)
+    }
+    fn secret(&self, key: &str) -> Result<Option<Secret>, StoreError> {
+        self.store.secret(key)
+    }
+    fn scan(&self, prefix: &str) -> Result<Vec<Entry>, StoreError> {
+        self.store.scan(prefix)
+    }
+    fn take_term(&self) -> Result<Fence, StoreError> {
+        self.store.take_term()
+    }
+    fn events(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        self.store.events(after, limit)
+    }
+    fn last_event(&self) -> Result<u64, StoreError> {
+        self.store.last_event()
+    }
+    fn backup(&self, target: &Path) -> Result<(), StoreError> {
+        self.store.backup(target)
     }
 }
 
@@ -52,33 +113,47 @@ struct Served {
     client: Client,
     http: reqwest::Client,
     provider: Arc<Recorder>,
+    /// Whether the store takes nothing, as on a full disk.
+    full: Arc<AtomicBool>,
     running: tokio::task::JoinSet<()>,
 }
 
 impl Served {
     async fn start(data: &Path, machines: u32) -> Self {
-        let store = Arc::new(SqliteStore::open(data).unwrap());
+        let full = Arc::<AtomicBool>::default();
+        // One that was stopped lets go of it when its last connection has ended.
+        let opened = || async { SqliteStore::open(data).ok() };
+        let store = until("the store can be opened", opened).await;
+        let store = Arc::new(Failing { store, full: full.clone() });
         let blobs = Blobs::open(&data.join("blobs")).unwrap();
         let provider = Arc::new(Recorder::default());
         let policy = Policy {
-            zones: BTreeMap::from([(
-                "z-1".parse().unwrap(),
-                ZonePolicy { min: machines, max: machines },
-            )]),
-            machine_capacity: Capacity { cpu: Cores::from_millis(1000), mem: Megabytes::new(1000) },
-            started_at: now(),
+            zones: BTreeMap::from([("z-1".parse().unwrap(), ZonePolicy::new(machines, machines))]),
+            machine_capacity: Capacity {
+                cpu: Cores::from_millis(1000),
+                mem: Megabytes::new(1000),
+                disk: Megabytes::new(1000),
+            },
+            started_at: WallClock.now(),
             suspect_after: Duration::from_secs(3),
             join_within: Duration::from_secs(60),
             breaker_percent: 30,
+            limits: Limits::default(),
         };
         let cluster = Arc::new(Cluster::open(store, blobs, provider.clone(), policy).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let mut running = tokio::task::JoinSet::new();
-        let executor = Executor::new(cluster.clone(), base.clone());
+        let executor = Executor::new(cluster.clone(), base.clone(), Arc::new(HttpProbe::new()));
         running.spawn(async move { drop(executor.run().await) });
         running.spawn(async move { drop(axum::serve(listener, http::router(cluster)).await) });
-        Self { client: Client::new(base).unwrap(), http: reqwest::Client::new(), provider, running }
+        Self {
+            client: Client::new(base).unwrap(),
+            http: reqwest::Client::new(),
+            provider,
+            full,
+            running,
+        }
     }
 
     /// As a crash would, but that the store's lock goes with it.
@@ -189,6 +264,22 @@ async fn of_two_who_race_for_a_job_one_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_uploaded_can_be_had_from_any_byte_on() {
+    let data = tempfile::tempdir().unwrap();
+    let served = Served::start(data.path(), 0).await;
+    let content: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
+    let digest = served.client.post_artifact(content.clone()).await.unwrap().digest;
+    for from in [0, 1, 150_000, 199_999] {
+        let (left_out, pieces) = served.client.blob_from(&digest, from).await.unwrap();
+        let pieces: Vec<_> = pieces.map(Result::unwrap).collect().await;
+        assert_eq!(left_out, from);
+        assert!(pieces.concat() == content[usize::try_from(from).unwrap()..], "from {from}");
+    }
+    let none = served.client.blob_from(&digest, 200_000).await.map(drop).unwrap_err();
+    assert_eq!(none.status(), Some(416), "{none}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upload_over_the_limit_is_cut_off_and_leaves_nothing() {
     let data = tempfile::tempdir().unwrap();
     let served = Served::start(data.path(), 0).await;
@@ -214,7 +305,7 @@ async fn an_upload_over_the_limit_is_cut_off_and_leaves_nothing() {
 async fn a_deployment_needs_its_components() {
     let data = tempfile::tempdir().unwrap();
     let served = Served::start(data.path(), 0).await;
-    let request = DeployRequest { version: "1".parse().unwrap(), options: Default::default() };
+    let request = DeployRequest::new("1".parse().unwrap(), Default::default());
     let name = "a.b".parse().unwrap();
     assert_eq!(refused(served.client.deploy(&name, &request).await).status, 404);
     served.client.put_job(&job("true"), None).await.unwrap();
@@ -244,15 +335,21 @@ async fn a_machine_is_made_from_its_record_also_after_a_crash() {
         version: "0".to_owned(),
     };
     assert_eq!(refused(served.client.join(&id, &join("stolen".to_owned())).await).status, 401);
+    // Until it has joined it is neither heard nor told anything: it may run what this store has lost.
+    let beat = Heartbeat { token: token.clone(), pid: 7, stats: MachineStats::default() };
+    assert_eq!(refused(served.client.heartbeat(&id, &beat).await).status, 409);
+    let early = served.client.desired(&id, &token, None, Duration::ZERO).await;
+    assert_eq!(refused(early).status, 409);
     served.client.join(&id, &join(token.clone())).await.unwrap();
     assert_eq!(served.client.machines().await.unwrap().len(), 1, "one machine, not two");
 
-    // It is told nothing to run, then waits; and a stranger is told to run nothing.
+    // It is told nothing to run, then waits; and a stranger is told nothing at all.
     let desired = served.client.desired(&id, &token, None, Duration::ZERO).await.unwrap();
     assert_eq!(desired.assignments, []);
-    let stranger =
-        served.client.desired(&"m-99".parse().unwrap(), "x", None, Duration::ZERO).await.unwrap();
-    assert_eq!(stranger.assignments, []);
+    let stranger = served.client.desired(&"m-99".parse().unwrap(), "x", None, Duration::ZERO).await;
+    assert_eq!(refused(stranger).status, 404);
+    let thief = served.client.desired(&id, "stolen", None, Duration::ZERO).await;
+    assert_eq!(refused(thief).status, 401);
     let events = served.client.events(100).await.unwrap();
     assert!(events.iter().any(|event| event.kind == EventKind::MachineJoined));
     assert!(events.windows(2).all(|pair| pair[0].seq + 1 == pair[1].seq), "no number is left out");
@@ -268,7 +365,14 @@ async fn the_description_names_every_path_and_the_page_is_guarded() {
         "/v1/jobs/{job}",
         "/v1/jobs/{job}/deployments",
         "/v1/machines/{id}/desired",
+        "/v1/machines/{id}/drain",
+        "/v1/zones/{zone}",
         "/v1/tasks/{id}/logs",
+        "/v1/pauses",
+        "/v1/status",
+        "/v1/tombstones",
+        "/v1/proposals",
+        "/v1/repair-mode",
     ] {
         assert!(description["paths"].get(path).is_some(), "{path}");
     }
@@ -277,4 +381,147 @@ async fn the_description_names_every_path_and_the_page_is_guarded() {
         page.headers()["content-security-policy"].to_str().unwrap().contains("script-src 'self'")
     );
     assert!(page.text().await.unwrap().contains("All is well"));
+}
+
+fn pause(scope: PauseScope, reason: &str, seconds: u64) -> PauseRequest {
+    PauseRequest { scope, author: "eva".to_owned(), reason: reason.to_owned(), seconds }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_outlives_the_controller_and_ends_when_it_is_told_to_or_by_itself() {
+    let data = tempfile::tempdir().unwrap();
+    let served = Served::start(data.path(), 0).await;
+    let day = 24 * 3600;
+    for (request, words) in [
+        (pause(PauseScope::Cluster, " ", 60), "`reason`"),
+        (pause(PauseScope::Cluster, "why", 0), "1 second to 30 days"),
+        (pause(PauseScope::Cluster, "why", 31 * day), "1 second to 30 days"),
+        (pause(PauseScope::Job("a.b".parse().unwrap()), "why", 60), "no job a.b"),
+        (pause(PauseScope::Zone("z-9".parse().unwrap()), "why", 60), "no zone z-9"),
+    ] {
+        let problem = refused(served.client.pause(&request).await);
+        assert!(problem.status == 422 && problem.detail.contains(words), "{problem}");
+    }
+    assert_eq!(refused(served.client.resume(&PauseScope::Cluster, "eva").await).status, 404);
+    served.client.pause(&pause(PauseScope::Cluster, "the disks are changed", 3600)).await.unwrap();
+    served.stop().await;
+
+    // It should have a machine now, and makes none.
+    let served = Served::start(data.path(), 1).await;
+    let said = |served: &Served| {
+        let client = served.client.clone();
+        async move { client.status().await.unwrap() }
+    };
+    until("it says why it does nothing", || async {
+        said(&served)
+            .await
+            .faults
+            .iter()
+            .any(|it| it.contains("the disks are changed"))
+            .then_some(())
+    })
+    .await;
+    assert_eq!(served.provider.created(), []);
+    assert_eq!(served.client.pauses().await.unwrap().len(), 1);
+    let page = served.http.get(served.url("/")).send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("What stands still") && page.contains("the disks are changed"));
+    served.client.resume(&PauseScope::Cluster, "eva").await.unwrap();
+    until("a machine is made", || async { served.provider.created().pop() }).await;
+
+    served
+        .client
+        .pause(&pause(PauseScope::Zone("z-1".parse().unwrap()), "briefly", 1))
+        .await
+        .unwrap();
+    let ended = || async {
+        let events = served.client.events(100).await.unwrap();
+        let of = |kind| events.iter().filter(|it| it.kind == kind).count();
+        (of(EventKind::AutomationResumed) == 2).then(|| of(EventKind::AutomationPaused))
+    };
+    assert_eq!(until("it ends by itself", ended).await, 2);
+    assert_eq!(said(&served).await.pauses, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_store_fails_it_says_so_and_afterwards_it_listens_first() {
+    let data = tempfile::tempdir().unwrap();
+    let served = Served::start(data.path(), 1).await;
+    until("a machine is made", || async { served.provider.created().pop() }).await;
+    served.full.store(true, Relaxed);
+    let problem = refused(served.client.put_job(&job("true"), None).await);
+    assert!(problem.status == 503, "{problem}");
+    let faults = served.client.status().await.unwrap().faults;
+    assert!(faults.iter().any(|it| it.contains("the controller's store fails")), "{faults:?}");
+    served.full.store(false, Relaxed);
+    let kinds = || async {
+        let events = served.client.events(100).await.unwrap();
+        events.into_iter().map(|event| event.kind).collect::<Vec<_>>()
+    };
+    let told = until("it goes on", || async {
+        let kinds = kinds().await;
+        kinds.contains(&EventKind::ControllerSure).then_some(kinds)
+    })
+    .await;
+    assert_eq!(told.iter().filter(|it| **it == EventKind::ControllerInDoubt).count(), 1);
+    assert!(served.client.status().await.unwrap().faults.iter().all(|it| !it.contains("store")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_observes_does_what_is_approved_and_remembers_it() {
+    let data = tempfile::tempdir().unwrap();
+    let served = Served::start(data.path(), 1).await;
+    let (id, token) =
+        until("a machine is made", || async { served.provider.created().pop() }).await;
+    let (address, port) = ("127.0.0.1".parse().unwrap(), 1);
+    let join = JoinRequest { token, address, port, pid: 7, version: "0".to_owned() };
+    served.client.join(&id, &join).await.unwrap();
+    let problem = refused(served.client.approve("give-up-m-1", "eva").await);
+    assert!(problem.status == 404 && problem.detail.contains("cerebro repair list"), "{problem}");
+    served.client.observe_only(true, "eva").await.unwrap();
+    assert!(served.client.status().await.unwrap().observe_only);
+    // It is never heard again, and its provider says that it is gone.
+    served.provider.gone.store(true, Relaxed);
+    let proposal =
+        until("it is proposed", || async { served.client.proposals().await.unwrap().pop() }).await;
+    assert_eq!((proposal.id.as_str(), proposal.approved), ("give-up-m-1", false));
+    assert_eq!(*served.provider.destroyed.lock().unwrap(), []);
+    assert!(served.client.approve(&proposal.id, "eva").await.unwrap().approved);
+    until("nothing is left of it", || async { served.provider.destroyed.lock().unwrap().pop() })
+        .await;
+    let buried = until("its end is confirmed", || async {
+        served.client.tombstones().await.unwrap().pop().filter(|it| it.gone_at.is_some())
+    })
+    .await;
+    let certificate = buried.certificate.unwrap();
+    assert_eq!((buried.machine, certificate.provider.as_str()), (id, "its power is off"));
+    assert_eq!(served.client.proposals().await.unwrap(), []);
+    let events = served.client.events(100).await.unwrap();
+    let approved = events.iter().find(|it| it.kind == EventKind::RepairApproved).unwrap();
+    assert!(approved.message.starts_with("eva approved give-up-m-1: no heartbeat"), "{approved:?}");
+    served.stop().await;
+    let served = Served::start(data.path(), 1).await;
+    assert!(served.client.status().await.unwrap().observe_only);
+    assert_eq!(served.client.tombstones().await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_does_not_answer_is_started_again_and_its_machine_stays() {
+    let data = tempfile::tempdir().unwrap();
+    let served = Served::start(data.path(), 1).await;
+    let (id, token) =
+        until("a machine is made", || async { served.provider.created().pop() }).await;
+    let (address, port) = ("127.0.0.1".parse().unwrap(), 1);
+    let join = JoinRequest { token, address, port, pid: 7, version: "0".to_owned() };
+    served.client.join(&id, &join).await.unwrap();
+    let restarted = async {
+        while served.provider.restarted.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    // It is given a quarter of a minute to come back by itself.
+    tokio::time::timeout(Duration::from_secs(60), restarted).await.unwrap();
+    let view = served.client.machine(&id).await.unwrap();
+    assert!(view.machine.state.is_active() && view.attempts.len() == 1, "{view:?}");
+    assert!(view.attempts[0].why.contains("but the provider says: the machine runs"), "{view:?}");
+    assert_eq!(*served.provider.destroyed.lock().unwrap(), []);
 }

@@ -5,15 +5,17 @@
 use async_trait::async_trait;
 use cerebro_api::body::{DeployRequest, Heartbeat, JoinRequest, Report};
 use cerebro_api::{Client, ClientError, Problem, paths};
-use cerebro_clustersitter::cluster::{Cluster, now};
+use cerebro_clustersitter::clock::{Clock, WallClock};
+use cerebro_clustersitter::cluster::Cluster;
 use cerebro_clustersitter::executor::Executor;
 use cerebro_clustersitter::http;
+use cerebro_clustersitter::probe::HttpProbe;
 use cerebro_machines::{CreateMachine, MachineProvider, Presence, ProviderError};
 use cerebro_model::{
-    Assignment, Capacity, Cores, Event, EventKind, InstanceStatus, Job, MachineId, MachineStats,
-    Megabytes, Phase, Secret,
+    Assignment, Capacity, Cores, Event, EventKind, InstanceStatus, Job, Life, MachineId,
+    MachineStats, Megabytes, Phase, Secret,
 };
-use cerebro_planner::cluster::{Policy, ZonePolicy};
+use cerebro_planner::cluster::{Limits, Policy, ZonePolicy};
 use cerebro_store::{Blobs, SqliteStore};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -96,21 +98,26 @@ impl Served {
         let store = Arc::new(until("the store can be opened", opened).await);
         let blobs = Blobs::open(&data.join("blobs")).unwrap();
         let machines = Arc::new(Machines::default());
-        let zone = ("z-1".parse().unwrap(), ZonePolicy { min: 2, max: 3 });
+        let zone = ("z-1".parse().unwrap(), ZonePolicy::new(2, 3));
         let policy = Policy {
             zones: BTreeMap::from([zone]),
-            machine_capacity: Capacity { cpu: Cores::from_millis(8000), mem: Megabytes::new(1000) },
+            machine_capacity: Capacity {
+                cpu: Cores::from_millis(8000),
+                mem: Megabytes::new(1000),
+                disk: Megabytes::new(1000),
+            },
             // Long ago, so that verdicts need not wait.
             started_at: (std::time::SystemTime::now() - Duration::from_secs(3600)).into(),
             suspect_after: Duration::from_secs(1),
             join_within: Duration::from_secs(60),
             breaker_percent: 30,
+            limits: Limits::default(),
         };
         let cluster = Arc::new(Cluster::open(store, blobs, machines.clone(), policy).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let mut running = tokio::task::JoinSet::new();
-        let executor = Executor::new(cluster.clone(), base.clone());
+        let executor = Executor::new(cluster.clone(), base.clone(), Arc::new(HttpProbe::new()));
         running.spawn(async move { drop(executor.run().await) });
         running.spawn(async move { drop(axum::serve(listener, http::router(cluster)).await) });
         Self { client: Client::new(base).unwrap(), machines, running }
@@ -159,8 +166,7 @@ impl Served {
         let name = "a.b".parse().unwrap();
         let before = self.client.job(&name).await.ok().map(|view| view.record.revision);
         self.client.put_job(&job(secrets), before).await.unwrap();
-        let request =
-            DeployRequest { version: version.parse().unwrap(), options: Default::default() };
+        let request = DeployRequest::new(version.parse().unwrap(), Default::default());
         let deployment = self.client.deploy(&name, &request).await.unwrap().id;
         let told = || async {
             let (id, assignment) = self.assigned(tokens).await?;
@@ -180,7 +186,8 @@ impl Served {
             pid: Some(8),
             restarts: 0,
             message: String::new(),
-            since: now(),
+            since: WallClock.now(),
+            life: Life::default(),
         };
         let report =
             Report { token: token.to_owned(), instances: vec![status], events: Vec::new() };

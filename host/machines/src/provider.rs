@@ -24,6 +24,15 @@ pub trait MachineProvider: Send + Sync {
     /// The machines that this provider made for this cluster and did not destroy, dead or alive.
     async fn list(&self) -> Result<Vec<MachineId>, ProviderError>;
 
+    /// Ends a machine's agent, so that what keeps it there starts it again. Its tasks go on. Safe to
+    /// repeat.
+    async fn restart_agent(&self, machine: &MachineId) -> Result<(), ProviderError> {
+        Err(ProviderError::Unavailable {
+            doing: format!("start the agent of `{machine}` again"),
+            why: format!("`{}` reaches into none of its machines", self.name()),
+        })
+    }
+
     /// Ends a machine and removes what it leaves; that it is gone already is no error.
     async fn destroy(&self, machine: &MachineId) -> Result<(), ProviderError>;
 }

@@ -11,8 +11,9 @@ use crate::sitters::Sitters;
 use crate::table::{Hold, Table};
 use crate::tasks;
 use cerebro_linux::cgroup::{Cgroup, Cgroups};
-use cerebro_model::{EventKind, InstanceId, MachineDesired, Subject};
+use cerebro_model::{EventKind, InstanceId, JobName, MachineDesired, Subject};
 use cerebro_recipe_engine::Engine;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
@@ -38,6 +39,25 @@ pub struct Agent {
     /// Said whenever the planner should look again.
     pub wake: Notify,
     pub orders: Mutex<Orders>,
+    /// Held by whoever takes a deployment back that may have cut the machine off: of several, the one
+    /// that did is found one after the other.
+    pub suspects: tokio::sync::Mutex<()>,
+    /// Whose recipes run.
+    pub turns: Turns,
+}
+
+/// One turn for each job: recipes of its instances share its files.
+#[derive(Default)]
+pub struct Turns(Mutex<BTreeMap<JobName, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Turns {
+    /// The job's turn, to be waited for.
+    pub fn of(&self, job: &JobName) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that nobody has or waits for are as good as none.
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        turns.entry(job.clone()).or_default().clone()
+    }
 }
 
 /// Whom to obey, and what was said.

@@ -7,10 +7,12 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// What the cache may take, in bytes: some releases of some jobs.
 const LIMIT: u64 = 4 << 30;
+/// How long a file that came in part is of use.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
 /// A file of the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,12 +32,26 @@ pub fn touch(file: &Path) -> io::Result<()> {
 pub fn prune(agent: &Agent) {
     let directory = agent.blobs.directory();
     let needed = needed(agent);
+    for path in abandoned(directory) {
+        let _ = fs::remove_file(path);
+    }
     for file in surplus(list(directory), &needed, LIMIT) {
         match fs::remove_file(&file.path) {
             Ok(()) => tracing::info!(digest = %file.digest, "removed from the cache"),
             Err(error) => tracing::warn!(%error, path = %file.path.display(), "not removed"),
         }
     }
+}
+
+/// What came in part, and nobody went on with for a day.
+fn abandoned(directory: &Path) -> Vec<PathBuf> {
+    let is_old = |entry: &fs::DirEntry| {
+        let modified = entry.metadata().and_then(|about| about.modified());
+        modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > ABANDONED))
+    };
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let paths = entries.filter(is_old).map(|entry| entry.path());
+    paths.filter(|path| path.extension().is_some_and(|ending| ending == "part")).collect()
 }
 
 fn list(directory: &Path) -> Vec<Kept> {
@@ -77,6 +93,7 @@ fn add(assignment: &Assignment, needed: &mut BTreeSet<Digest>) {
     let deployment = &assignment.deployment;
     needed.insert(deployment.recipe);
     needed.extend(deployment.checks.values());
+    needed.extend(deployment.held_to.map(|held| held.plans));
     // A recipe is told of its artifacts by their digests.
     deployment.job.recipe_options.values().for_each(|value| digests(value, needed));
 }
@@ -93,7 +110,6 @@ fn digests(value: &serde_json::Value, found: &mut BTreeSet<Digest>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn file(name: &str, size: u64, used: u64) -> Kept {
         let digest = Digest::of(name.as_bytes());
@@ -118,6 +134,19 @@ mod tests {
         let mut found = BTreeSet::new();
         digests(&options, &mut found);
         assert_eq!(found, BTreeSet::from([digest]));
+    }
+
+    #[test]
+    fn what_nobody_went_on_with_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = ["old.part", "new.part", "old"].map(|name| dir.path().join(name));
+        for path in &paths {
+            let file = File::create(path).unwrap();
+            if !path.ends_with("new.part") {
+                file.set_modified(SystemTime::now() - ABANDONED * 2).unwrap();
+            }
+        }
+        assert_eq!(abandoned(dir.path()), [paths[0].clone()]);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! recording. The calls of the last deployments are kept, so that they can be taken back.
 
 use crate::agent::Agent;
-use cerebro_model::{DeploymentId, InstanceId};
-use cerebro_recipe_engine::{Journal, forget_call};
+use cerebro_model::{DeploymentId, InstanceId, JobName};
+use cerebro_recipe_engine::{Journal, Record, forget_call};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -54,24 +54,16 @@ impl Calls {
         self.0.join(format!("{deployment}.{attempt}"))
     }
 
-    /// Those that nobody lived to end.
-    pub fn open(&self) -> Vec<Kept> {
-        let is_open = |call: &Kept| match Journal::open(&call.directory) {
-            Ok(Some(journal)) => !journal.is_closed(),
-            // One that cannot be read is told of when it is to be taken back.
+    /// Whether a call for a deployment has come to a good end here, changed something, and stands.
+    pub fn stands_well(&self, deployment: &DeploymentId) -> bool {
+        let ended_well = |call: &Kept| match Journal::open(&call.directory) {
+            Ok(Some(journal)) => {
+                let well = |record: &Record| matches!(record, Record::End { error: None, .. });
+                !journal.is_rolled_back() && journal.records.iter().any(well)
+            }
             Ok(None) | Err(_) => false,
         };
-        self.all().into_iter().filter(is_open).collect()
-    }
-
-    /// Those of a deployment that have not been taken back, newest first.
-    pub fn standing(&self, deployment: &DeploymentId) -> Vec<Kept> {
-        let mut calls: Vec<Kept> = self.all().into_iter().rev().collect();
-        calls.retain(|call| {
-            call.deployment == *deployment
-                && matches!(Journal::open(&call.directory), Ok(Some(journal)) if !journal.is_rolled_back())
-        });
-        calls
+        self.all().iter().any(|call| call.deployment == *deployment && ended_well(call))
     }
 
     /// Forgets the calls of old deployments: they cannot be taken back any longer.
@@ -90,6 +82,50 @@ impl Calls {
     pub fn forget(&self, root: &Path) {
         self.all().iter().for_each(|call| forget(root, &call.directory));
     }
+}
+
+/// A call, whose it was, and when it began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    pub instance: InstanceId,
+    pub call: Kept,
+    /// Microseconds since 1970.
+    at: i64,
+}
+
+/// The calls for every instance of a job on this machine of which this holds, newest first: they share
+/// its files, and so one may have built on what another left.
+///
+/// One whose journal cannot be read is told of when it is to be taken back.
+pub fn of_job(agent: &Agent, job: &JobName, holds: impl Fn(&Kept, &Journal) -> bool) -> Vec<Begun> {
+    let instances = agent.table.map(|entry| entry.record.assignment.instance.clone());
+    let calls = instances.into_iter().filter(|instance| instance.job == *job).map(|instance| {
+        let all = Calls::of(agent, &instance.id).all();
+        (instance.id, all)
+    });
+    newest_first(calls, holds)
+}
+
+fn newest_first(
+    calls: impl Iterator<Item = (InstanceId, Vec<Kept>)>,
+    holds: impl Fn(&Kept, &Journal) -> bool,
+) -> Vec<Begun> {
+    let mut begun = Vec::new();
+    for (instance, calls) in calls {
+        // A clock that was set back must not turn an instance's own calls round.
+        let mut latest = i64::MIN;
+        for call in calls {
+            let Ok(Some(journal)) = Journal::open(&call.directory) else { continue };
+            latest = journal.begin().map_or(latest, |begin| begin.at.max(latest));
+            if holds(&call, &journal) {
+                begun.push(Begun { instance: instance.clone(), call, at: latest });
+            }
+        }
+    }
+    // Stable: of one instance's, begun at once, the later stays behind the earlier until it is turned.
+    begun.sort_by_key(|it| it.at);
+    begun.reverse();
+    begun
 }
 
 fn forget(root: &Path, directory: &Path) {
@@ -120,7 +156,6 @@ mod tests {
         let kept: Vec<_> =
             calls.all().iter().filter_map(|call| call.deployment.ordinal()).collect();
         assert_eq!(kept, [3, 3, 4, 4, 5, 5, 6, 6, 7, 7]);
-        assert!(calls.open().is_empty());
         calls.forget(Path::new("/"));
         assert!(calls.all().is_empty());
     }

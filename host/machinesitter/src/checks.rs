@@ -2,7 +2,7 @@
 
 use crate::agent::Agent;
 use crate::disk::chain;
-use crate::{recipes, sitters, time};
+use crate::{recipes, sitters, tasks, time};
 use cerebro_model::{
     Assignment, CheckAction, CheckKind, EventKind, HealthCheck, InstanceId, Phase, Readiness,
 };
@@ -25,6 +25,8 @@ const UNCHECKED: Duration = Duration::from_secs(1);
 pub struct Health {
     /// One per check; for a job without checks, whether it has lived long enough.
     verdicts: Vec<Verdict>,
+    /// Good answers in a row, one per check.
+    passes: Vec<u32>,
 }
 
 /// What is known from one check.
@@ -41,7 +43,8 @@ pub enum Verdict {
 impl Health {
     /// Nothing is known yet.
     pub fn unknown(checks: usize) -> Self {
-        Self { verdicts: vec![Verdict::Unknown(String::new()); checks.max(1)] }
+        let verdicts = vec![Verdict::Unknown(String::new()); checks.max(1)];
+        Self { verdicts, passes: vec![0; checks] }
     }
 
     /// Takes a verdict.
@@ -49,6 +52,18 @@ impl Health {
         if let Some(known) = self.verdicts.get_mut(check) {
             *known = verdict;
         }
+    }
+
+    /// Takes how often a check has passed in a row.
+    pub fn rise(&mut self, check: usize, passes: u32) {
+        if let Some(known) = self.passes.get_mut(check) {
+            *known = passes;
+        }
+    }
+
+    /// How often the check has passed in a row that has the least; none without checks.
+    pub fn passes(&self) -> Option<u32> {
+        self.passes.iter().min().copied()
     }
 
     /// What all of them mean for a process that runs.
@@ -170,6 +185,7 @@ async fn watch(
     born: Duration,
 ) {
     let id = &assignment.instance.id;
+    let asked_for = assignment.deployment.job.rollout.rise;
     let Some(digest) = assignment.deployment.checks.get(&check.check).copied() else { return };
     let mut tally = Tally::new(check);
     sleep_until(beat(Instant::now() + first_pause(check, time::jitter()))).await;
@@ -193,11 +209,19 @@ async fn watch(
         };
         if let Some(result) = result {
             let result = result.map_err(|why| format!("check `{}`: {why}", check.check));
-            let before = tally.verdict.clone();
+            if result.is_err() {
+                tasks::keep_last_lines(agent, id).await;
+            }
+            let (before, risen) = (tally.verdict.clone(), tally.passes.min(asked_for));
             let fell = tally.count(result, age(born));
-            if tally.verdict != before {
+            // More than is asked for is no news.
+            let rises = tally.passes.min(asked_for);
+            if tally.verdict != before || rises != risen {
                 let verdict = tally.verdict.clone();
-                agent.table.update(id, |entry| entry.health.set(number, verdict));
+                agent.table.update(id, |entry| {
+                    entry.health.set(number, verdict);
+                    entry.health.rise(number, rises);
+                });
             }
             if let (true, Verdict::Failing(why)) = (fell, &tally.verdict) {
                 act(agent, id, check, why, !matches!(before, Verdict::Failing(_))).await;
@@ -299,6 +323,10 @@ mod tests {
         assert_eq!(health.phase().0, Phase::Starting);
         health.set(1, Verdict::Passing);
         assert_eq!(health.phase().0, Phase::Healthy);
+        health.rise(0, 3);
+        assert_eq!(health.passes(), Some(0), "the one that has the least");
+        health.rise(1, 2);
+        assert_eq!((health.passes(), Health::unknown(0).passes()), (Some(2), None));
         health.set(0, Verdict::Failing("why".to_owned()));
         assert_eq!(health.phase(), (Phase::Unhealthy, "why".to_owned()));
     }

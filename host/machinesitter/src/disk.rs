@@ -1,6 +1,7 @@
 //! What the agent keeps over its own end: one directory per instance, the last desired state, and
 //! the highest term that it has heard.
 
+use crate::contact::Contact;
 use cerebro_model::{Assignment, DeploymentId, InstanceId, MachineDesired};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,18 @@ pub struct Record {
     pub task: Option<Assignment>,
     /// The boot in which its task was started.
     pub boot: String,
+    /// Contact as it was before the recipe ran, while it is not known whether that cut it off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unconfirmed: Option<Unconfirmed>,
+}
+
+/// A deployment whose recipe has begun, and may cut its machine off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unconfirmed {
+    /// Which.
+    pub deployment: DeploymentId,
+    /// Contact as it was before.
+    pub contact: Contact,
 }
 
 impl Record {

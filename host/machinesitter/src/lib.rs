@@ -4,6 +4,7 @@
 //! - `link` talks to the controller, if there is one: beats, asks what should be, reports what is.
 //! - `reconcile` compares both with [`cerebro_planner::machine::plan`] and performs each action in
 //!   a task of its own; `recipes` and `tasks` are its hands; `checks` asks each process how it is.
+//! - `contact` looks, before and behind each recipe, whether that cut the machine off.
 //! - `own` keeps the tasks that are the machine's own, and needs no controller.
 //! - `follow` follows one task sitter per task over its socket, by way of `sitters`, and has another
 //!   launched when it dies; a `witness` sees how a task ends meanwhile.
@@ -22,10 +23,12 @@ mod cache;
 mod calls;
 mod checks;
 mod compile_component;
+mod contact;
 mod disk;
 mod events;
 mod follow;
 mod for_component;
+mod held;
 mod http;
 mod link;
 mod logs;

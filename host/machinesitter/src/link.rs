@@ -14,6 +14,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 /// From one heartbeat to the next.
 const BEAT: Duration = Duration::from_secs(1);
+/// The status of a heartbeat's answer after which the agent joins anew.
+const NOT_JOINED: u16 = 409;
 /// How long a blocking query waits for news.
 const WAIT: Duration = Duration::from_secs(30);
 /// How long news wait for company.
@@ -25,6 +27,8 @@ const REPEAT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Link {
     pub client: Client,
+    /// The same controller, each time over a new connection.
+    pub anew: Client,
     pub token: String,
 }
 
@@ -55,7 +59,11 @@ pub async fn beat(agent: Arc<Agent>, link: Link) {
                 joined = true;
                 agent.hear_term(term.term);
             }
-            Err(error) => tracing::debug!(%error, "the controller did not take a heartbeat"),
+            Err(error) => {
+                // A controller may know less than the one before it, as one whose store was restored.
+                joined &= error.status() != Some(NOT_JOINED);
+                tracing::debug!(%error, "the controller did not take a heartbeat");
+            }
         }
     }
 }

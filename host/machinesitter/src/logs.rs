@@ -14,6 +14,10 @@ const LOOK: Duration = Duration::from_millis(100);
 const PIECE: usize = 64 << 10;
 /// Bytes that are searched for the last lines, at most.
 const LONGEST_TAIL: u64 = 8 << 20;
+/// The same for a task's last words.
+const LONGEST_WORDS: u64 = 16 << 10;
+/// Characters of a line that they hold.
+const LONGEST_LINE: usize = 300;
 
 /// A log file, read from some place on.
 pub struct Reader {
@@ -22,10 +26,38 @@ pub struct Reader {
     first: Vec<u8>,
 }
 
-/// The last `lines` lines that the task in `dir` wrote to its standard error.
+/// The last `lines` lines that the task in `dir` wrote to its standard error, or where it never did,
+/// to its standard output; of each what is at most so long as is good to read.
 pub async fn last_words(dir: &Path, lines: usize) -> String {
-    let words = Reader::from_tail(dir.join("logs/stderr.log"), lines).await.first;
-    String::from_utf8_lossy(&words).trim_end().to_owned()
+    for file in ["logs/stderr.log", "logs/stdout.log"] {
+        let words = tail(dir.join(file), lines, LONGEST_WORDS).await.0;
+        let words = String::from_utf8_lossy(&words);
+        let shown =
+            words.trim_end().lines().map(|line| match line.char_indices().nth(LONGEST_LINE) {
+                Some((end, _)) => format!("{}...", &line[..end]),
+                None => line.to_owned(),
+            });
+        let shown = shown.collect::<Vec<_>>().join("\n");
+        if !shown.is_empty() {
+            return shown;
+        }
+    }
+    String::new()
+}
+
+/// The last lines of a file within its last `bytes`, and the file at its end.
+async fn tail(path: PathBuf, lines: usize, bytes: u64) -> (Vec<u8>, Option<File>) {
+    let Ok(mut file) = File::open(&path).await else { return (Vec::new(), None) };
+    let mut text = Vec::new();
+    let size = file.metadata().await.map_or(0, |file| file.len());
+    if file.seek(SeekFrom::Start(size.saturating_sub(bytes))).await.is_ok() {
+        let read = (&mut file).take(bytes).read_to_end(&mut text).await;
+        if read.is_err() {
+            text.clear();
+        }
+    }
+    text.drain(..start_of_tail(&text, lines));
+    (text, Some(file))
 }
 
 /// The first `lines` lines, of those in the file's first 8 MiB; nothing if there is no such file.
@@ -47,20 +79,8 @@ pub async fn head(path: &Path, lines: usize) -> Vec<u8> {
 impl Reader {
     /// From the last `lines` lines on.
     pub async fn from_tail(path: PathBuf, lines: usize) -> Self {
-        let Ok(mut file) = File::open(&path).await else {
-            return Self { path, file: None, first: Vec::new() };
-        };
-        let mut first = Vec::new();
-        let size = file.metadata().await.map_or(0, |file| file.len());
-        let from = size.saturating_sub(LONGEST_TAIL);
-        if file.seek(SeekFrom::Start(from)).await.is_ok() {
-            let read = (&mut file).take(LONGEST_TAIL).read_to_end(&mut first).await;
-            if read.is_err() {
-                first.clear();
-            }
-        }
-        first.drain(..start_of_tail(&first, lines));
-        Self { path, file: Some(file), first }
+        let (first, file) = tail(path.clone(), lines, LONGEST_TAIL).await;
+        Self { path, file, first }
     }
 
     /// The next piece; without `follow` none at the end of the file. Going on with a new file,
@@ -119,6 +139,18 @@ mod tests {
         let tail = |lines| std::str::from_utf8(&text[start_of_tail(text, lines)..]).unwrap();
         assert_eq!((tail(0), tail(1), tail(2)), ("", "three\n", "two\nthree\n"));
         assert_eq!(tail(9), "one\ntwo\nthree\n");
+    }
+
+    #[tokio::test]
+    async fn last_words_are_of_the_one_or_the_other_and_not_too_long() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(last_words(dir.path(), 2).await, "");
+        std::fs::create_dir(dir.path().join("logs")).unwrap();
+        std::fs::write(dir.path().join("logs/stdout.log"), "one\ntwo\nthree\n").unwrap();
+        assert_eq!(last_words(dir.path(), 2).await, "two\nthree");
+        let long = "ü".repeat(1000);
+        std::fs::write(dir.path().join("logs/stderr.log"), format!("{long}\nbye\n")).unwrap();
+        assert_eq!(last_words(dir.path(), 5).await, format!("{}...\nbye", &long[..600]));
     }
 
     #[tokio::test]

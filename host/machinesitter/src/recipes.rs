@@ -5,11 +5,13 @@ use crate::blobs::FetchError;
 use crate::calls::Calls;
 use crate::disk::chain;
 use crate::for_component::ForComponent;
+use crate::held::{self, HeldError};
 use cerebro_model::{Assignment, Digest, EventKind, Options, Plan, RecipeName, Rollback};
 use cerebro_recipe_engine::{
     Call, CompileError, Component, Context, Engine, Failure, Journaling, Limits, LogLevel, LogLine,
-    LogSink, RunError,
+    LogSink, Recording, RunError,
 };
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
@@ -21,6 +23,8 @@ use std::time::Duration;
 const TOLD_LINES: usize = 100;
 /// Bytes of a recipe's log at which it is begun anew.
 const LOG_BYTES: u64 = 10 << 20;
+/// How long it may take to find from where calls were made.
+const SITES_WITHIN: Duration = Duration::from_secs(10);
 /// Lines of the log that a failure's message holds.
 const LAST_LINES: usize = 5;
 
@@ -44,6 +48,9 @@ pub enum CallError {
     /// It cannot be compiled.
     #[error(transparent)]
     Compile(#[from] CompileError),
+    /// It is to be held to a plan, and has none.
+    #[error(transparent)]
+    Held(#[from] HeldError),
     /// It ran, and failed.
     #[error("{}", with_log(.0))]
     Run(RunError),
@@ -52,7 +59,7 @@ pub enum CallError {
 impl CallError {
     /// Whether it is the controller's absence, which is no fault of the component.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Fetch(error) if error.may_pass())
+        matches!(self, Self::Fetch(error) | Self::Held(HeldError::Fetch(error)) if error.may_pass())
     }
 
     /// Whether the component ran: only then does its failure say something of the instance.
@@ -93,7 +100,8 @@ pub async fn run(agent: &Arc<Agent>, assignment: &Assignment, way: Way) -> Resul
     let ended = match way {
         Way::Deploy => {
             let calls = Calls::of(agent, &assignment.instance.id);
-            call.journal = Some(Journaling::new(calls.next(&deployment.id)));
+            let journaling = Journaling::new(calls.next(&deployment.id));
+            call.journal = Some(held::hold(agent, assignment, journaling).await?);
             let ended = engine.deploy(&component, call).await;
             calls.prune(&agent.settings.root);
             ended
@@ -112,6 +120,30 @@ pub async fn plan(agent: &Arc<Agent>, assignment: &Assignment) -> Result<Plan, C
     let options = deployment.job.recipe_options.clone();
     let call = call(agent, assignment, options, Limits::default(), log);
     engine.plan(&component, call).await.map_err(CallError::Run)
+}
+
+/// From where in its component the call in `directory` made these of its calls. That takes a replay for
+/// each, and so has an end: of those that come behind it nothing is known.
+pub async fn call_sites(
+    agent: &Agent,
+    directory: PathBuf,
+    calls: BTreeSet<u32>,
+) -> Result<BTreeMap<u32, Vec<String>>, CallError> {
+    let read =
+        tokio::task::spawn_blocking(move || Recording::open(&directory).ok().flatten()).await;
+    let Some(recording) = read.ok().flatten() else { return Ok(BTreeMap::new()) };
+    let Ok(digest) = recording.inputs.component.parse() else { return Ok(BTreeMap::new()) };
+    let (engine, component) = (engine(agent)?, component(agent, digest).await?);
+    let mut sites = BTreeMap::new();
+    let end = tokio::time::Instant::now() + SITES_WITHIN;
+    for n in calls {
+        let found = engine.call_sites(&component, &recording, [n]);
+        match tokio::time::timeout_at(end, found).await {
+            Ok(found) => sites.extend(found),
+            Err(_) => break,
+        }
+    }
+    Ok(sites)
 }
 
 /// Takes back what a call of the recipe of `assignment` did; none if it did nothing.

@@ -3,19 +3,24 @@
 
 use crate::agent::Agent;
 use crate::cache;
-use crate::calls::{Calls, Kept};
-use crate::disk::{Outcome, Record, chain};
+use crate::calls::{self, Begun, Calls, Kept};
+use crate::contact::{self, Contact, Verdict};
+use crate::disk::{Outcome, Record, Unconfirmed, chain};
 use crate::recipes::{self, Way};
 use crate::table::{Doing, Entry, Hold};
 use crate::tasks;
-use cerebro_model::{Assignment, DeploymentId, EventKind, InstanceId};
+use cerebro_model::{Assignment, DeploymentId, EventKind, Instance, InstanceId};
 use cerebro_planner::machine::{Action, TRIES, plan};
+use cerebro_recipe_engine::Journal;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 
 /// How long an action that could not be performed waits for its next try.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long contact may take to come back once what cut it off is taken back: a link comes up, and
+/// routes are found.
+const BACK_WITHIN: Duration = Duration::from_secs(15);
 
 /// Reconciles for ever: looks again whenever the controller has spoken, and whenever an action has
 /// ended, well or not. Nothing else changes what the planner goes by.
@@ -49,7 +54,13 @@ fn begin(agent: &Arc<Agent>, action: Action, id: InstanceId, assignment: Option<
         && agent.table.read(&id, |_| ()).is_none()
     {
         let boot = agent.boot.clone();
-        let record = Record { assignment: assignment.clone(), deployed: None, task: None, boot };
+        let record = Record {
+            assignment: assignment.clone(),
+            deployed: None,
+            task: None,
+            boot,
+            unconfirmed: None,
+        };
         agent.table.insert(Entry::new(record));
     }
     agent.table.update(&id, |entry| entry.doing = Some(doing));
@@ -83,6 +94,12 @@ async fn perform(
     id: &InstanceId,
     assignment: Option<Assignment>,
 ) -> Result<(), String> {
+    if let (Action::Start(_) | Action::Replace(_), Some(told)) = (action, &assignment) {
+        // What it is started beside may have changed since its recipe ran.
+        agent.table.update(id, |entry| {
+            entry.record.assignment.instance.beside.clone_from(&told.instance.beside);
+        });
+    }
     match (action, assignment) {
         (Action::Deploy(_), Some(assignment)) => deploy(agent, id, assignment).await,
         (Action::Start(_), _) => tasks::start(agent, id).map_err(|error| chain(&error)),
@@ -97,28 +114,57 @@ async fn perform(
     }
 }
 
-/// Runs the recipe, and keeps how that ended. An error is none of the recipe's.
+/// Runs the recipe, sees that the machine is still in contact, and keeps how that ended. An error is
+/// none of the recipe's.
 async fn deploy(agent: &Arc<Agent>, id: &InstanceId, assignment: Assignment) -> Result<(), String> {
     let deployment = assignment.deployment.id.clone();
     let record = agent.table.update(id, |entry| {
         entry.record.assignment = assignment.clone();
         entry.record.clone()
     });
-    let Some(record) = record else { return Ok(()) };
-    agent.disk.save(&record).map_err(|error| chain(&error))?;
-    let before = record.deployed.filter(|last| last.deployment == deployment);
+    let Some(mut record) = record else { return Ok(()) };
+    // Instances of a job share its files here: their recipes run one after the other.
+    let turn = agent.turns.of(&assignment.instance.job);
+    let _turn = turn.lock().await;
+    let before = record.deployed.as_ref().filter(|last| last.deployment == deployment);
     let before = before.and_then(|last| last.failures).unwrap_or(0);
-    take_back_earlier(agent, &assignment).await;
-    let outcome = match recipes::run(agent, &assignment, Way::Deploy).await {
-        Ok(()) => Outcome { deployment, failures: None, message: String::new() },
+    // An agent before this one may have run it, and not have lived to see what came of it.
+    let ran = record.unconfirmed.take().filter(|it| it.deployment == deployment);
+    let ran = ran.filter(|_| Calls::of(agent, id).stands_well(&deployment));
+    let (contact, ended) = match ran {
+        Some(unconfirmed) => (Some(unconfirmed.contact), Ok(())),
+        None => {
+            take_back_earlier(agent, &assignment).await;
+            let contact = contact::before(agent, &assignment).await;
+            let unconfirmed = |contact| Unconfirmed { deployment: deployment.clone(), contact };
+            record.unconfirmed = contact.clone().map(unconfirmed);
+            agent.table.update(id, |entry| entry.record.unconfirmed = record.unconfirmed.clone());
+            agent.disk.save(&record).map_err(|error| chain(&error))?;
+            (contact, recipes::run(agent, &assignment, Way::Deploy).await)
+        }
+    };
+    let outcome = match ended {
+        Ok(()) => {
+            let cut_off = match contact {
+                Some(contact) => confirm(agent, &assignment, &contact).await?,
+                None => None,
+            };
+            let failures = cut_off.as_ref().map(|_| TRIES);
+            Outcome { deployment, failures, message: cut_off.unwrap_or_default() }
+        }
         Err(error) if error.may_pass() => return Err(chain(&error)),
         Err(error) => {
-            let failures = before + 1;
-            let mut message =
-                format!("the recipe failed (try {failures} of {TRIES}): {}", chain(&error));
+            // What departs from its plan once does so again: nobody is to try until it is planned anew.
+            let (failures, what) = match &assignment.deployment.held_to {
+                Some(held) => (TRIES, format!("held to plan {}", held.plans.short())),
+                None => (before + 1, format!("try {} of {TRIES}", before + 1)),
+            };
+            let mut message = format!("the recipe failed ({what}): {}", chain(&error));
             if error.has_run() {
-                let back = take_back(agent, &assignment, &deployment, "the recipe failed").await;
-                message.extend(back.map(|back| format!("\n{back}")));
+                let back =
+                    take_back(agent, &assignment, |it| *it == deployment, "the recipe failed")
+                        .await;
+                message.extend(back.map(|back| format!("\n{}", back.words)));
             }
             agent.tell_of(id, EventKind::RecipeLog, message.clone());
             Outcome { deployment, failures: Some(failures), message }
@@ -128,6 +174,7 @@ async fn deploy(agent: &Arc<Agent>, id: &InstanceId, assignment: Assignment) -> 
     tokio::task::spawn_blocking(move || cache::prune(&pruning));
     let record = agent.table.update(id, |entry| {
         entry.record.deployed = Some(outcome);
+        entry.record.unconfirmed = None;
         entry.note.clear();
         entry.record.clone()
     });
@@ -137,56 +184,126 @@ async fn deploy(agent: &Arc<Agent>, id: &InstanceId, assignment: Assignment) -> 
     }
 }
 
+/// Sees that a recipe which has run did not cut the machine off; else takes it back, and answers how
+/// that went. An error says that the recipe was not to blame, and is to be run again.
+async fn confirm(
+    agent: &Arc<Agent>,
+    assignment: &Assignment,
+    contact: &Contact,
+) -> Result<Option<String>, String> {
+    let (id, deployment) = (&assignment.instance.id, &assignment.deployment.id);
+    let within = assignment.deployment.job.rollout.confirm_within;
+    let lost = match contact.after(agent, within.duration()).await {
+        Verdict::InContact => return Ok(None),
+        Verdict::Away(why) => {
+            let message = format!(
+                "the controller is not reached since the recipe has run, but this machine is not cut off: {why}"
+            );
+            agent.tell_of(id, EventKind::RecipeLog, message);
+            return Ok(None);
+        }
+        Verdict::CutOff(why) => format!(
+            "cut off: the controller was reached right before the recipe, and not for {within} after it, over \
+             any new connection ({why})"
+        ),
+    };
+    let _one_at_a_time = agent.suspects.lock().await;
+    // Another may have been taken back meanwhile, and have been to blame.
+    if contact::is_back(agent, Duration::ZERO).await {
+        return Ok(None);
+    }
+    let Some(back) = take_back(agent, assignment, |it| it == deployment, &lost).await else {
+        agent.tell_of(id, EventKind::RecipeLog, format!("{lost}; the recipe changed nothing"));
+        return Ok(None);
+    };
+    let is_back = contact::is_back(agent, BACK_WITHIN).await;
+    if !is_back && back.is_complete {
+        let message = format!(
+            "{lost}; it was taken back, and that did not help: it was not to blame, and is deployed again"
+        );
+        agent.tell_of(id, EventKind::RecipeLog, message.clone());
+        agent.table.update(id, |entry| entry.record.unconfirmed = None);
+        return Err(message);
+    }
+    let then = match is_back {
+        true => "the controller is reached again",
+        false => "the controller is still not reached",
+    };
+    Ok(Some(format!("{lost}; {then} after it was taken back\n{}", back.words)))
+}
+
 /// Before a recipe runs: what an earlier call did that nobody lived to end, and what the deployment
 /// is there to take back.
 async fn take_back_earlier(agent: &Arc<Agent>, assignment: &Assignment) {
-    let calls = Calls::of(agent, &assignment.instance.id);
-    for call in calls.open().into_iter().rev() {
-        let why = "it was cut off";
-        let told = roll_back(agent, assignment, &call, why).await;
-        tell_rollback(agent, assignment, &call.deployment, why, told);
+    let job = &assignment.instance.job;
+    for begun in calls::of_job(agent, job, |_, journal| !journal.is_closed()) {
+        undo(agent, assignment, &begun, "it was cut off").await;
     }
-    if let Some(deployment) = &assignment.deployment.rolls_back {
-        let why = format!("{} rolls it back", assignment.deployment.id);
-        take_back(agent, assignment, deployment, &why).await;
-    }
+    let own = &assignment.deployment;
+    let Some(undone) = &own.rolls_back else { return };
+    let why = format!("{} rolls it back", own.id);
+    // All that came behind what it restores. A controller of an older version names one only.
+    let is_meant = |deployment: &DeploymentId| match &own.restores {
+        Some(restored) => {
+            deployment.ordinal() > restored.ordinal() && deployment.ordinal() < own.id.ordinal()
+        }
+        None => deployment == undone,
+    };
+    take_back(agent, assignment, is_meant, &why).await;
 }
 
-/// Takes back what a deployment's calls did for an instance; answers what came of it, if anything was
-/// to be taken back.
+/// Takes back what the calls of some deployments did for an instance, newest first, and before each
+/// what was done later for another instance of the job; answers what came of the instance's own, if
+/// anything was to be taken back.
 async fn take_back(
     agent: &Arc<Agent>,
     assignment: &Assignment,
-    deployment: &DeploymentId,
+    is_meant: impl Fn(&DeploymentId) -> bool,
     why: &str,
-) -> Option<String> {
-    let calls = Calls::of(agent, &assignment.instance.id).standing(deployment);
-    let mut told = None;
-    for call in calls {
-        let back = roll_back(agent, assignment, &call, why).await;
-        tell_rollback(agent, assignment, deployment, why, back.clone());
-        told = Some(back);
+) -> Option<Back> {
+    let Instance { id, job, .. } = &assignment.instance;
+    let stands =
+        |call: &Kept, journal: &Journal| is_meant(&call.deployment) && !journal.is_rolled_back();
+    let mut calls = calls::of_job(agent, job, stands);
+    // What is older than all of its own is not in its way.
+    calls.truncate(calls.iter().rposition(|begun| begun.instance == *id).map_or(0, |at| at + 1));
+    let mut all: Option<Back> = None;
+    for begun in calls {
+        let back = undo(agent, assignment, &begun, why).await;
+        if begun.instance == *id {
+            let is_complete = back.is_complete && all.is_none_or(|before| before.is_complete);
+            all = Some(Back { is_complete, ..back });
+        }
     }
-    told
+    all
 }
 
-async fn roll_back(agent: &Arc<Agent>, assignment: &Assignment, call: &Kept, why: &str) -> String {
+/// Takes one call back, and tells whose it was.
+async fn undo(agent: &Arc<Agent>, own: &Assignment, begun: &Begun, why: &str) -> Back {
+    let whose = agent.table.read(&begun.instance, |entry| entry.record.assignment.clone());
+    let other = whose.filter(|_| begun.instance != own.instance.id);
+    let back = roll_back(agent, other.as_ref().unwrap_or(own), &begun.call, why).await;
+    let message = format!("{}: {} ({why})", begun.call.deployment, back.words);
+    agent.tell_of(&begun.instance, EventKind::RecipeLog, message);
+    back
+}
+
+/// What came of taking something back.
+struct Back {
+    words: String,
+    /// Whether all is as it was before.
+    is_complete: bool,
+}
+
+async fn roll_back(agent: &Arc<Agent>, assignment: &Assignment, call: &Kept, why: &str) -> Back {
     match recipes::roll_back(agent, assignment, call.directory.clone(), why).await {
-        Ok(Some(report)) => report.to_string(),
-        Ok(None) => "nothing was to be rolled back".to_owned(),
-        Err(error) => format!("left as is, since rolling back failed: {}", chain(&error)),
+        Ok(Some(report)) => Back { words: report.to_string(), is_complete: report.is_complete() },
+        Ok(None) => Back { words: "nothing was to be rolled back".to_owned(), is_complete: true },
+        Err(error) => {
+            let words = format!("left as is, since rolling back failed: {}", chain(&error));
+            Back { words, is_complete: false }
+        }
     }
-}
-
-fn tell_rollback(
-    agent: &Agent,
-    assignment: &Assignment,
-    deployment: &DeploymentId,
-    why: &str,
-    told: String,
-) {
-    let message = format!("{deployment}: {told} ({why})");
-    agent.tell_of(&assignment.instance.id, EventKind::RecipeLog, message);
 }
 
 /// Ends the task, undoes the deployment, and forgets the instance. A recipe that cannot undo must
@@ -197,6 +314,8 @@ async fn remove(agent: &Arc<Agent>, id: &InstanceId) -> Result<(), String> {
         .table
         .read(id, |entry| entry.record.deployed.as_ref().map(|_| entry.record.assignment.clone()));
     if let Some(Some(assignment)) = deployed {
+        let turn = agent.turns.of(&assignment.instance.job);
+        let _turn = turn.lock().await;
         for tried in 1..=TRIES {
             let Err(error) = recipes::run(agent, &assignment, Way::Undeploy).await else { break };
             let message = format!("undeploying failed (try {tried} of {TRIES}): {}", chain(&error));

@@ -3,6 +3,7 @@
 //! A mode of this program, like `cerebro recipe run`.
 
 use crate::compile_component::compiler;
+use cerebro_api::bundle;
 use cerebro_model::Digest;
 use cerebro_recipe_engine::{Departure, Engine, LogLine, Recording, Replay};
 use clap::Parser;
@@ -11,6 +12,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// The first argument that asks for this mode.
 const MODE: &str = "replay-component";
@@ -26,15 +28,19 @@ const MODE: &str = "replay-component";
 struct Arguments {
     /// The recording, as `cerebro deployment record` saves it.
     recording: PathBuf,
-    /// The component, a .wasm file: the one that was recorded, unless --with.
-    component: PathBuf,
-    /// Stop after this call of the component.
+    /// The component that was recorded, a .wasm file.
+    #[arg(required_unless_present = "edited")]
+    component: Option<PathBuf>,
+    /// The file with the recording's key, if it is not beside it as `RECORDING.key`.
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// Stop after this call of the component, and show where in it that is.
     #[arg(long, value_name = "N")]
     until: Option<u32>,
-    /// The component is another one, such as one in which a fault was mended: what it asks is looked
-    /// for wherever it was answered.
-    #[arg(long = "with")]
-    edited: bool,
+    /// Run this component instead, such as one in which a fault was mended: what it asks is looked for
+    /// wherever it was answered.
+    #[arg(long = "with", value_name = "FILE", conflicts_with = "component")]
+    edited: Option<PathBuf>,
     /// Only say how it ends: not each call, nor what it logs.
     #[arg(long, short)]
     quiet: bool,
@@ -59,15 +65,35 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let read = |path: &PathBuf| {
         fs::read(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))
     };
-    let recording = Recording::parse(&read(&arguments.recording)?);
+    let mut recording = read(&arguments.recording)?;
+    // One of an agent's own directory is not sealed.
+    if bundle::is_bundle(&recording) {
+        let key = arguments.key_file.clone().unwrap_or_else(|| {
+            let mut name = arguments.recording.clone().into_os_string();
+            name.push(".key");
+            name.into()
+        });
+        let opened = String::from_utf8_lossy(&read(&key)?)
+            .parse()
+            .map_err(|why| format!("`{}`: {why}", key.display()))
+            .and_then(|key| {
+                let opened = bundle::open(&recording, &key, SystemTime::now().into());
+                opened.map_err(|why| format!("`{}`: {why}", arguments.recording.display()))
+            });
+        (_, recording) = opened?;
+    }
+    let recording = Recording::parse(&recording);
     let recording = recording.map_err(|error| error.to_string())?;
-    let bytes = read(&arguments.component)?;
+    let Some(file) = arguments.edited.as_ref().or(arguments.component.as_ref()) else {
+        return Err("name the component that was recorded, or another one by --with".to_owned());
+    };
+    let bytes = read(file)?;
     let digest = Digest::of(&bytes);
-    if digest.to_string() != recording.inputs.component && !arguments.edited {
+    if digest.to_string() != recording.inputs.component && arguments.edited.is_none() {
         return Err(format!(
-            "`{}` is not the component that was recorded, whose digest is {}: fetch that one, or say \
-             --with to run this one on its answers",
-            arguments.component.display(),
+            "`{0}` is not the component that was recorded, whose digest is {1}: fetch that one, or run \
+             this one on its answers by `--with {0}`",
+            file.display(),
             recording.inputs.component
         ));
     }
@@ -85,7 +111,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
                 println!("{:5} {}", line.level, line.message);
             }
         });
-        let (strict, until) = (!arguments.edited, arguments.until);
+        let (strict, until) = (arguments.edited.is_none(), arguments.until);
         let replayed = engine.replay(&component, recording.clone(), strict, until, log).await;
         replayed.map_err(|error| crate::disk::chain(&error.failure))
     })?;
@@ -117,6 +143,9 @@ fn tell(recording: &Recording, replay: &Replay, quiet: bool) {
         (Some(departure), _) => println!("now:  {departure}"),
         (None, true) => println!("now:  the same, after {} calls", replay.answered.len()),
         (None, false) => println!("now:  {}", ended(replay.failure.as_deref())),
+    }
+    for (n, place) in replay.site.iter().enumerate() {
+        println!("{} {place}", if n == 0 { "in:  " } else { "from:" });
     }
 }
 

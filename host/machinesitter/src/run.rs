@@ -1,7 +1,7 @@
 //! The wiring: opens what the agent needs, takes over what is there, and runs until it is told to
 //! end. Tasks go on without it.
 
-use crate::agent::{Agent, Orders};
+use crate::agent::{Agent, Orders, Turns};
 use crate::blobs::Blobs;
 use crate::compile_component::compiler;
 use crate::disk::{Disk, DiskError};
@@ -106,7 +106,9 @@ fn build(settings: Settings, disk: Disk) -> Result<Agent, AgentError> {
     let system = |doing| move |source| AgentError::System { doing, source };
     let link = match (&settings.controller, &settings.token) {
         (Some(controller), Some(token)) => {
-            Some(Link { client: Client::new(controller.clone())?, token: token.clone() })
+            let client = Client::new(controller.clone())?;
+            let anew = Client::connecting_anew(controller.clone())?;
+            Some(Link { client, anew, token: token.clone() })
         }
         _ => None,
     };
@@ -136,6 +138,8 @@ fn build(settings: Settings, disk: Disk) -> Result<Agent, AgentError> {
         cgroups,
         wake: Notify::new(),
         orders: Mutex::new(orders),
+        suspects: tokio::sync::Mutex::default(),
+        turns: Turns::default(),
     })
 }
 

@@ -3,7 +3,7 @@
 use crate::checks::Health;
 use crate::disk::Record;
 use crate::{status, time};
-use cerebro_model::{InstanceId, InstanceStatus, Phase, Subject, Timestamp};
+use cerebro_model::{InstanceId, InstanceStatus, Life, Phase, Subject, Timestamp};
 use cerebro_planner::machine::{Actual, Deployed};
 use cerebro_tasksitter::protocol::TaskState;
 use std::collections::BTreeMap;
@@ -40,6 +40,8 @@ pub struct Entry {
     /// What the task sitter said last.
     pub task: Option<TaskState>,
     pub health: Health,
+    /// The last lines that the task wrote before it ended last, or before a check failed.
+    pub last_lines: String,
     /// Follows the task sitter.
     pub follower: Option<AbortOnDropHandle<()>>,
     /// The health checks of the present process.
@@ -57,6 +59,7 @@ impl Entry {
             note: String::new(),
             task: None,
             health: Health::default(),
+            last_lines: String::new(),
             follower: None,
             checks: None,
             phase: Phase::Waiting,
@@ -100,6 +103,26 @@ impl Entry {
             restarts: task.map_or(0, |task| task.restarts),
             message,
             since: self.since,
+            life: self.life(),
+        }
+    }
+
+    /// What is known of the process of the present deployment; nothing while an earlier one's runs.
+    fn life(&self) -> Life {
+        let wanted = &self.record.assignment.deployment;
+        let is_its = self.record.task.as_ref().is_some_and(|it| it.deployment.id == wanted.id);
+        let Some(task) = self.task.as_ref().filter(|_| is_its) else { return Life::default() };
+        Life {
+            restarts: task.restarts,
+            last_exit: task.last_exit.as_ref().map_or_else(String::new, ToString::to_string),
+            last_lines: self.last_lines.clone(),
+            passes: self.health.passes().map(|passes| passes.min(wanted.job.rollout.rise)),
+            beside: self
+                .record
+                .task
+                .as_ref()
+                .filter(|_| wanted.job.linked_job.is_some())
+                .map(|it| it.instance.beside.clone()),
         }
     }
 
@@ -112,6 +135,11 @@ impl Entry {
             placement: self.record.assignment.instance.placement,
             deployed,
             task: self.record.task.as_ref().map(|task| task.deployment.id.clone()),
+            beside: self
+                .record
+                .task
+                .as_ref()
+                .map_or_else(Vec::new, |it| it.instance.beside.clone()),
             busy: self.doing.is_some(),
         }
     }

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 /// What a task that is stopped may take beyond its grace.
 pub const STOPS_WITHIN: Duration = Duration::from_secs(15);
-/// Lines of a failed task's stderr that its status holds.
+/// Lines of a task that failed which its status holds.
 pub const LAST_LINES: usize = 5;
 
 /// Why a task could not be started or stopped.
@@ -56,6 +56,7 @@ pub fn start(agent: &Arc<Agent>, id: &InstanceId) -> Result<(), TaskError> {
         entry.record = record;
         (entry.task, entry.hold) = (None, None);
         entry.note.clear();
+        entry.last_lines.clear();
     });
     follow(agent, id, false);
     Ok(())
@@ -107,14 +108,20 @@ impl Owner for OfInstance {
     }
 
     async fn saw(&self, before: Option<&TaskState>, state: &TaskState) {
-        let output = match state.phase {
-            Phase::Failed => logs::last_words(&self.dir(), LAST_LINES).await,
-            _ => String::new(),
+        let has_ended = matches!(state.phase, Phase::BackingOff | Phase::Failed | Phase::Stopped)
+            || state.restarts > before.map_or(0, |last| last.restarts);
+        let lines = match has_ended {
+            true => Some(logs::last_words(&self.dir(), LAST_LINES).await),
+            false => None,
         };
+        let output = lines.clone().filter(|_| state.phase == Phase::Failed).unwrap_or_default();
         let is_new = before
             .is_none_or(|last| (last.incarnation, last.pid) != (state.incarnation, state.pid));
         self.agent.table.update(&self.id, |entry| {
             entry.note = output;
+            if let Some(lines) = lines {
+                entry.last_lines = lines;
+            }
             let Some(task) = entry.record.task.clone() else { return };
             let checks = task.deployment.job.health_checks.len();
             if state.pid.is_none() || is_new {
@@ -135,6 +142,15 @@ impl Owner for OfInstance {
     fn unreachable(&self, error: &io::Error) {
         let note = format!("its task sitter does not start: {}", chain(error));
         self.agent.table.update(&self.id, |entry| entry.note = note);
+    }
+}
+
+/// Keeps the last lines that the task of an instance wrote till now, for its status.
+pub async fn keep_last_lines(agent: &Agent, id: &InstanceId) {
+    let lines = logs::last_words(&agent.disk.task_dir(id), LAST_LINES).await;
+    let are_news = agent.table.read(id, |entry| entry.last_lines != lines) == Some(true);
+    if are_news {
+        agent.table.update(id, |entry| entry.last_lines = lines);
     }
 }
 

@@ -164,3 +164,38 @@ fn what_is_kept_is_closed_to_others_out_of_reach_and_used_by_one_at_a_time() {
     let mode = fs::metadata(place.state()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
 }
+
+#[test]
+fn a_run_is_replayed_without_its_root_to_any_call_and_by_another_component() {
+    let place = Place::new();
+    let options = r#"{"do": "write", "path": "/opt/a", "text": "hello"}"#;
+    let ran = place.run("misbehave", &["--options", options, "--grants", LINKED]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    fs::remove_dir_all(place.root()).unwrap();
+    let recording = place.state().join("call/recording");
+    let replay = |arguments: &[&str]| -> Ran {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_machinesitter"));
+        command.arg("replay-component").arg(&recording).args(arguments).output().unwrap().into()
+    };
+    let guest = guest("misbehave");
+    let same = guest.to_str().unwrap();
+    let ran = replay(&["--quiet", same]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.out.contains("\nthen: it succeeded\nnow:  the same, after "), "{}", ran.out);
+    let ran = replay(&["--quiet", "--until", "1", same]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    // The component was built without names.
+    let stopped = "\nnow:  stopped after call #1, as asked\nin:   function ";
+    assert!(ran.out.contains(stopped) && ran.out.contains("+0x"), "{}", ran.out);
+
+    // Another one, which does the same: a section of a name that nobody knows is behind it.
+    let mut bytes = fs::read(&guest).unwrap();
+    bytes.extend([0, 3, 1, b'x', b'y']);
+    let other = place.file("other.wasm", &bytes);
+    let ran = replay(&[&other]);
+    let hint = format!("by `--with {other}`");
+    assert!(ran.code == Some(1) && ran.err.contains(&hint), "{}", ran.err);
+    let ran = replay(&["--quiet", "--with", &other]);
+    assert!(ran.code == Some(0) && ran.out.contains("the same"), "{}{}", ran.out, ran.err);
+    assert_eq!(replay(&[]).code, Some(2));
+}

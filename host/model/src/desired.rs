@@ -2,6 +2,7 @@
 
 use crate::{Deployment, Instance, MachineId};
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 
 /// Everything that one machine should run. What is not in it should not run there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -14,6 +15,11 @@ pub struct MachineDesired {
     pub index: u64,
     /// What should run.
     pub assignments: Vec<Assignment>,
+    /// Agents of some other machines: who reaches none of them either is cut off itself. They come
+    /// along, and are no news of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub peers: Vec<SocketAddr>,
 }
 
 /// One instance that a machine should run, with all that this takes.

@@ -249,7 +249,39 @@ pub struct Seen {
     pub target: Option<String>,
 }
 
+/// Numbers from here on, but for the last, stand for accounts that a plan makes and that have none yet.
+const NOT_YET: u32 = 0xffff_ff00;
+
+/// Stands for the number of the `n`th account that a plan makes.
+pub fn account_to_be(n: usize) -> u32 {
+    NOT_YET + u32::try_from(n % 255).unwrap_or_default()
+}
+
+fn is_to_be(number: u32) -> bool {
+    (NOT_YET..u32::MAX).contains(&number)
+}
+
 impl Seen {
+    /// User and group, as numbers; `new` for what a plan makes.
+    pub fn owner(&self) -> String {
+        let number = |number| match is_to_be(number) {
+            true => "new".to_owned(),
+            false => number.to_string(),
+        };
+        format!("{}:{}", number(self.uid), number(self.gid))
+    }
+
+    /// The same, with the accounts that `planned` could not know yet.
+    pub fn as_planned(mut self, planned: &Self) -> Self {
+        if is_to_be(planned.uid) {
+            self.uid = planned.uid;
+        }
+        if is_to_be(planned.gid) {
+            self.gid = planned.gid;
+        }
+        self
+    }
+
     /// Whether this is what was expected, as far as both know.
     pub fn is(&self, expected: &Self) -> bool {
         let digests = match (&self.digest, &expected.digest) {

@@ -46,6 +46,8 @@ pub struct Subject {
 #[allow(missing_docs, reason = "each says what happened")]
 pub enum EventKind {
     ControllerStarted,
+    /// The controller's store was made from a backup.
+    StoreRestored,
     RecipeUploaded,
     JobChanged,
     JobDeleted,
@@ -57,8 +59,19 @@ pub enum EventKind {
     DeploymentSucceeded,
     DeploymentFailed,
     DeploymentSuperseded,
+    /// It waits until what is on its way of the same job has ended.
+    DeploymentQueued,
+    DeploymentCancelled,
+    /// A person holds it, or something fails while it is held.
+    DeploymentPaused,
+    DeploymentResumed,
+    /// Its canary is well, and waits for a person.
+    DeploymentWaits,
+    DeploymentPromoted,
     InstancePlaced,
     InstanceRemoved,
+    /// An instance serves on another machine than before, and has left that.
+    InstanceMoved,
     /// Nothing was done, because nothing could be: an instance fits on no machine.
     InstanceUnplaceable,
     InstancePhase,
@@ -75,13 +88,46 @@ pub enum EventKind {
     MachineProblemOver,
     MachineProvisioning,
     MachineJoined,
+    MachineLabelled,
     MachineSilent,
     MachineBack,
     MachineLost,
+    /// Somebody locked a machine against being terminated.
+    MachineLocked,
+    MachineUnlocked,
+    MachineDraining,
+    /// Nothing is on a machine any more that was to be drained.
+    MachineDrained,
+    MachineUndrained,
+    MaintenanceBegun,
+    MaintenanceOver,
+    /// Something is to be done with a machine, and cannot be yet.
+    MachineWaits,
+    /// The end of a machine is recorded.
+    MachineTerminating,
+    /// An agent shows up whose machine is not known here: it is left alone.
+    MachineUnknown,
+    ZoneChanged,
     MachineTerminated,
     /// Repairs stand still, because too much looks dead at once.
     BreakerOpen,
     BreakerClosed,
+    /// A person has automation stand still.
+    AutomationPaused,
+    AutomationResumed,
+    /// The controller has reason to doubt itself, and does nothing.
+    ControllerInDoubt,
+    ControllerSure,
+    /// A brake holds back what was decided.
+    RepairHeld,
+    RepairFreed,
+    /// A machine's provider was asked to have it answer again.
+    RepairTried,
+    /// A repair is decided, and waits for a person.
+    RepairProposed,
+    RepairApproved,
+    /// Whether repairs are only proposed.
+    RepairMode,
     AgentStarted,
     ProviderFailed,
 }

@@ -1,11 +1,11 @@
 //! Jobs: what a user wants to run, where, and how it is kept alive.
 
 use crate::{
-    Cores, Grants, HealthCheck, JobName, Megabytes, PortName, PortRef, RecipeName, Seconds,
-    TaskConfiguration, Timestamp, ZoneName,
+    Cores, Grants, HealthCheck, JobName, Megabytes, Placement, PortName, PortRef, RecipeName,
+    Rollout, TaskConfiguration, Timestamp, ZoneName,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A dictionary that Cerebro hands on to a recipe or check as it is.
 pub type Options = serde_json::Map<String, serde_json::Value>;
@@ -22,8 +22,9 @@ pub struct Job {
     pub dns_basename: JobName,
     /// The recipe that deploys it, by the name under which it was uploaded.
     pub deployment_recipe: RecipeName,
-    /// How many instances run in each zone, and what a machine there must have.
-    #[serde(deserialize_with = "layout")]
+    /// How many instances run in each zone, and what a machine there must have. A linked job may
+    /// leave it out, and its numbers are not looked at: its master's are.
+    #[serde(default, deserialize_with = "layout", skip_serializing_if = "BTreeMap::is_empty")]
     pub deployment_layout: BTreeMap<ZoneName, ZoneLayout>,
     /// Handed to the recipe as they are.
     #[serde(default, skip_serializing_if = "Options::is_empty")]
@@ -32,6 +33,9 @@ pub struct Job {
     /// Whether tasks are started again after their machine was rebooted.
     #[serde(default = "yes")]
     pub persistent: bool,
+    /// The job beside whose instances this one's run, one beside each, and nowhere else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked_job: Option<JobName>,
     /// The process, its limits, and what to do when it ends.
     pub task_configuration: TaskConfiguration,
     /// The ports that each instance listens on.
@@ -47,6 +51,9 @@ pub struct Job {
     /// How a new version replaces the one that runs.
     #[serde(default)]
     pub rollout: Rollout,
+    /// Where its instances may stand, and who goes first when room is short.
+    #[serde(default, skip_serializing_if = "Placement::is_default")]
+    pub placement: Placement,
 }
 
 impl Job {
@@ -56,6 +63,40 @@ impl Job {
         let task = &self.task_configuration;
         let layout = self.deployment_layout.get(zone).map_or(Megabytes::ZERO, |zone| zone.mem);
         (task.cpu.unwrap_or(Cores::from_millis(1000)), task.mem.unwrap_or(layout))
+    }
+
+    /// The numbers of the ports that each instance takes of its machine, whichever that is.
+    pub fn fixed_ports(&self) -> BTreeSet<u16> {
+        let named = self.ports.values().copied().filter(|port| *port != 0);
+        let by_number = self.task_configuration.port_refs().filter_map(|(_, port)| match port {
+            PortRef::Number(number) => (*number != 0).then_some(*number),
+            PortRef::Name(_) => None,
+        });
+        named.chain(by_number).collect()
+    }
+
+    /// What no single key shows to be wrong with where it should run.
+    fn fault(&self) -> Option<String> {
+        let (name, apart) = (&self.dns_basename, &self.placement.apart_from);
+        match &self.linked_job {
+            None if self.deployment_layout.is_empty() => Some(
+                "`deployment_layout` is missing: expected one, or `linked_job`, the job beside whose \
+                 instances this one's run"
+                    .to_owned(),
+            ),
+            Some(master) if master == name => {
+                Some(format!("`linked_job` names {name} itself: expected another job, or none"))
+            }
+            Some(master) if apart.contains(master) => Some(format!(
+                "{name} is linked to {master} and to be apart from it: take it out of `linked_job` or \
+                 `apart_from`"
+            )),
+            _ if apart.contains(name) => Some(format!(
+                "`apart_from` names {name} itself: to have one of its instances on each machine, set \
+                 `spread` to `require`"
+            )),
+            _ => None,
+        }
     }
 }
 
@@ -68,6 +109,9 @@ impl Serialize for Job {
 impl<'de> Deserialize<'de> for Job {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         let job = Self::deserialize(source)?;
+        if let Some(fault) = job.fault() {
+            return Err(serde::de::Error::custom(fault));
+        }
         for (key, port) in job.task_configuration.port_refs() {
             if let PortRef::Name(name) = port
                 && !job.ports.contains_key(name)
@@ -142,38 +186,6 @@ fn layout<'de, D: Deserializer<'de>>(
     Ok(zones)
 }
 
-/// How a new version replaces the one that runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Rollout {
-    /// Instances that may be away at a time.
-    #[serde(default = "one")]
-    pub batch: u32,
-    /// Seconds in which one instance must become healthy.
-    #[serde(default = "two_minutes")]
-    pub deadline: Seconds,
-    /// What follows when it fails.
-    #[serde(default)]
-    pub on_failure: OnFailure,
-}
-
-impl Default for Rollout {
-    fn default() -> Self {
-        Self { batch: one(), deadline: two_minutes(), on_failure: OnFailure::default() }
-    }
-}
-
-/// What follows when a deployment fails.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnFailure {
-    /// The job goes back to its last deployment that succeeded, if there was one.
-    #[default]
-    RollBack,
-    /// Everything stays as the failure left it.
-    Keep,
-}
-
 /// A job as the controller keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct JobRecord {
@@ -187,12 +199,4 @@ pub struct JobRecord {
 
 const fn yes() -> bool {
     true
-}
-
-const fn one() -> u32 {
-    1
-}
-
-const fn two_minutes() -> Seconds {
-    Seconds::new(120)
 }

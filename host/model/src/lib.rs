@@ -6,6 +6,7 @@
 //! (see `docs/decisions/0002-one-set-of-types.md`).
 
 mod check;
+mod course;
 mod deployment;
 mod desired;
 mod digest;
@@ -14,40 +15,61 @@ mod event;
 mod grants;
 mod instance;
 mod job;
+mod ladder;
+mod link;
 mod machine;
+mod machine_moves;
+mod machine_state;
 mod names;
+mod pause;
+mod placement;
 mod plan;
+mod proposal;
 mod quantity;
 mod recipe;
 mod rollback;
+mod rollout;
 mod secret;
 mod task;
 mod time;
+mod tombstone;
+mod zone;
 
 pub use check::{CheckAction, CheckKind, HealthCheck};
-pub use deployment::{Deployment, DeploymentState};
+pub use course::{CanaryStage, Course, DeploymentPause};
+pub use deployment::{Deployment, DeploymentState, HeldTo};
 pub use desired::{Assignment, MachineDesired};
 pub use digest::{Digest, DigestError};
-pub use effect::{Action, Class, Effect, Form, Later, Seen};
+pub use effect::{Action, Class, Effect, Form, Later, Seen, account_to_be};
 pub use event::{Event, EventKind, Subject};
 pub use grants::{
     Allowed, CommandBound, CommandPattern, Denied, Grants, HostPattern, Line, NamePattern,
     PathPattern, Unbounded, UrlPattern, is_treacherous_variable,
 };
-pub use instance::{Instance, InstanceStatus, Phase};
-pub use job::{Job, JobRecord, OnFailure, Options, Ports, Rollout, ZoneLayout};
-pub use machine::{Capacity, DeathCertificate, Machine, MachineState, MachineStats};
+pub use instance::{Instance, InstanceStatus, Leaving, Life, Phase};
+pub use job::{Job, JobRecord, Options, Ports, ZoneLayout};
+pub use ladder::{Attempt, Rung};
+pub use link::{LinkCycle, masters};
+pub use machine::{Capacity, Machine, MachineStats};
+pub use machine_moves::MoveError;
+pub use machine_state::{AfterDrain, DeathCertificate, Drain, Lock, MachineState, Maintenance};
 pub use names::{
-    DeploymentId, InstanceId, JobName, MachineId, NameError, PortName, RecipeName, SecretName,
-    Version, ZoneName,
+    DeploymentId, InstanceId, JobName, LabelName, LabelValue, MachineId, NameError, PortName,
+    RecipeName, SecretName, Version, ZoneName,
 };
+pub use pause::{Pause, PauseScope};
+pub use placement::{AnyOf, Labels, Moves, Placement, Priority, Spread};
 pub use plan::{Plan, PlanEnd, PlanLine, Sureness};
+pub use proposal::{Proposal, Repair};
 pub use quantity::{Cores, Megabytes, QuantityError, Seconds};
 pub use recipe::{ComponentKind, Recipe};
 pub use rollback::{Kept, Rollback};
+pub use rollout::{Canary, OnFailure, Promote, Rollout, WhenBusy};
 pub use secret::{Secret, SecretSizeError};
 pub use task::{
     Flap, Holds, MaxRestarts, OnViolation, OomKill, PerConstraint, Percent, PortRef, Readiness,
     Resource, Rlimit, StopSignal, TaskConfiguration, Umask, User, Violations, Warnings, WhenSlow,
 };
 pub use time::Timestamp;
+pub use tombstone::Tombstone;
+pub use zone::{ZoneChange, ZoneError, ZoneSettings};

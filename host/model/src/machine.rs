@@ -1,16 +1,33 @@
 //! Machines, and what is known of them.
 
-use crate::{Cores, MachineId, Megabytes, Timestamp, ZoneName};
-use serde::{Deserialize, Serialize};
+use crate::{Cores, Labels, Lock, MachineId, MachineState, Megabytes, Timestamp, ZoneName};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
 use std::net::IpAddr;
 
 /// What a machine has to give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Capacity {
     /// Cores.
+    #[serde(deserialize_with = "none_or_more")]
     pub cpu: Cores,
     /// Memory.
+    #[serde(deserialize_with = "none_or_more")]
     pub mem: Megabytes,
+    /// Disk; nothing where nobody said what there is.
+    #[serde(default, deserialize_with = "none_or_more")]
+    pub disk: Megabytes,
+}
+
+/// An amount of which nothing may be left, as it is on a machine that is full.
+fn none_or_more<'de, D, T>(source: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + TryFrom<f64, Error: fmt::Display>,
+{
+    let amount = f64::deserialize(source)?;
+    if amount == 0.0 { Ok(T::default()) } else { T::try_from(amount).map_err(D::Error::custom) }
 }
 
 /// A machine, as the controller keeps it. Heartbeats are not part of it: they live in memory.
@@ -33,60 +50,25 @@ pub struct Machine {
     /// The port that its agent listens on, once it has joined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_port: Option<u16>,
-}
-
-/// Where a machine is in its life. It moves downwards only.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "kebab-case", tag = "is")]
-pub enum MachineState {
-    /// The intent to create it is recorded; it may or may not exist.
-    Provisioning,
-    /// Its agent has joined.
-    Active {
-        /// When it joined first.
-        since: Timestamp,
-    },
-    /// Found dead; its instances are placed elsewhere, and what may be left of it is destroyed.
-    Lost {
-        /// Who saw it die.
-        certificate: DeathCertificate,
-    },
-    /// The intent to destroy it is recorded; no instance is on it.
-    Terminating {
-        /// Why.
-        reason: String,
-    },
-}
-
-impl MachineState {
-    /// Whether instances may be placed on it.
-    pub fn is_active(&self) -> bool {
-        matches!(self, Self::Active { .. })
-    }
-
-    /// One word for a person.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Provisioning => "provisioning",
-            Self::Active { .. } => "active",
-            Self::Lost { .. } => "lost",
-            Self::Terminating { .. } => "terminating",
-        }
-    }
-}
-
-/// The evidence on which a machine was declared dead: three witnesses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct DeathCertificate {
-    /// When the controller made up its mind.
-    pub at: Timestamp,
-    /// When its last heartbeat came, if one ever did.
+    /// What operators say of it, for the `placement` of jobs.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub labels: Labels,
+    /// Why it must never be terminated, if it must not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_heartbeat: Option<Timestamp>,
-    /// What the controller's own probe met with.
-    pub probe: String,
-    /// What the provider said.
-    pub provider: String,
+    pub lock: Option<Lock>,
+}
+
+impl Machine {
+    /// The label that every machine has: its id.
+    pub const OWN_LABEL: &str = "machine";
+
+    /// One that is still to be made.
+    pub fn new(id: MachineId, zone: ZoneName, capacity: Capacity, created_at: Timestamp) -> Self {
+        let (state, labels) = (MachineState::Pending, Labels::new());
+        let (address, agent_port, lock) = (None, None, None);
+        Self { id, zone, capacity, state, created_at, address, agent_port, labels, lock }
+    }
 }
 
 /// How a machine is doing, as it says itself with each heartbeat.
@@ -100,4 +82,19 @@ pub struct MachineStats {
     pub mem_total: u64,
     /// Bytes free where the agent keeps its data.
     pub disk_free: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_machine_is_read_back_and_one_from_before_has_no_disk() {
+        let full = Capacity { cpu: Cores::ZERO, mem: Megabytes::ZERO, disk: Megabytes::ZERO };
+        let json = serde_json::to_string(&full).unwrap();
+        assert_eq!(serde_json::from_str::<Capacity>(&json).unwrap(), full);
+        let before: Capacity = serde_json::from_str(r#"{"cpu":0.5,"mem":10}"#).unwrap();
+        assert_eq!((before.cpu.millis(), before.mem.get(), before.disk.get()), (500, 10, 0));
+        assert!(serde_json::from_str::<Capacity>(r#"{"cpu":-1,"mem":10}"#).is_err());
+    }
 }

@@ -144,6 +144,19 @@ name!(
     |text| is_word(text, 100, b"._-")
 );
 
+name!(
+    /// The name of a machine's label, such as `disk`.
+    LabelName, "label",
+    "letters, digits, `.`, `_` and `-`, at most 63 characters, not only punctuation",
+    |text| is_word(text, 63, b"._-")
+);
+name!(
+    /// The value of a machine's label, such as `ssd`.
+    LabelValue, "value of a label",
+    "letters, digits, `.`, `_` and `-`, at most 63 characters, not only punctuation",
+    |text| is_word(text, 63, b"._-")
+);
+
 impl InstanceId {
     /// The id of instance `number` of `job` in `zone`.
     pub fn new(number: u32, zone: &ZoneName, job: &JobName) -> Self {

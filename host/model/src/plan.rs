@@ -25,6 +25,9 @@ pub struct PlanLine {
     /// What it is.
     #[serde(flatten)]
     pub effect: Effect,
+    /// Whether nobody can know how it was there before: it may be just so, and then nothing is done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over_unknown: bool,
     /// How a file's text changes, in the unified form; none if it is no text, or holds a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
@@ -82,12 +85,19 @@ impl PlanLine {
     /// within a bound, and `!` for what nobody can know.
     pub fn mark(&self) -> char {
         match (self.sure, &self.effect.before, &self.effect.after) {
+            (_, _, None) if self.over_unknown => '-',
+            _ if self.over_unknown => '~',
             (Sureness::Bounded, ..) => '?',
             (Sureness::Unbounded, ..) => '!',
             (Sureness::Certain, None, Some(_)) => '+',
             (Sureness::Certain, Some(_), None) => '-',
             (Sureness::Certain, ..) => '~',
         }
+    }
+
+    /// Whether nothing bounds what it may do.
+    pub fn is_unbounded(&self) -> bool {
+        self.sure == Sureness::Unbounded
     }
 
     /// How mode, owner and target change, in words; empty if they do not.
@@ -98,7 +108,7 @@ impl PlanLine {
             return match (target, new) {
                 (Some(target), _) => format!("leads to {target}"),
                 (None, Some(seen)) => {
-                    format!("mode {:04o}, owner {}:{}", seen.mode, seen.uid, seen.gid)
+                    format!("mode {:04o}, owner {}", seen.mode, seen.owner())
                 }
                 (None, None) => String::new(),
             };
@@ -112,8 +122,7 @@ impl PlanLine {
             changes.push(format!("mode {:04o} -> {:04o}", before.mode, after.mode));
         }
         if (before.uid, before.gid) != (after.uid, after.gid) {
-            let (was, is) = ((before.uid, before.gid), (after.uid, after.gid));
-            changes.push(format!("owner {}:{} -> {}:{}", was.0, was.1, is.0, is.1));
+            changes.push(format!("owner {} -> {}", before.owner(), after.owner()));
         }
         if let (Some(was), Some(is)) = (before.size, after.size)
             && self.diff.is_none()
@@ -128,6 +137,9 @@ impl PlanLine {
 impl std::fmt::Display for PlanLine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.mark(), self.effect.action)?;
+        if self.is_unbounded() {
+            f.write_str("  UNBOUNDED")?;
+        }
         match self.changes() {
             changes if changes.is_empty() => Ok(()),
             changes => write!(f, "  ({changes})"),

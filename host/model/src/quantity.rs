@@ -161,6 +161,7 @@ impl fmt::Display for Megabytes {
     Debug,
     Clone,
     Copy,
+    Default,
     PartialEq,
     Eq,
     PartialOrd,

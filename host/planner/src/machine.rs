@@ -15,6 +15,8 @@ pub struct Actual {
     pub deployed: Option<Deployed>,
     /// The deployment whose configuration its task was given; none if there is no task.
     pub task: Option<DeploymentId>,
+    /// What the task was started beside: what those ran then that the instance is linked to.
+    pub beside: Vec<DeploymentId>,
     /// Whether an action on it is still under way.
     pub busy: bool,
 }
@@ -62,7 +64,10 @@ pub fn plan(desired: &MachineDesired, actual: &BTreeMap<InstanceId, Actual>) -> 
                     match (last.failures, &found.task) {
                         (Some(failures), _) => (failures < TRIES).then_some(Action::Deploy(id)),
                         (None, None) => Some(Action::Start(id)),
-                        (None, Some(task)) => (task != deployment).then_some(Action::Replace(id)),
+                        (None, Some(task)) => {
+                            let is_its = found.beside == assignment.instance.beside;
+                            (task != deployment || !is_its).then_some(Action::Replace(id))
+                        }
                     }
                 }
                 _ => Some(Action::Deploy(id)),
@@ -83,6 +88,7 @@ mod tests {
             deployed: deployed
                 .map(|(n, failures)| Deployed { deployment: DeploymentId::nth(n), failures }),
             task: task.map(DeploymentId::nth),
+            beside: Vec::new(),
             busy: false,
         }
     }
@@ -108,6 +114,18 @@ mod tests {
         let id = testing::assignment(2).instance.id;
         assert_eq!(step(Some(found(Some(1), Some((1, None))))), [Action::Deploy(id.clone())]);
         assert_eq!(step(Some(found(Some(1), Some((2, None))))), [Action::Replace(id)]);
+    }
+
+    #[test]
+    fn what_is_linked_to_another_is_started_again_with_it_and_its_recipe_is_not_run() {
+        let mut assignment = testing::assignment(2);
+        let id = assignment.instance.id.clone();
+        assignment.instance.beside = vec![DeploymentId::nth(9)];
+        let desired = testing::desired(vec![assignment]);
+        let mut actual = BTreeMap::from([(id.clone(), found(Some(2), Some((2, None))))]);
+        assert_eq!(plan(&desired, &actual), [Action::Replace(id)]);
+        actual.values_mut().for_each(|found| found.beside = vec![DeploymentId::nth(9)]);
+        assert_eq!(plan(&desired, &actual), []);
     }
 
     #[test]

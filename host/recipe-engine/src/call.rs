@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use cerebro_model::{
     Digest, Grants, InstanceId, JobName, MachineId, Options, Plan, Ports, Version, ZoneName,
 };
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,12 +42,13 @@ pub struct Journaling {
     pub(crate) directory: PathBuf,
     pub(crate) open: OpenMedium,
     pub(crate) plan: Option<(Arc<Plan>, bool)>,
+    pub(crate) boot: Option<String>,
 }
 
 impl Journaling {
     /// In `directory`, which is made when there is something to write.
     pub fn new(directory: PathBuf) -> Self {
-        Self { directory, open: crate::journal::files(), plan: None }
+        Self { directory, open: crate::journal::files(), plan: None, boot: None }
     }
 
     /// The directory.
@@ -59,6 +61,13 @@ impl Journaling {
     /// `beyond`.
     pub fn held_to(self, plan: Plan, beyond: bool) -> Self {
         Self { plan: Some((Arc::new(plan), beyond)), ..self }
+    }
+
+    /// The same, as if in another boot of the machine than this one: what a test needs that has it lose
+    /// its power.
+    #[doc(hidden)]
+    pub fn in_boot(self, boot: &str) -> Self {
+        Self { boot: Some(boot.to_owned()), ..self }
     }
 
     /// The same, with another medium than a file.
@@ -165,6 +174,12 @@ pub trait Agent: Send + Sync {
 
     /// Ends a task and starts it again.
     async fn restart_task(&self, name: Option<&str>) -> Result<(), AgentError>;
+
+    /// The addresses of a name, as the machine has them now.
+    async fn look_up(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        let found = tokio::net::lookup_host((host, 0)).await?;
+        Ok(found.map(|address| address.ip()).collect())
+    }
 
     /// A secret of the cluster's.
     async fn secret(&self, name: &str) -> Result<Vec<u8>, AgentError>;

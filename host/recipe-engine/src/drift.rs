@@ -20,21 +20,25 @@ impl Drift {
     }
 
     /// How the path of an effect differs from what that left; none if it does not, or if it is no
-    /// effect on a path. `journal` is the one that it is of, in `directory`.
+    /// effect on a path. `journal` is the one that it is of, in `directory`; what is in a directory that
+    /// was unpacked may have been changed by a later effect, which `is_ours` says of a path.
     pub fn of(
         &self,
         journal: &Journal,
         directory: &Path,
         entry: &Entry<'_>,
+        is_ours: impl Fn(&str) -> bool,
     ) -> std::io::Result<Option<String>> {
-        let took = match entry.done {
-            Some(Record::Done { took, error: None, .. }) => i64::try_from(*took).unwrap_or(0),
+        let (took, left) = match entry.done {
+            Some(Record::Done { took, left, error: None, .. }) => {
+                (i64::try_from(*took).unwrap_or(0), *left)
+            }
             // It was not done, or nobody knows.
             _ => return Ok(None),
         };
         let id = journal.begin().map_or("", |begin| begin.id.as_str());
         self.0
-            .drift(entry.effect, (directory, id, entry.n), entry.at + took)
+            .drift(entry.effect, (directory, id, entry.n), left, entry.at + took, is_ours)
             .map_err(|error: Error| std::io::Error::other(words(&error).to_owned()))
     }
 }

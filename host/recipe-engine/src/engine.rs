@@ -7,7 +7,7 @@ use crate::compiler::Compiler;
 use crate::epoch::Epoch;
 use crate::error::{CompileError, EngineError, Failure};
 use crate::host::{Capabilities, State};
-use crate::http;
+use crate::http::{self, Tls};
 use crate::pool::{self, CHECKS, RECIPES};
 use crate::tree::Changing;
 use cerebro_model::{ComponentKind, Digest, Grants};
@@ -34,7 +34,7 @@ pub struct Engine {
 pub(crate) struct Inner {
     wasmtime: wasmtime::Engine,
     pub(crate) epoch: Epoch,
-    /// Recipes and checks have turns of their own, so that neither waits for the other.
+    /// Recipes and checks have places of their own, so that neither waits for the other.
     pub(crate) recipes: Semaphore,
     pub(crate) checks: Semaphore,
     compiler: Compiler,
@@ -57,6 +57,8 @@ struct Compiled {
     digest: Digest,
     inspection: Inspection,
     component: wasmtime::component::Component,
+    /// What it takes of the pool.
+    places: u32,
     linked: [OnceLock<Linked>; Capabilities::SETS],
 }
 
@@ -69,6 +71,11 @@ impl Component {
     /// What it is for.
     pub fn kind(&self) -> ComponentKind {
         self.inner.inspection.kind
+    }
+
+    /// The places that an instance of it takes.
+    pub(crate) fn places(&self) -> u32 {
+        self.inner.places
     }
 
     /// What it says of itself.
@@ -91,7 +98,8 @@ impl Engine {
         let mut hasher = DefaultHasher::new();
         wasmtime.precompile_compatibility_hash().hash(&mut hasher);
         let cache = Cache::open(cache_dir, format!("{:016x}", hasher.finish()))?;
-        let http = http::client(None).map_err(|error| unsupported(error.to_string()))?;
+        let http =
+            http::client(Tls::Never, None).map_err(|error| unsupported(error.to_string()))?;
         let epoch = Epoch::start(&wasmtime).map_err(|error| unsupported(error.to_string()))?;
         let inner = Inner {
             wasmtime,
@@ -162,8 +170,9 @@ impl Engine {
                 .await?
             }
         };
-        let linked = Default::default();
-        Ok(Component { inner: Arc::new(Compiled { digest, inspection, component, linked }) })
+        let (places, linked) = (pool::places(&component), Default::default());
+        let compiled = Compiled { digest, inspection, component, places, linked };
+        Ok(Component { inner: Arc::new(compiled) })
     }
 
     fn load(&self, digest: Digest) -> Option<wasmtime::component::Component> {

@@ -17,6 +17,7 @@
 //! Instances come from a pool, see `pool`. Recipes and checks have turns of their own in it, so that
 //! no check waits for a deployment.
 
+mod backtrace;
 mod beat;
 mod bindings;
 mod cache;
@@ -30,9 +31,11 @@ mod error;
 mod host;
 mod http;
 mod journal;
+mod kept;
 mod limiter;
 mod logbook;
 mod memory;
+mod part;
 mod pool;
 mod replay;
 mod rollback;
@@ -56,8 +59,12 @@ pub use compiler::{Compiler, compile_as_child};
 pub use drift::Drift;
 pub use engine::{Component, Engine};
 pub use error::{CompileError, EngineError, Failure, RunError};
-pub use journal::{Begin, End, Entry, FileMedium, Journal, Medium, Moment, Record, Stamp};
+pub use journal::{
+    Begin, End, Entry, FileMedium, Journal, Medium, Moment, Record, Signature, Stamp,
+};
+pub use kept::is_kept;
 pub use logbook::{LogLevel, LogLine, LogSink};
+pub use part::{Filling, Part};
 pub use replay::{Replay, forget_call};
 pub use run::{CheckReport, CheckStatus, Metric};
 pub use tape::{Departure, Inputs, Question, Recording, RecordingError};

@@ -88,20 +88,21 @@ impl Logbook {
             let line = blotted.as_deref().unwrap_or(line).trim_end_matches('\r');
             // What a terminal would be left with, where progress is written over and over.
             let line = line.rsplit('\r').next().unwrap_or_default();
-            let message = plain(&cut(line, LONGEST_LINE), |_| false).into_owned();
-            self.write_line(LogLine { level, message });
+            self.write_line(level, cut(line, LONGEST_LINE).into_owned());
         }
     }
 
-    fn write_line(&self, line: LogLine) {
+    fn write_line(&self, level: LogLevel, message: String) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.tail.len() == TAIL {
             state.tail.pop_front();
         }
-        state.tail.push_back(line.clone());
-        if state.full {
+        // Spelled out when it is asked for: most lines of a flood never are.
+        state.tail.push_back(LogLine { level, message });
+        let Some(LogLine { message, .. }) = state.tail.back().filter(|_| !state.full) else {
             return;
-        }
+        };
+        let line = LogLine { level, message: plain(message, |_| false).into_owned() };
         if state.lines_left == 0 || state.bytes_left < line.message.len() {
             state.full = true;
             let message = "the log of this call is full: what follows is dropped".to_owned();
@@ -116,7 +117,11 @@ impl Logbook {
     /// The last lines, oldest first.
     pub(crate) fn tail(&self) -> Vec<LogLine> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.tail.iter().cloned().collect()
+        let line = |LogLine { level, message }: &LogLine| LogLine {
+            level: *level,
+            message: plain(message, |_| false).into_owned(),
+        };
+        state.tail.iter().map(line).collect()
     }
 }
 
@@ -175,6 +180,8 @@ mod tests {
         let (log, seen) = logbook(1 << 20, 10);
         log.write(LogLevel::Info, "one\r\n1%\r99%\rtwo\n");
         log.write(LogLevel::Info, &"é".repeat(LONGEST_LINE));
+        log.write(LogLevel::Info, "a\u{7}");
+        assert_eq!(log.tail().last().unwrap().message, "a\\u{7}");
         let seen = seen.lock().unwrap();
         assert_eq!(seen[..2], ["one", "two"]);
         assert_eq!(plain("a\tb\u{1b}[2J\u{202e}\n", |_| false), "a\tb\\u{1b}[2J\\u{202e}\\n");

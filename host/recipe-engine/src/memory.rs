@@ -159,9 +159,13 @@ fn replace(file: &Path, content: &[u8]) -> io::Result<()> {
         fs::create_dir_all(directory)?;
     }
     let new = file.with_extension("new");
-    let mut made = File::create(&new)?;
-    made.write_all(content)?;
-    fs::rename(&new, file)
+    let made = File::create(&new).and_then(|mut made| made.write_all(content));
+    let placed = made.and_then(|()| fs::rename(&new, file));
+    if placed.is_err() {
+        // On a full disk it is in the way of what is to be written next.
+        let _ = fs::remove_file(&new);
+    }
+    placed
 }
 
 /// The names below `directory`, put together again, with their sizes.

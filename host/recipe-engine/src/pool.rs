@@ -8,12 +8,14 @@
 use crate::call::Limits;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
-/// Calls of recipes at a time; more wait for their turn.
+/// Places for recipes; who finds none waits for its turn.
 pub(crate) const RECIPES: usize = 64;
-/// Calls of checks at a time.
+/// Places for checks. They are no recipe's, however large it is.
 pub(crate) const CHECKS: usize = 192;
-/// Instances at a time.
-const INSTANCES: u32 = (RECIPES + CHECKS) as u32;
+/// All places. Each has room for one memory, and so an instance needs one at least.
+const PLACES: u32 = (RECIPES + CHECKS) as u32;
+/// Tables in each place.
+const TABLES: u32 = 4;
 /// Slots that stay warm for the next instance; each may hold [`KEPT_MEMORY`].
 const WARM: u32 = 16;
 /// Bytes of an instance's memory that are reset in place rather than given back.
@@ -22,6 +24,8 @@ const KEPT_MEMORY: usize = 2 << 20;
 const KEPT_TABLE: usize = 16 << 10;
 /// Core instances in one component: a Python runtime has about 40.
 const CORE_INSTANCES: u32 = 100;
+/// Memories in one component.
+const MEMORIES: u32 = 16;
 /// Elements of a table: functions that are called by pointer.
 const TABLE_ELEMENTS: usize = 200_000;
 
@@ -35,13 +39,14 @@ fn base() -> Config {
 fn pooled() -> Config {
     let mut pool = PoolingAllocationConfig::new();
     let has_scan = PoolingAllocationConfig::is_pagemap_scan_available();
-    pool.total_component_instances(INSTANCES)
-        .total_core_instances(INSTANCES * 10)
-        .total_memories(INSTANCES)
-        .total_tables(INSTANCES * 4)
-        .total_stacks(INSTANCES)
+    pool.total_component_instances(PLACES)
+        // Counted and no more: what they hold is in the places.
+        .total_core_instances(PLACES * CORE_INSTANCES)
+        .total_memories(PLACES)
+        .total_tables(PLACES * TABLES)
+        .total_stacks(PLACES)
         .max_core_instances_per_component(CORE_INSTANCES)
-        .max_memories_per_component(16)
+        .max_memories_per_component(MEMORIES)
         .max_tables_per_component(CORE_INSTANCES)
         .max_component_instance_size(16 << 20)
         .max_core_instance_size(16 << 20)
@@ -70,4 +75,12 @@ pub(crate) fn engine() -> wasmtime::Result<wasmtime::Engine> {
             wasmtime::Engine::new(&base())
         }
     }
+}
+
+/// The places that an instance of a component takes.
+pub(crate) fn places(component: &wasmtime::component::Component) -> u32 {
+    // None of ours imports modules, which alone would leave it open.
+    let Some(needs) = component.resources_required() else { return MEMORIES };
+    // More than there are would wait for ever, and is refused when it is made.
+    needs.num_memories.max(needs.num_tables.div_ceil(TABLES)).clamp(1, RECIPES as u32)
 }

@@ -6,7 +6,7 @@ use crate::engine::{Component, Engine};
 use crate::error::{Failure, RunError};
 use crate::host::{Parts, Scope, words};
 use crate::journal::{End, Journal, Ledger, Writer};
-use crate::logbook::Logbook;
+use crate::logbook::{LogLine, Logbook};
 use crate::run::{Entry, Mode, Run};
 use crate::secrets::Secrets;
 use crate::tape::{Departure, Question, Recording, Tape};
@@ -14,6 +14,7 @@ use crate::tree::Tree;
 use async_trait::async_trait;
 use cerebro_model::Rollback;
 use cerebro_model::{Allowed, Digest, NameError};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,6 +36,9 @@ pub struct Replay {
     pub failure: Option<String>,
     /// Whether it ended as it had.
     pub same_end: bool,
+    /// Where in the component it ended, if that did not come to its own end: functions, by name where
+    /// the component has names, and how far into each, innermost first.
+    pub site: Vec<String>,
 }
 
 impl Engine {
@@ -62,13 +66,18 @@ impl Engine {
         let mode = Mode::Replay { recording: recording.clone(), is_strict, until };
         let outcome = self.run_as(component, &Run::new(call), entry, mode).await;
         let Some(scope) = outcome.scope else {
-            let nothing =
-                Replay { answered: Vec::new(), departure: None, failure: None, same_end: false };
+            let nothing = Replay {
+                answered: Vec::new(),
+                departure: None,
+                failure: None,
+                same_end: false,
+                site: Vec::new(),
+            };
             return outcome.ended.map(|_| nothing);
         };
-        let (mut departure, answered) = match scope.tape() {
+        let (mut departure, answered, site) = match scope.tape() {
             Tape::Playing(player) => player.finish(),
-            _ => (None, Vec::new()),
+            _ => (None, Vec::new(), Vec::new()),
         };
         let failure = outcome.ended.err().map(|error| error.failure);
         let was = recording.ended();
@@ -84,7 +93,29 @@ impl Engine {
                 Some(Departure::Lost { n, why: "nobody lived to record its end".to_owned() });
         }
         let failure = failure.map(|failure| failure.to_string());
-        Ok(Replay { answered, departure, failure, same_end })
+        Ok(Replay { answered, departure, failure, same_end, site })
+    }
+
+    /// From where in the component it made these calls, by their numbers. Nothing is kept of that while
+    /// a call is made; it is found by replaying it up to each, which comes to the same instruction.
+    pub async fn call_sites(
+        &self,
+        component: &Component,
+        recording: &Recording,
+        calls: impl IntoIterator<Item = u32>,
+    ) -> BTreeMap<u32, Vec<String>> {
+        let mut sites = BTreeMap::new();
+        for n in calls {
+            let Some(until) = n.checked_sub(1) else { continue };
+            let silent = Arc::new(|_: LogLine| ());
+            let replay = self.replay(component, recording.clone(), true, Some(until), silent).await;
+            if let Ok(replay) = replay
+                && replay.departure == Some(Departure::Until(until))
+            {
+                sites.insert(n, replay.site);
+            }
+        }
+        sites
     }
 
     /// Takes back what the call whose journal is in `call.journal` did; none if it did nothing. It can
@@ -124,7 +155,7 @@ impl Engine {
             seed: None,
             deadline,
         });
-        let report = scope.roll_back(&journal, &directory, &writer, why).await;
+        let report = scope.roll_back(&journal, &directory, &writer, why, journaling.boot).await;
         report.map(Some).map_err(|error: Error| RunError {
             failure: Failure::Returned { message: words(&error).to_owned() },
             log: log.tail(),

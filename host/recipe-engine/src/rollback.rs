@@ -18,6 +18,7 @@ impl Scope {
         directory: &Path,
         writer: &Writer,
         why: &str,
+        boot: Option<String>,
     ) -> Result<Rollback, Error> {
         let mut report = Rollback::default();
         if let crate::journal::End::Torn { why, .. } = &journal.end {
@@ -25,10 +26,9 @@ impl Scope {
         }
         // The kernel loses nothing of an agent that dies; but what a machine without power had not
         // come to write, it lost.
-        let is_of_this_boot = journal.begin().is_none_or(|begin| begin.boot == crate::run::boot());
-        if !journal.is_closed() && !is_of_this_boot {
-            let why = "the machine was switched off while the call was made";
-            report.torn.get_or_insert_with(|| why.to_owned());
+        let boot = boot.unwrap_or_else(crate::run::boot);
+        if let Some(what) = journal.switched_off(&boot) {
+            report.torn.get_or_insert_with(|| format!("the machine was switched off while {what}"));
         }
         // Taking back does not depend on these records: it can be done twice, and a full disk is no
         // reason to leave half of it.
@@ -37,7 +37,10 @@ impl Scope {
                 tracing::warn!(%error, "a journal cannot be written while its call is rolled back");
             }
         };
-        tell(&Record::Undoing { at: now(), why: why.to_owned() });
+        tell(&Record::Undoing { at: now(), why: why.to_owned(), boot });
+        if let Err(error) = writer.barrier() {
+            tracing::warn!(error = words(&error), "a rollback cannot be told to the disk");
+        }
         let effects = journal.effects();
         let mut is_behind_barrier = false;
         for entry in effects.iter().rev() {
@@ -64,12 +67,26 @@ impl Scope {
         if !is_behind_barrier {
             self.repeat(&effects).await;
         }
-        let at = now();
-        if let Err(error) = writer.close(&Record::RolledBack { at }) {
-            tracing::warn!(%error, "a journal cannot be written at the end of a rollback");
+        // Once the journal says so, nobody looks there again.
+        match self.settle_files(&effects).await {
+            Ok(()) => {
+                if let Err(error) = writer.close(&Record::RolledBack { at: now() }) {
+                    tracing::warn!(%error, "a journal cannot be written at the end of a rollback");
+                }
+            }
+            Err(error) => {
+                let why = format!("what was taken back may not be on the disk: {}", words(&error));
+                report.torn.get_or_insert(why);
+            }
         }
         report.kept.sort_by_key(|(n, ..)| *n);
         Ok(report)
+    }
+
+    /// Has what was taken back of files be on the disk.
+    async fn settle_files(&self, effects: &[Entry<'_>]) -> Result<(), Error> {
+        let actions: Vec<_> = effects.iter().map(|entry| entry.effect.action.clone()).collect();
+        self.with_tree(move |tree| tree.settle(&actions)).await
     }
 
     /// Takes one effect back; answers why not.

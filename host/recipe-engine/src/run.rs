@@ -1,5 +1,6 @@
 //! One call of a component: a fresh instance, within its limits, to a clear end.
 
+use crate::backtrace::{site, trapped};
 use crate::bindings::interfaces::health;
 use crate::call::{Call, Journaling};
 use crate::engine::{Component, Engine, Linked};
@@ -14,7 +15,7 @@ use cerebro_model::{Plan, PlanEnd};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
-use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline};
 
 /// How long to wait for room in the pool before it is tried again.
 const CROWDED: Duration = Duration::from_millis(20);
@@ -132,7 +133,7 @@ impl Engine {
             Entry::Deploy | Entry::Undeploy => &self.inner.recipes,
         };
         // It is never closed; its time begins with its turn.
-        let _turn = turns.acquire().await;
+        let _turn = turns.acquire_many(component.places()).await;
         let asked = Instant::now();
         let (ended, scope) = loop {
             let mut scope = None;
@@ -195,6 +196,10 @@ impl Engine {
             let outcome = invoke(&mut store, linked, entry).await?;
             // What it asked for to be done at the end, now that it has come to its end.
             if outcome.is_ok() && !matches!(entry, Entry::Check) {
+                // It may have made light of what it was refused.
+                if let Some(why) = store.data().scope().ledger().departed() {
+                    return Ok((Err(why), Ok(())));
+                }
                 let done = store.data().scope().at_the_end().await?;
                 return Ok((outcome, done));
             }
@@ -219,7 +224,12 @@ impl Engine {
             Ok(Err(_)) if store.data().limiter.refused => {
                 Err(Failure::OutOfMemory { limit: memory })
             }
-            Ok(Err(error)) => Err(trapped(&error, store.data().panic_message())),
+            Ok(Err(error)) => {
+                if let Tape::Playing(player) = store.data().scope().tape() {
+                    player.ended_at(site(&error));
+                }
+                Err(trapped(&error, store.data().panic_message()))
+            }
         }
     }
 }
@@ -265,7 +275,7 @@ impl Mode {
             Self::Plan => Ok((Ledger::planning(), Tape::Off, None)),
             Self::Replay { recording, is_strict, until } => {
                 let player = Player::new(recording, *is_strict, *until);
-                Ok((Ledger::off(), Tape::Playing(player), Some(recording.inputs.seed)))
+                Ok((Ledger::off(), Tape::Playing(Box::new(player)), Some(recording.inputs.seed)))
             }
             Self::Make => {
                 let journal = run.call.journal.as_ref();
@@ -301,7 +311,7 @@ fn journaled(
         instance: instance.clone(),
         version: version.clone(),
         at: now(),
-        boot: boot(),
+        boot: journal.boot.clone().unwrap_or_else(boot),
     };
     let inputs = Inputs {
         component,
@@ -402,18 +412,6 @@ impl CheckReport {
             metric.unit = told(&metric.unit, secrets);
         }
         self
-    }
-}
-
-fn trapped(error: &wasmtime::Error, panic: Option<String>) -> Failure {
-    let frames = error.downcast_ref::<WasmBacktrace>().map(WasmBacktrace::frames).unwrap_or(&[]);
-    let name = |frame: &wasmtime::FrameInfo| match frame.func_name() {
-        Some(name) => name.to_owned(),
-        None => format!("function {}", frame.func_index()),
-    };
-    Failure::Trapped {
-        message: panic.unwrap_or_else(|| error.root_cause().to_string()),
-        backtrace: frames.iter().take(32).map(name).collect(),
     }
 }
 

@@ -85,6 +85,13 @@ impl Secrets {
         all.iter().filter(holds).map(|known| known.name.clone()).collect()
     }
 
+    /// The names of the secrets that `text` tells, but for those too short to be looked for.
+    pub(crate) fn told_in(&self, text: &str) -> Vec<String> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let tells = |known: &&Known| known.words.iter().any(|word| text.contains(word.as_str()));
+        all.iter().filter(tells).map(|known| known.name.clone()).collect()
+    }
+
     /// `bytes` with a text of the same length in the place of each secret, so that what was equal
     /// still is.
     pub(crate) fn veil(&self, mut bytes: Vec<u8>) -> Vec<u8> {
@@ -154,5 +161,7 @@ mod tests {
         let blotted = secrets.blot("x abcdef -- begin abc").unwrap();
         assert_eq!(blotted, "x <secret> <secret> abc");
         assert_eq!(secrets.blot("ab is too short to look for"), None);
+        assert_eq!(secrets.told_in("--key=abcdef"), ["key"]);
+        assert!(secrets.told_in("--key=ab").is_empty());
     }
 }

@@ -111,7 +111,7 @@ pub struct Committed {
     pub last_event: u64,
 }
 
-/// Why a commit did not happen. Nothing of it did.
+/// Why a commit did not happen. Nothing of it did, but where the store could not say.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// An expectation did not hold.
@@ -138,7 +138,8 @@ pub enum CommitError {
         /// The limit.
         limit: usize,
     },
-    /// The store did not answer.
+    /// The store did not answer, or failed on the way: the commit may have happened all the same. Read
+    /// again, and assume nothing.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
 }
@@ -152,6 +153,14 @@ pub enum StoreError {
     )]
     InUse {
         /// The data directory.
+        path: String,
+    },
+    /// There is none.
+    #[error(
+        "there is no store in {path}: name the directory that the cluster sitter has as --data"
+    )]
+    Absent {
+        /// The directory.
         path: String,
     },
     /// It was written by a later version.

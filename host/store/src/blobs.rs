@@ -59,6 +59,30 @@ impl Blobs {
         self.path(digest).is_file()
     }
 
+    /// What lies in `directory`, by digest. Nothing is made or cleaned, and files that are not named
+    /// by a digest are not told.
+    pub fn list(directory: &Path) -> io::Result<Vec<Digest>> {
+        let named = |entry: io::Result<fs::DirEntry>| match entry {
+            Ok(entry) => entry.file_name().to_str()?.parse().ok().map(Ok),
+            Err(error) => Some(Err(error)),
+        };
+        let mut all: Vec<Digest> = match fs::read_dir(directory) {
+            Ok(entries) => entries.filter_map(named).collect::<io::Result<_>>()?,
+            // Nothing was ever uploaded.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        all.sort();
+        Ok(all)
+    }
+
+    /// The digest of what a file holds, and its size in bytes.
+    pub fn digest_of(path: &Path) -> io::Result<(Digest, u64)> {
+        let (mut file, mut hasher) = (File::open(path)?, sha2::Sha256::new());
+        let size = io::copy(&mut file, &mut hasher)?;
+        Ok((Digest::from_bytes(hasher.finalize().into()), size))
+    }
+
     /// Begins a blob of at most `limit` bytes.
     pub fn writer(&self, limit: u64) -> Result<BlobWriter, BlobError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);

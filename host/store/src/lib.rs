@@ -8,16 +8,20 @@
 //! Secrets are kept apart from the rest, encrypted with a key that lies in a file beside the
 //! database (see `docs/decisions/0010-secrets.md`).
 //!
+//! [`Reader`] looks at a store from beside, for checks, backups and queries.
+//!
 //! Calls block on the disk: a commit returns once it would survive a power cut.
 
 mod batch;
 mod blobs;
 mod key;
+mod reader;
 mod sqlite;
 
 pub use batch::{Batch, CommitError, Committed, Entry, Fence, StoreError, StoredEvent};
 pub use blobs::{BlobError, BlobWriter, Blobs};
 pub use key::KeyError;
+pub use reader::{Cell, Reader, Summary};
 pub use sqlite::SqliteStore;
 
 use cerebro_model::Secret;
@@ -36,6 +40,9 @@ pub trait Store: Send + Sync {
 
     /// Carries out a batch: all of it, on disk, or nothing.
     fn commit(&self, fence: Fence, batch: Batch) -> Result<Committed, CommitError>;
+
+    /// Whether `fence` still holds: nobody has taken the lead since.
+    fn holds(&self, fence: Fence) -> Result<(), CommitError>;
 
     /// Takes the lead: raises the term by one. Whoever led before can commit no more.
     fn take_term(&self) -> Result<Fence, StoreError>;

@@ -1,6 +1,7 @@
 //! SQLite behind the trait: WAL, synchronous=FULL, so that what was acknowledged survives.
 
 use crate::key::{Key, KeyError};
+use crate::reader::{SECRETS_KEY, back_up};
 use crate::{Batch, CommitError, Committed, Entry, Fence, Store, StoreError, StoredEvent};
 use cerebro_model::Secret;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -17,6 +18,12 @@ const MIGRATIONS: &[&str] = &["
 ", "
     CREATE TABLE secret (key TEXT PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
 "];
+
+/// The newest schema.
+pub(crate) const KNOWN: u32 = MIGRATIONS.len() as u32;
+
+/// The file with everything but the key of the secrets.
+pub(crate) const STATE: &str = "state.db";
 
 /// The largest batch, in bytes: what etcd takes in one request, so that it could follow.
 const LARGEST: usize = 1 << 20;
@@ -46,8 +53,7 @@ impl SqliteStore {
             Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { path: path() }),
             Err(TryLockError::Error(source)) => return Err(file(source)),
         }
-        let mut connection =
-            Connection::open(directory.join("state.db")).map_err(engine("open"))?;
+        let mut connection = Connection::open(directory.join(STATE)).map_err(engine("open"))?;
         connection
             .pragma_update(None, "journal_mode", "WAL")
             .map_err(engine("choose its journal"))?;
@@ -55,7 +61,7 @@ impl SqliteStore {
             .pragma_update(None, "synchronous", "FULL")
             .map_err(engine("choose its journal"))?;
         migrate(&mut connection, path)?;
-        let (connection, key_file) = (Mutex::new(connection), directory.join("secrets.key"));
+        let (connection, key_file) = (Mutex::new(connection), directory.join(SECRETS_KEY));
         Ok(Self { connection, key: OnceLock::new(), key_file, _lock: lock })
     }
 
@@ -97,6 +103,18 @@ impl SqliteStore {
         Ok(self.key.get_or_init(|| key))
     }
 
+    /// Raises term and revision by `by`, and so beyond all that there may have been since this state
+    /// was backed up: to whoever has seen those, what follows is new.
+    pub fn raise(&self, by: u64) -> Result<(), StoreError> {
+        self.connection()
+            .execute(
+                "UPDATE counter SET value = value + ? WHERE name IN ('term', 'revision')",
+                [by],
+            )
+            .map(drop)
+            .map_err(engine("begin anew"))
+    }
+
     fn seal<'a>(
         &self,
         connection: &Connection,
@@ -113,12 +131,12 @@ impl SqliteStore {
     }
 }
 
-fn engine(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> StoreError {
+pub(crate) fn engine(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> StoreError {
     move |source| StoreError::Engine { doing, source }
 }
 
 fn migrate(connection: &mut Connection, path: impl Fn() -> String) -> Result<(), StoreError> {
-    let known = MIGRATIONS.len() as u32;
+    let known = KNOWN;
     let found: u32 = connection
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .map_err(engine("read its schema"))?;
@@ -254,6 +272,15 @@ impl Store for SqliteStore {
         Ok(committed)
     }
 
+    fn holds(&self, fence: Fence) -> Result<(), CommitError> {
+        let failed = |source| CommitError::Unavailable(engine("read the term")(source));
+        let current = counter(&self.connection(), "term").map_err(failed)?;
+        match current == fence.0 {
+            true => Ok(()),
+            false => Err(CommitError::Fenced { ours: fence.0, current }),
+        }
+    }
+
     fn take_term(&self) -> Result<Fence, StoreError> {
         self.connection()
             .query_row(
@@ -283,10 +310,6 @@ impl Store for SqliteStore {
     }
 
     fn backup(&self, target: &Path) -> Result<(), StoreError> {
-        let target = target.display().to_string();
-        self.connection()
-            .execute("VACUUM INTO ?", [target])
-            .map(drop)
-            .map_err(engine("back itself up"))
+        back_up(&self.connection(), target)
     }
 }

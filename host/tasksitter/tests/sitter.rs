@@ -139,8 +139,9 @@ fn a_stop_asks_first_and_nothing_escapes_it() {
 #[test]
 fn one_that_does_not_listen_is_killed_after_its_grace() {
     let short = Policy { stop_grace: Duration::from_millis(100), ..policy() };
-    let task = start("trap '' TERM; while :; do sleep 0.05; done", short);
+    let task = start("trap '' TERM; : > deaf; while :; do sleep 0.05; done", short);
     task.running();
+    until("it does not listen", || task.path().join("deaf").exists().then_some(()));
     task.ask(Request::Stop);
     let state = task.wait("it is stopped", |s| s.phase == Phase::Stopped && s.pid.is_none());
     assert_eq!(state.last_exit, Some(Exit::Signal(9)));

@@ -113,12 +113,33 @@ enum What {
     Connect {
         address: String,
     },
+    /// Makes sockets until there are no more.
+    Sockets,
+    /// Asks for a name twice, and connects to it.
+    Rebind {
+        host: String,
+        port: u16,
+    },
+    /// Puts a secret on the command line of this script, by its placeholder or as it is.
+    Argue {
+        secret: String,
+        script: String,
+        reveal: bool,
+    },
     Divide {
         by: u32,
     },
     Allocate {
         bytes: usize,
     },
+}
+
+const AF_INET: i32 = 1;
+const SOCK_STREAM: i32 = 6;
+
+unsafe extern "C" {
+    /// socket(2), as the C library of WASI has it.
+    fn socket(domain: i32, kind: i32, protocol: i32) -> i32;
 }
 
 struct Hostile;
@@ -235,6 +256,34 @@ impl Recipe for Hostile {
             }
             What::Connect { address } => {
                 TcpStream::connect(&address).map_err(|error| format!("connect: {error}"))?;
+            }
+            What::Sockets => {
+                let mut made = 0;
+                // SAFETY: the C library's own; it takes numbers and answers one.
+                while unsafe { socket(AF_INET, SOCK_STREAM, 0) } >= 0 {
+                    made += 1;
+                }
+                let why = std::io::Error::last_os_error();
+                return Err(format!("behind {made} sockets: {why}"));
+            }
+            What::Rebind { host, port } => {
+                let look = || net::resolve(&host).doing(|| "look up".to_owned());
+                let (first, second) = (look()?, look()?);
+                let probe = TcpProbe { host, port, timeout: 300, send: None, expect: None };
+                let connected = net::tcp(&probe).map(|_| ()).doing(|| "connect".to_owned());
+                let end = connected.err().unwrap_or("connected".to_owned());
+                return Err(format!("{first:?}, then {second:?}: {end}"));
+            }
+            What::Argue { secret, script, reveal } => {
+                let secret = secret::get(&secret).doing(|| "secret".to_owned())?;
+                let word = match reveal {
+                    true => String::from_utf8_lossy(&secret.reveal()).into_owned(),
+                    false => secret.placeholder(),
+                };
+                let argv = ["/bin/sh", "-c", &script, "sh", &format!("--password={word}")];
+                let argv = argv.map(str::to_owned).to_vec();
+                let ran = command::run(&spec(argv, None)).doing(|| "run".to_owned())?;
+                ran.ensure_success().doing(|| "run".to_owned())?;
             }
             What::Divide { by } => log::write(Level::Info, &(1 / by).to_string()),
             What::Allocate { bytes } => drop(std::hint::black_box(vec![1_u8; bytes])),

@@ -1,7 +1,7 @@
 //! A recipe that does what its options say, step by step: with it tests make up recipes of their own.
 
 use cerebro_recipe::host::archive::UnpackOptions;
-use cerebro_recipe::host::files::{Attributes, Content, Node};
+use cerebro_recipe::host::files::{Attributes, Content, Node, Owner};
 use cerebro_recipe::host::notify::Action;
 use cerebro_recipe::host::release::{Layout, Shared};
 use cerebro_recipe::{Command, Host, Recipe, Source};
@@ -21,6 +21,8 @@ enum Step {
     Directory(String, Option<u32>),
     Link(String, String),
     Attributes(String, u32),
+    /// A path, and the user that it is to belong to.
+    Own(String, String),
     Rename(String, String),
     Copy(String, String),
     Remove(String),
@@ -97,6 +99,10 @@ fn perform(host: &impl Host, step: Step) -> Result<(), String> {
         Step::Link(path, target) => format!("link {path}: {}", host.symlink(&path, &target)?),
         Step::Attributes(path, mode) => {
             format!("attributes {path}: {}", host.set_attributes(&path, &how(Some(mode)))?)
+        }
+        Step::Own(path, user) => {
+            let attributes = Attributes { mode: None, owner: Some(Owner { user, group: None }) };
+            format!("own {path}: {}", host.set_attributes(&path, &attributes)?)
         }
         Step::Rename(path, to) => format!("rename {path}: {}", host.rename(&path, &to)?),
         Step::Copy(path, to) => format!("copy {path}: {}", host.copy(&path, &to, &how(None))?),

@@ -6,7 +6,7 @@ use cerebro_recipe::host::notify::Action;
 use cerebro_recipe::host::release::{Layout, Shared};
 use cerebro_recipe::host::services::Spec;
 use cerebro_recipe::host::users;
-use cerebro_recipe::{File, Host, Recipe, Source};
+use cerebro_recipe::{Directory, File, Host, Recipe, Source};
 use std::collections::BTreeMap;
 
 #[derive(serde::Deserialize)]
@@ -31,6 +31,8 @@ enum What {
     Leave { base: String },
     /// Has a user with a group of the same name, or has neither.
     Account { name: String, shell: String, groups: Vec<String>, gone: bool },
+    /// Has a user, and a directory that belongs to it.
+    Home { name: String, path: String },
     /// Has a service be so, and reads its configuration anew.
     Serve { name: String, running: bool, enabled: bool },
 }
@@ -51,6 +53,7 @@ impl Recipe for Walk {
             What::Account { name, shell, groups, gone: false } => {
                 account(host, &name, shell, groups)
             }
+            What::Home { name, path } => home(host, &name, path),
             What::Account { name, .. } => {
                 let (user, group) = (host.remove_user(&name)?, host.remove_group(&name)?);
                 host.say(&format!("{} and {}", user.change(), group.change()));
@@ -85,6 +88,22 @@ fn account(host: &impl Host, name: &str, shell: String, groups: Vec<String>) -> 
     host.say(&format!("{} and {}", group.change(), user.change()));
     let found = host.user(name)?.ok_or("it is not there")?;
     host.say(&format!("{}: {}", found.shell, found.groups.join(" ")));
+    Ok(())
+}
+
+fn home(host: &impl Host, name: &str, path: String) -> Result<(), String> {
+    host.ensure_user(&users::Spec {
+        name: name.to_owned(),
+        uid: None,
+        group: None,
+        groups: None,
+        home: Some(path.clone()),
+        create_home: false,
+        shell: Some("/bin/false".to_owned()),
+        system: true,
+    })?;
+    let change = Directory::new(path).mode(0o750).owner(name).make(host)?;
+    host.say(&format!("home: {change}"));
     Ok(())
 }
 

@@ -20,6 +20,14 @@ use tokio::time::sleep_until;
 /// Calls before those that count.
 const WARM_UP: usize = 200;
 
+/// A component with what it is called with, on a thread of its own.
+pub struct Prepared {
+    runtime: Runtime,
+    component: Component,
+    call: Call,
+    file: PathBuf,
+}
+
 /// An engine of its own, and a machine that has nothing.
 pub struct Checks {
     engine: Engine,
@@ -54,21 +62,26 @@ impl Checks {
         })
     }
 
-    /// How long each call takes, in microseconds.
-    pub fn measure(&mut self, file: &Path, port: u16, calls: usize) -> Result<Vec<f64>> {
+    /// A check that is called again and again.
+    pub fn prepare(&self, file: &Path, port: u16) -> Result<Prepared> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (component, call) = (runtime.block_on(self.component(file))?, self.call(port)?);
+        let prepared = Prepared { runtime, component, call, file: file.to_owned() };
+        self.measure(&prepared, WARM_UP)?;
+        Ok(prepared)
+    }
+
+    /// How long each of some calls takes, in microseconds.
+    pub fn measure(&self, prepared: &Prepared, calls: usize) -> Result<Vec<f64>> {
+        let Prepared { runtime, component, call, file } = prepared;
         runtime.block_on(async {
-            let (component, call) = (self.component(file).await?, self.call(port)?);
             let mut micros = Vec::with_capacity(calls);
-            for round in 0..WARM_UP + calls {
+            for _ in 0..calls {
                 let begun = Instant::now();
-                let report = self.engine.check(&component, call.clone()).await?;
-                let took = begun.elapsed().as_secs_f64() * 1e6;
+                let report = self.engine.check(component, call.clone()).await?;
+                micros.push(begun.elapsed().as_secs_f64() * 1e6);
                 if report.status != CheckStatus::Passing {
                     bail!("{}: {}", file.display(), report.message);
-                }
-                if round >= WARM_UP {
-                    micros.push(took);
                 }
             }
             Ok(micros)

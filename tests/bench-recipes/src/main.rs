@@ -3,19 +3,19 @@
 //! Both build what is needed and run this; `docs/performance.md` says what the tables mean.
 
 mod call;
+mod cost;
 mod release;
 mod server;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use call::Checks;
 use cerebro_bench::markdown;
-use cerebro_bench::statistics::{maximum, median, percentile, ratio};
+use cerebro_bench::statistics::{maximum, percentile};
 use cerebro_bench::table::{Table, figure};
 use clap::{Args, Parser};
 use server::Server;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What is measured.
 #[derive(Debug, Parser)]
@@ -70,10 +70,10 @@ struct Checked {
 fn main() -> Result<()> {
     match Bench::parse() {
         Bench::Checks { checks, output } => {
-            output.write("recipes", || Ok(vec![costs(&checks)?, load(&checks)?]))
+            output.write("recipes", || Ok(vec![cost::measure(&checks)?, load(&checks)?]))
         }
         Bench::Release { release, output } => {
-            output.write("release", || Ok(vec![release::measure(&release)?]))
+            output.write("release", || release::measure(&release))
         }
         Bench::Resident { component } => release::resident::run(&component),
     }
@@ -106,86 +106,6 @@ fn conditions() -> String {
         kernel.trim(),
         load.join(" ")
     )
-}
-
-/// One call of each.
-fn costs(options: &Checked) -> Result<Table> {
-    let mut table = Table::new(
-        "A check",
-        format!(
-            "{} calls of each component, one after the other on one thread, each in a fresh \
-             instance; a hundredth of that for programs, from their start to their end. In µs. The \
-             floor is the Rust component that always passes.",
-            options.calls
-        ),
-        &["contender", "calls", "p50", "× floor", "p99", "max"],
-    );
-    let mut checks = Checks::open()?;
-    let server = Server::start()?;
-    let mut floor = None;
-    let mut row = |table: &mut Table, name: &str, micros: &[f64]| {
-        let p50 = median(micros);
-        floor = floor.or(p50);
-        let p99 = percentile(micros, 0.99);
-        let cells = vec![
-            micros.len().to_string(),
-            figure(p50, 1),
-            figure(ratio(p50, floor), 1),
-            figure(p99, 1),
-            figure(maximum(micros), 1),
-        ];
-        table.row(name, cells);
-    };
-    let mut components =
-        vec![("Rust, always passes".to_owned(), options.components.join("pass.wasm"))];
-    for check in &options.check {
-        let (name, file) = check.split_once('=').context("--check is NAME=FILE")?;
-        components.push((format!("{name}, always passes"), file.into()));
-    }
-    components.push(("Rust, TCP".to_owned(), options.components.join("tcp_check.wasm")));
-    for (name, file) in &components {
-        eprintln!("  {name}");
-        let micros = checks.measure(file, server.port(), options.calls)?;
-        row(&mut table, name, &micros);
-    }
-    let port = server.port().to_string();
-    let plugins = "/usr/lib/nagios/plugins";
-    for (name, argv) in [
-        ("/bin/true", vec!["/bin/true".to_owned()]),
-        ("Nagios check_dummy", vec![format!("{plugins}/check_dummy"), "0".to_owned()]),
-        (
-            "Nagios check_tcp",
-            ["-H", "127.0.0.1", "-p", &port].iter().fold(
-                vec![format!("{plugins}/check_tcp")],
-                |mut argv, word| {
-                    argv.push((*word).to_owned());
-                    argv
-                },
-            ),
-        ),
-    ] {
-        if !std::path::Path::new(&argv[0]).exists() {
-            table.note(format!("{name}: {} is not installed", argv[0]));
-            continue;
-        }
-        eprintln!("  {name}");
-        row(&mut table, name, &programs(&argv, options.calls.div_ceil(100))?);
-    }
-    Ok(table)
-}
-
-/// Runs a program to its end again and again.
-fn programs(argv: &[String], runs: usize) -> Result<Vec<f64>> {
-    let mut micros = Vec::with_capacity(runs);
-    for _ in 0..runs {
-        let mut command = Command::new(&argv[0]);
-        command.args(&argv[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let begun = Instant::now();
-        let status = command.status().with_context(|| argv[0].clone())?;
-        micros.push(begun.elapsed().as_secs_f64() * 1e6);
-        ensure!(status.success(), "{argv:?} ended with {status}");
-    }
-    Ok(micros)
 }
 
 /// A thousand checks each second.

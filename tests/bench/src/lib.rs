@@ -8,7 +8,7 @@ mod bench;
 pub mod cgroup;
 pub mod clock;
 mod contender;
-mod host;
+pub mod host;
 pub mod markdown;
 mod options;
 mod proc;

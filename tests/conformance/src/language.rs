@@ -82,11 +82,34 @@ pub async fn new_component(language: Language, name: &str) -> Component {
     compiled(language, name, &format!("new/{language}/{name}/{name}.wasm")).await.0
 }
 
-async fn compiled(language: Language, name: &str, path: &str) -> (Component, usize, Duration) {
+/// An example's component in which one text stands for another of the same length: what an edit of
+/// its source would have made of it.
+///
+/// # Panics
+/// If it does not hold that text; and as above.
+pub async fn edited(language: Language, name: &str, from: &str, to: &str) -> Component {
+    assert_eq!(from.len(), to.len(), "else it would be another module");
+    let mut bytes = read(&format!("examples/{language}/{name}.wasm"));
+    let size = from.len();
+    let is_it = |at: &usize| bytes[*at..*at + size] == *from.as_bytes();
+    let places: Vec<usize> = (0..=bytes.len() - size).filter(is_it).collect();
+    assert!(!places.is_empty(), "{language}/{name} does not hold `{from}`");
+    for at in places {
+        bytes[at..at + size].copy_from_slice(to.as_bytes());
+    }
+    let component = engine().compile(Digest::of(&bytes), bytes).await;
+    component.unwrap_or_else(|error| panic!("{language}/{name}: {error}"))
+}
+
+fn read(path: &str) -> Vec<u8> {
     let path = root().join("target/cerebro").join(path);
-    let bytes = std::fs::read(&path).unwrap_or_else(|error| {
+    std::fs::read(&path).unwrap_or_else(|error| {
         panic!("{}: {error}; run `cargo xtask test conformance`", path.display())
-    });
+    })
+}
+
+async fn compiled(language: Language, name: &str, path: &str) -> (Component, usize, Duration) {
+    let bytes = read(path);
     let (size, start) = (bytes.len(), Instant::now());
     let component = engine().compile(Digest::of(&bytes), bytes).await;
     let component = component.unwrap_or_else(|error| panic!("{language}/{name}: {error}"));

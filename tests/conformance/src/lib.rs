@@ -6,12 +6,14 @@
 //! prints itself and fails if two languages differ.
 #![allow(clippy::unwrap_used, reason = "a harness of tests")]
 
+mod journaled;
 mod language;
 mod machine;
 mod server;
 mod table;
 
-pub use language::{Language, component, languages, new_component};
+pub use journaled::{Made, planned, replay};
+pub use language::{Language, component, edited, languages, new_component};
 pub use machine::{Machine, release};
 pub use server::{Answer, Server};
 pub use table::{Seen, Table};

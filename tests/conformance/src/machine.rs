@@ -13,12 +13,15 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A machine's root, the cluster's store, and what was logged.
 pub struct Machine {
-    dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
+    /// Journals so far.
+    pub(crate) journals: AtomicU32,
     log: Arc<Mutex<Vec<LogLine>>>,
     /// What the job grants, as JSON.
     pub grants: &'static str,
@@ -39,8 +42,8 @@ impl Machine {
         for name in ["root", "store", "memory"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
-        let grants = r#"{"write": ["/opt"], "commands": ["/usr/bin/touch"]}"#;
-        Self { dir, log: Arc::default(), grants, port: Some(8080) }
+        let grants = r#"{"write": ["/opt"], "commands": ["/usr/bin/touch", "/usr/bin/rm"]}"#;
+        Self { dir, journals: AtomicU32::new(0), log: Arc::default(), grants, port: Some(8080) }
     }
 
     /// Puts an artifact into the cluster's store.
@@ -51,7 +54,7 @@ impl Machine {
     }
 
     /// A call for a version, and the one before it.
-    fn call(&self, version: &str, previous: Option<&str>, options: &str) -> Call {
+    pub(crate) fn call(&self, version: &str, previous: Option<&str>, options: &str) -> Call {
         let log = self.log.clone();
         let port = |number| ("http".parse::<PortName>().unwrap(), number);
         let context = Context {
@@ -69,7 +72,7 @@ impl Machine {
         Call {
             context: Arc::new(context),
             grants: Arc::new(serde_json::from_str(self.grants).unwrap()),
-            root: self.dir.path().join("root"),
+            root: self.root(),
             limits: Limits { wall: Duration::from_secs(60), ..Limits::default() },
             memory: self.dir.path().join("memory"),
             agent: Arc::new(Store(self.dir.path().join("store"))),
@@ -114,7 +117,7 @@ impl Machine {
         self.seen(start, report)
     }
 
-    fn seen(&self, start: Instant, ended: Result<String, RunError>) -> Seen {
+    pub(crate) fn seen(&self, start: Instant, ended: Result<String, RunError>) -> Seen {
         let took = start.elapsed();
         let ended = ended.unwrap_or_else(|error| format!("error: {error}"));
         let lines = std::mem::take(&mut *self.log.lock().unwrap());
@@ -123,14 +126,29 @@ impl Machine {
             LogLevel::Info => self.blot(&line.message),
             level => format!("{level}: {}", self.blot(&line.message)),
         });
+        Seen { took, ended: self.blot(&ended), log: log.collect(), tree: self.tree() }
+    }
+
+    /// What is on it.
+    pub(crate) fn tree(&self) -> Vec<String> {
         let mut tree = Vec::new();
-        list(&self.dir.path().join("root"), "", &mut tree);
-        Seen { took, ended: self.blot(&ended), log: log.collect(), tree }
+        list(&self.root(), "", &mut tree);
+        tree
+    }
+
+    /// The directory that stands for its `/`.
+    pub fn root(&self) -> PathBuf {
+        self.dir.path().join("root")
+    }
+
+    /// Without the path of its root, which no two machines share.
+    pub(crate) fn rootless(&self, text: &str) -> String {
+        text.replace(self.root().to_str().unwrap(), "ROOT")
     }
 
     /// Without what differs from machine to machine.
     fn blot(&self, text: &str) -> String {
-        let text = text.replace(self.dir.path().join("root").to_str().unwrap(), "ROOT");
+        let text = self.rootless(text);
         let text = match self.port {
             Some(port) if port != 8080 => text.replace(&format!(":{port}"), ":PORT"),
             _ => text,

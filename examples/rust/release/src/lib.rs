@@ -4,11 +4,12 @@ mod options;
 
 wit_bindgen::generate!({ path: "../../wit", world: "release", generate_all });
 
-use cerebro::recipe::command::{self, Guard, Spec};
+use cerebro::recipe::command::{self, Guard, Semantics, Spec};
 use cerebro::recipe::context::{self, Instance};
 use cerebro::recipe::files::{self, Attributes};
 use cerebro::recipe::log::{self, Level};
 use cerebro::recipe::release::{self, Layout, Shared};
+use cerebro::recipe::types::Change;
 use cerebro::recipe::{artifact, types};
 use options::Options;
 
@@ -45,10 +46,14 @@ impl Guest for Release {
         say(&format!("write app.conf: {}", name(&change)));
 
         let mark = format!("{base}/shared/initialised");
-        let argv = vec!["/usr/bin/touch".to_owned(), format!("{}{mark}", instance.root)];
-        let spec = Spec { guards: vec![Guard::Creates(mark)], ..plain(argv) };
-        let outcome = command::run(&spec).doing("touch initialised")?;
-        let change = outcome.ensure_success().doing("touch initialised")?;
+        let real = format!("{}{mark}", instance.root);
+        let undo = vec!["/usr/bin/rm".to_owned(), "-f".to_owned(), real.clone()];
+        let spec = Spec {
+            guards: vec![Guard::Creates(mark)],
+            semantics: Some(undone_by(undo)),
+            ..plain(vec!["/usr/bin/touch".to_owned(), real])
+        };
+        let change = run_to_success(&spec).doing("touch initialised")?;
         say(&format!("touch initialised: {}", name(&change)));
 
         let activating = format!("activate {version}");
@@ -93,6 +98,18 @@ fn plain(argv: Vec<String>) -> Spec {
     }
 }
 
+/// What takes a command back.
+fn undone_by(undo: Vec<String>) -> Semantics {
+    let (assume, contain) = (None, Vec::new());
+    Semantics { query: false, undo: Some(undo), irreversible: false, assume, contain }
+}
+
+/// Runs a command that must succeed. Nothing else is asked of its outcome, so that a plan goes on
+/// behind it.
+fn run_to_success(spec: &Spec) -> Result<Change, types::Error> {
+    command::run(spec)?.ensure_success()
+}
+
 fn port(instance: &Instance, name: &str) -> Result<u16, String> {
     let found = instance.ports.iter().find(|port| port.name == name);
     found.map(|port| port.number).ok_or_else(|| format!("the job has no port {name}"))
@@ -102,8 +119,7 @@ fn say(message: &str) {
     log::write(Level::Info, message);
 }
 
-fn name(change: &types::Change) -> &str {
-    use types::Change;
+fn name(change: &Change) -> &str {
     match change {
         Change::Unchanged => "unchanged",
         Change::Created => "created",

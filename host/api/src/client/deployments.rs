@@ -1,8 +1,8 @@
 //! Deployments, and what their recipes would do, did and left behind.
 
 use super::{ANSWER, Client, ClientError};
-use crate::body::DeployRequest;
-use crate::call::Provenance;
+use crate::body::{DeployRequest, PauseDeploymentRequest};
+use crate::call::{Provenance, Wanted};
 use crate::deployment::{DeploymentCalls, PlanReport};
 use crate::paths;
 use bytes::Bytes;
@@ -41,6 +41,30 @@ impl Client {
         self.json(self.ask(Method::POST, &paths::deployment_rollback(id))).await
     }
 
+    /// Holds a deployment that is on its way.
+    pub async fn pause_deployment(
+        &self,
+        id: &DeploymentId,
+        request: &PauseDeploymentRequest,
+    ) -> Result<Deployment, ClientError> {
+        self.json(self.ask(Method::POST, &paths::deployment_pause(id)).json(request)).await
+    }
+
+    /// Lets a paused deployment go on.
+    pub async fn resume_deployment(&self, id: &DeploymentId) -> Result<Deployment, ClientError> {
+        self.json(self.ask(Method::POST, &paths::deployment_resume(id))).await
+    }
+
+    /// Lets a deployment go on from its canary.
+    pub async fn promote(&self, id: &DeploymentId) -> Result<Deployment, ClientError> {
+        self.json(self.ask(Method::POST, &paths::deployment_promote(id))).await
+    }
+
+    /// Takes a deployment out of the queue.
+    pub async fn cancel(&self, id: &DeploymentId) -> Result<Deployment, ClientError> {
+        self.json(self.ask(Method::POST, &paths::deployment_cancel(id))).await
+    }
+
     /// Every kept deployment, newest first.
     pub async fn deployments(&self) -> Result<Vec<Deployment>, ClientError> {
         self.json(self.ask(Method::GET, paths::DEPLOYMENTS)).await
@@ -55,8 +79,10 @@ impl Client {
     pub async fn deployment_calls(
         &self,
         id: &DeploymentId,
+        wanted: Wanted,
     ) -> Result<DeploymentCalls, ClientError> {
-        self.json(self.ask(Method::GET, &paths::deployment_calls(id)).timeout(CALLS)).await
+        let asked = self.ask(Method::GET, &paths::deployment_calls(id)).query(&wanted);
+        self.json(asked.timeout(CALLS)).await
     }
 
     /// The recording of a deployment's call for an instance, piece by piece.

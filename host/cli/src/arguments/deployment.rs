@@ -1,7 +1,7 @@
 //! The command line of deployments: making them, taking them back, and asking what they did.
 
-use cerebro_model::{DeploymentId, InstanceId, JobName, MachineId, Version};
-use clap::{Args, Subcommand};
+use cerebro_model::{DeploymentId, InstanceId, JobName, MachineId, Seconds, Version, WhenBusy};
+use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -9,8 +9,8 @@ pub struct Deploy {
     /// The job.
     pub job: JobName,
     /// What to deploy.
-    #[arg(long = "version", value_name = "VERSION")]
-    pub release: Version,
+    #[arg(long = "version", value_name = "VERSION", required_unless_present = "apply_plan")]
+    pub release: Option<Version>,
     /// Upload this file first, and hand its digest to the recipe as the option `artifact`.
     #[arg(long)]
     pub artifact: Option<PathBuf>,
@@ -27,6 +27,38 @@ pub struct Deploy {
     pub plan: bool,
     #[command(flatten)]
     pub planned: Planned,
+    /// Deploy what this file plans, which `--plan --out` wrote, and nothing else: every machine stops
+    /// before the first effect that is not as planned, and the deployment fails. Version, artifact and
+    /// options are those of the plan; where they are given too, they must be the same.
+    #[arg(long, value_name = "FILE", conflicts_with = "plan")]
+    pub apply_plan: Option<PathBuf>,
+    /// Go on where the plan is cut, and on instances that it does not have.
+    #[arg(long, requires = "apply_plan")]
+    pub beyond_plan: bool,
+    /// What to do while another deployment of the job is on its way, if not what the job's
+    /// `rollout.when_busy` says.
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with = "plan")]
+    pub when_busy: Option<Busy>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Busy {
+    /// Take the place of the other one, and of all that wait in the queue.
+    Replace,
+    /// Wait until the other one has ended, and its rollback if one follows.
+    Queue,
+    /// Do not deploy.
+    Refuse,
+}
+
+impl From<Busy> for WhenBusy {
+    fn from(busy: Busy) -> Self {
+        match busy {
+            Busy::Replace => Self::Replace,
+            Busy::Queue => Self::Queue,
+            Busy::Refuse => Self::Refuse,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -63,6 +95,9 @@ pub enum Deployment {
         /// With how the text of files changed.
         #[arg(long)]
         diff: bool,
+        /// With from where in the component each effect came: its functions, by name if it has names.
+        #[arg(long)]
+        sites: bool,
     },
     /// Take a job's newest deployment back.
     Rollback {
@@ -72,16 +107,49 @@ pub enum Deployment {
         #[arg(short, long)]
         follow: bool,
     },
-    /// Save the recording of what its recipe did for one instance, to run it again elsewhere.
-    Record {
-        /// The deployment's id.
+    /// Hold a deployment: what it has not reached stays as it is, and its deadlines do not run.
+    Pause {
+        /// Its id.
         id: DeploymentId,
-        /// The instance: `<number>.<zone>.<job>`.
-        instance: InstanceId,
-        /// Where to; what is there already is kept, and the command fails.
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
+        /// Why, for those who find it paused.
+        #[arg(long)]
+        reason: String,
+        /// Let it go on by itself after so many seconds.
+        #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
+        lasts: Option<Seconds>,
     },
+    /// Let a paused deployment go on.
+    Resume {
+        /// Its id.
+        id: DeploymentId,
+    },
+    /// Let a deployment go on from its canary to the other instances.
+    Promote {
+        /// Its id.
+        id: DeploymentId,
+    },
+    /// Take a deployment out of the queue.
+    Cancel {
+        /// Its id.
+        id: DeploymentId,
+    },
+    /// Save the recording of what its recipe did for one instance, to run it again elsewhere.
+    Record(Record),
+}
+
+#[derive(Debug, Args)]
+pub struct Record {
+    /// The deployment's id.
+    pub id: DeploymentId,
+    /// The instance: `<number>.<zone>.<job>`.
+    pub instance: InstanceId,
+    /// Where to, sealed, with its key in `FILE.key`; what is there already is kept, and the command
+    /// fails.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// For how many days it can be opened.
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub expires: u32,
 }
 
 #[derive(Debug, Args)]
@@ -96,6 +164,11 @@ pub struct Why {
 pub struct Drift {
     /// The machine's id.
     pub machine: MachineId,
+}
+
+fn seconds(text: &str) -> Result<Seconds, String> {
+    let number: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
+    Seconds::try_from(number).map_err(|error| error.to_string())
 }
 
 fn key_value(text: &str) -> Result<(String, serde_json::Value), String> {

@@ -6,6 +6,9 @@ use crate::fault::{ERROR, Fault};
 use crate::output::Output;
 use cerebro_api::Client;
 use cerebro_api::body::DeployRequest;
+use cerebro_api::deployment::PlanReport;
+use cerebro_model::{Digest, HeldTo, Version};
+use std::path::Path;
 use std::process::ExitCode;
 
 pub async fn run(client: &Client, output: Output, options: Deploy) -> Result<ExitCode, Fault> {
@@ -14,7 +17,21 @@ pub async fn run(client: &Client, output: Output, options: Deploy) -> Result<Exi
         let artifact = client.post_artifact(read(file)?).await?;
         recipe_options.insert("artifact".to_owned(), artifact.digest.to_string().into());
     }
-    let request = DeployRequest { version: options.release, options: recipe_options };
+    let (planned, held) = match &options.apply_plan {
+        Some(file) => {
+            let (version, plans) = plans(client, file).await?;
+            (Some(version), Some(HeldTo { plans, beyond: options.beyond_plan }))
+        }
+        None => (None, None),
+    };
+    let no_version = || Fault::new(ERROR, "no version to deploy: give --version");
+    let version = options.release.or(planned).ok_or_else(no_version)?;
+    let when_busy = options.when_busy.map(Into::into);
+    let request = DeployRequest {
+        apply_plan: held,
+        when_busy,
+        ..DeployRequest::new(version, recipe_options)
+    };
     if options.plan {
         let report = client.plan(&options.job, &request).await?;
         if let Some(file) = &options.planned.out {
@@ -34,7 +51,22 @@ pub async fn run(client: &Client, output: Output, options: Deploy) -> Result<Exi
     if options.follow {
         follow::to_the_end(client, output, &deployment).await?;
     } else {
-        output.show(&deployment, |d| format!("{} of {} to {}", d.id, d.job_name(), d.version))?;
+        output.show(&deployment, |d| {
+            let waits = if d.state.is_queued() { ": it waits in the queue" } else { "" };
+            format!("{} of {} to {}{waits}", d.id, d.job_name(), d.version)
+        })?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Uploads a file of plans; the version that it plans, and its digest.
+async fn plans(client: &Client, file: &Path) -> Result<(Version, Digest), Fault> {
+    let text = read(file)?;
+    let report: PlanReport = serde_json::from_slice(&text).map_err(|error| {
+        let file = file.display();
+        Fault::new(ERROR, format!("{file} is no plan: {error}"))
+            .hint("`cerebro deploy JOB --version VERSION --plan --out FILE` writes one")
+    })?;
+    let uploaded = client.post_artifact(text).await?;
+    Ok((report.deployment.version, uploaded.digest))
 }

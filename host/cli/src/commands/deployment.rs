@@ -1,17 +1,21 @@
 //! `cerebro deployment`.
 
 use super::{effects, rollback};
-use crate::arguments::Deployment as Command;
+use crate::arguments::{Deployment as Command, Record};
 use crate::fault::{CONFLICT, ERROR, Fault};
 use crate::output::{Output, table};
 use crate::style::{Tone, diff, paint, printable};
 use cerebro_api::Client;
-use cerebro_api::call::{CallReport, CallState, EffectReport};
+use cerebro_api::body::PauseDeploymentRequest;
+use cerebro_api::bundle::{self, About};
+use cerebro_api::call::{CallReport, CallState, EffectReport, Wanted};
 use cerebro_api::deployment::DeploymentCalls;
-use cerebro_model::{Deployment, DeploymentId, DeploymentState, InstanceId};
+use cerebro_model::{CanaryStage, Deployment, DeploymentState, Timestamp};
 use futures::StreamExt;
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 pub async fn run(client: &Client, output: Output, command: Command) -> Result<(), Fault> {
     match command {
@@ -21,7 +25,7 @@ pub async fn run(client: &Client, output: Output, command: Command) -> Result<()
                     it.id.to_string(),
                     it.job_name().to_string(),
                     it.version.to_string(),
-                    it.state.word().to_owned(),
+                    it.word().to_owned(),
                     it.created_at.to_string(),
                     it.rolls_back.as_ref().map_or("-".to_owned(), ToString::to_string),
                 ]
@@ -29,8 +33,8 @@ pub async fn run(client: &Client, output: Output, command: Command) -> Result<()
             let heads = ["DEPLOYMENT", "JOB", "VERSION", "STATE", "BEGUN", "ROLLS BACK"];
             table(&heads, &all.iter().map(row).collect::<Vec<_>>())
         }),
-        Command::Show { id, diff } => {
-            let told = client.deployment_calls(&id).await?;
+        Command::Show { id, diff, sites } => {
+            let told = client.deployment_calls(&id, Wanted { sites }).await?;
             let by = client.deployments().await?;
             let by = by.into_iter().find(|it| it.rolls_back.as_ref() == Some(&id));
             output.show(&told, |told| describe(told, by.as_ref(), diff))
@@ -38,45 +42,96 @@ pub async fn run(client: &Client, output: Output, command: Command) -> Result<()
         Command::Rollback { id, follow } => {
             rollback::of_deployment(client, output, &id, follow).await
         }
-        Command::Record { id, instance, out } => record(client, &id, &instance, &out).await,
+        Command::Pause { id, reason, lasts } => {
+            let request = PauseDeploymentRequest { reason, lasts };
+            output.show(&client.pause_deployment(&id, &request).await?, in_short)
+        }
+        Command::Resume { id } => output.show(&client.resume_deployment(&id).await?, in_short),
+        Command::Promote { id } => output.show(&client.promote(&id).await?, in_short),
+        Command::Cancel { id } => output.show(&client.cancel(&id).await?, in_short),
+        Command::Record(what) => record(client, what).await,
     }
 }
 
-/// Saves a recording; one that breaks off is removed again.
-async fn record(
-    client: &Client,
-    id: &DeploymentId,
-    instance: &InstanceId,
-    out: &Path,
-) -> Result<(), Fault> {
-    let mut pieces = client.recording(id, instance).await?;
-    let cannot = |error: std::io::Error| {
-        let code = if error.kind() == ErrorKind::AlreadyExists { CONFLICT } else { ERROR };
-        Fault::new(code, format!("cannot write {}: {error}", out.display()))
-    };
-    let mut file = std::fs::File::create_new(out).map_err(cannot)?;
-    let mut size = 0;
-    let saved = async {
-        while let Some(piece) = pieces.next().await {
-            let piece = piece?;
-            file.write_all(&piece).map_err(cannot)?;
-            size += piece.len();
+fn in_short(it: &Deployment) -> String {
+    format!("{} of {} to {}: {}{}", it.id, it.job_name(), it.version, it.word(), course(it))
+}
+
+/// What holds a deployment, or held it, a line for each.
+fn course(it: &Deployment) -> String {
+    let mut text = String::new();
+    if let Some(at) = it.course.begun_at {
+        text.push_str(&format!("\n  its turn came {at}"));
+    }
+    match &it.course.canary {
+        Some(CanaryStage::Out) if it.state.is_running() => {
+            text.push_str("\n  its canary is out, and the other instances wait");
         }
-        Ok::<_, Fault>(())
-    };
-    if let Err(fault) = saved.await {
-        // Half of one cannot be run; that it could not be had is what matters.
-        let _ = std::fs::remove_file(out);
+        Some(CanaryStage::Promoted { at }) => {
+            text.push_str(&format!("\n  went on from its canary {at}"));
+        }
+        Some(CanaryStage::Out) | None => {}
+    }
+    for pause in &it.course.pauses {
+        let end = match (pause.ended_at, pause.until) {
+            (Some(at), _) => format!(" to {at}"),
+            (None, Some(until)) => format!(", until {until}"),
+            (None, None) => String::new(),
+        };
+        text.push_str(&format!("\n  paused {}{end}: {}", pause.at, printable(&pause.reason)));
+    }
+    text
+}
+
+/// Saves a recording, sealed, and its key beside it.
+pub async fn record(client: &Client, what: Record) -> Result<(), Fault> {
+    let Record { id: deployment, instance, out, expires: days } = what;
+    let mut pieces = client.recording(&deployment, &instance).await?;
+    let mut content = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        content.extend(piece?);
+    }
+    let made = Timestamp::from(SystemTime::now());
+    let expires = made.after(Duration::from_secs(u64::from(days) * 24 * 60 * 60));
+    let about = About { deployment, instance, made, expires };
+    let (bundle, key) =
+        bundle::seal(&about, content).map_err(|why| Fault::new(ERROR, why.to_string()))?;
+    let mut key_file = out.as_os_str().to_owned();
+    key_file.push(".key");
+    save(&out, &bundle)?;
+    if let Err(fault) = save(Path::new(&key_file), format!("{key}\n").as_bytes()) {
+        // Nobody could open it.
+        let _ = std::fs::remove_file(&out);
         return Err(fault);
     }
-    anstream::eprintln!("{} holds what {id} did for {instance}, {size} bytes", out.display());
+    let (deployment, instance) = (about.deployment, about.instance);
+    anstream::eprintln!(
+        "{} holds what {deployment} did for {instance}, sealed; until {expires} it is opened by the key in {}. \
+         Send them by different ways.",
+        out.display(),
+        key_file.display()
+    );
     Ok(())
+}
+
+/// Writes a new file that nobody else can read; half of one is removed again.
+fn save(path: &Path, content: &[u8]) -> Result<(), Fault> {
+    let cannot = |error: std::io::Error| {
+        let code = if error.kind() == ErrorKind::AlreadyExists { CONFLICT } else { ERROR };
+        Fault::new(code, format!("cannot write {}: {error}", path.display()))
+    };
+    let mut options = std::fs::File::options();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(cannot)?;
+    file.write_all(content).map_err(|error| {
+        let _ = std::fs::remove_file(path);
+        cannot(error)
+    })
 }
 
 fn describe(told: &DeploymentCalls, by: Option<&Deployment>, diffs: bool) -> String {
     let it = &told.deployment;
     let head = format!("{} of {} to {}", it.id, it.job_name(), it.version);
-    let state = paint(tone(&it.state), it.state.word());
+    let state = paint(tone(&it.state), it.word());
     let mut text = format!("{}: {state}", paint(Tone::Strong, &head));
     match &it.state {
         DeploymentState::Failed { reason, .. } => {
@@ -88,8 +143,13 @@ fn describe(told: &DeploymentCalls, by: Option<&Deployment>, diffs: bool) -> Str
         _ => {}
     }
     text.push_str(&format!("\n  begun {}", it.created_at));
+    text.push_str(&course(it));
     if let Some(undone) = &it.rolls_back {
         text.push_str(&format!("\n  rolls {undone} back"));
+    }
+    if let Some(held) = &it.held_to {
+        let beyond = if held.beyond { ", or beyond it" } else { "" };
+        text.push_str(&format!("\n  held to plan {}{beyond}", held.plans.short()));
     }
     if let Some(by) = by {
         text.push_str(&format!("\n  rolled back by {}, which {}", by.id, words(&by.state)));
@@ -111,15 +171,17 @@ fn tone(state: &DeploymentState) -> Tone {
     match state {
         DeploymentState::Succeeded { .. } => Tone::Added,
         DeploymentState::Failed { .. } => Tone::Removed,
-        DeploymentState::Running => Tone::Changed,
-        DeploymentState::Superseded { .. } => Tone::Faint,
+        DeploymentState::Queued | DeploymentState::Running => Tone::Changed,
+        DeploymentState::Superseded { .. } | DeploymentState::Cancelled { .. } => Tone::Faint,
     }
 }
 
 fn words(state: &DeploymentState) -> &'static str {
     match state {
+        DeploymentState::Queued => "waits in the queue",
         DeploymentState::Running => "goes on",
         DeploymentState::Superseded { .. } => "was superseded",
+        DeploymentState::Cancelled { .. } => "was cancelled",
         _ => state.word(),
     }
 }
@@ -164,6 +226,10 @@ fn describe_call(call: &CallReport, diffs: bool) -> String {
     let shown = std::iter::once(None).chain(call.effects.iter().map(Some));
     for (line, effect) in lines.lines().zip(shown) {
         text.push_str(&format!("\n  {line}"));
+        for (n, place) in effect.map_or(&[][..], |effect| &effect.site[..]).iter().enumerate() {
+            let place = format!("{} {}", if n == 0 { "in" } else { "from" }, printable(place));
+            text.push_str(&format!("\n      {}", paint(Tone::Faint, &place)));
+        }
         if let Some(changed) = effect.and_then(|effect| effect.diff.as_deref()).filter(|_| diffs) {
             text.push_str(&diff(changed, "      "));
         }

@@ -31,7 +31,7 @@ fn fresh(after: &Seen) -> Vec<String> {
         parts.push(format!("{:04o}", after.mode));
     }
     if (after.uid, after.gid) != (0, 0) {
-        parts.push(format!("owner {}:{}", after.uid, after.gid));
+        parts.push(format!("owner {}", after.owner()));
     }
     parts.extend(after.size.map(bytes));
     parts
@@ -49,8 +49,7 @@ fn changes(before: &Seen, after: &Seen, has_diff: bool) -> Vec<String> {
     let target = |seen: &Seen| seen.target.as_deref().map_or_else(String::new, printable);
     differs("", target(before), target(after));
     differs("", format!("{:04o}", before.mode), format!("{:04o}", after.mode));
-    let owner = |seen: &Seen| format!("{}:{}", seen.uid, seen.gid);
-    differs("owner ", owner(before), owner(after));
+    differs("owner ", before.owner(), after.owner());
     if let (false, Some(one), Some(other)) = (has_diff, &before.digest, &after.digest) {
         // No text: what can be told of its content is how much it is, and that it is another.
         let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();

@@ -41,19 +41,27 @@ pub async fn to_the_end(
         DeploymentState::Superseded { by } => {
             Err(Fault::new(ERROR, format!("{id} was superseded by {by}")))
         }
-        DeploymentState::Succeeded { .. } | DeploymentState::Running => match &ended.rolls_back {
-            Some(undone) => {
-                let left = left(client, undone).await?;
-                if left.is_empty() {
-                    let version = &ended.version;
-                    anstream::eprintln!("{id} rolled {undone} back: {job} is at {version} again");
-                    return Ok(());
+        DeploymentState::Cancelled { .. } => {
+            Err(Fault::new(ERROR, format!("{id} was taken out of the queue")))
+        }
+        DeploymentState::Succeeded { .. } | DeploymentState::Running | DeploymentState::Queued => {
+            match &ended.rolls_back {
+                Some(undone) => {
+                    let left = left(client, undone).await?;
+                    if left.is_empty() {
+                        let version = &ended.version;
+                        anstream::eprintln!(
+                            "{id} rolled {undone} back: {job} is at {version} again"
+                        );
+                        return Ok(());
+                    }
+                    let message =
+                        format!("{id} rolled {undone} back except:{}", words_of_left(&left));
+                    Err(Fault::new(ROLLED_BACK_EXCEPT, message))
                 }
-                let message = format!("{id} rolled {undone} back except:{}", words_of_left(&left));
-                Err(Fault::new(ROLLED_BACK_EXCEPT, message))
+                None => Ok(()),
             }
-            None => Ok(()),
-        },
+        }
     }
 }
 
@@ -134,7 +142,7 @@ async fn follow(
             }
         }
         let now = patiently(|| client.deployment(&deployment.id)).await?;
-        if !now.state.is_running() {
+        if now.state.has_ended() {
             return Ok(now);
         }
         tokio::time::sleep(BETWEEN).await;

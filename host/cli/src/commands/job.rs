@@ -22,7 +22,7 @@ pub async fn run(client: &Client, output: Output, command: Command) -> Result<()
                     view.deployment.as_ref().map_or("-".to_owned(), |d| d.version.to_string()),
                     view.deployment
                         .as_ref()
-                        .map_or("never deployed".to_owned(), |d| d.state.word().to_owned()),
+                        .map_or("never deployed".to_owned(), |d| d.word().to_owned()),
                 ]
             };
             table(
@@ -75,7 +75,7 @@ fn describe(view: &JobView) -> String {
         lines.push(format!("  {zone}: {} instances of {cpu} cores and {mem}", layout.instances()));
     }
     if let Some(deployment) = &view.deployment {
-        let (id, version, state) = (&deployment.id, &deployment.version, deployment.state.word());
+        let (id, version, state) = (&deployment.id, &deployment.version, deployment.word());
         lines.push(format!("  deployment {id} of {version}: {state}"));
     }
     lines.extend(view.problems.iter().map(|problem| format!("  problem: {problem}")));

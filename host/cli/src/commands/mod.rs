@@ -1,5 +1,7 @@
 //! The commands, one file per group.
 
+pub mod become_program;
+pub mod brakes;
 pub mod deploy;
 pub mod deployment;
 pub mod dev;
@@ -12,10 +14,10 @@ mod plan;
 pub mod recipe;
 pub mod recipe_inspect;
 mod recipe_new;
-pub mod recipe_run;
 pub mod rollback;
 pub mod secret;
 pub mod task;
+pub mod zone;
 
 use crate::fault::{ERROR, Fault};
 use std::path::Path;

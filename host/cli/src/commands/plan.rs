@@ -24,8 +24,13 @@ pub fn describe(report: &PlanReport) -> String {
     let head = format!("{} to {}", deployment.job_name(), deployment.version);
     let mut text = format!("{}: what it would do; nothing is done", paint(Tone::Strong, &head));
     for (at, group) in report.groups.iter().enumerate() {
-        text.push_str(&format!("\n\n{}\n", heading(group, at, planned)));
-        text.push_str(&plan(&group.plan));
+        let first = report.groups.first().filter(|_| at > 0);
+        let differing = first.and_then(|first| Differing::of(&group.plan, &first.plan));
+        let by = differing.as_ref().map(Differing::count);
+        text.push_str(&format!("\n\n{}\n", heading(group, at, planned, by)));
+        text.push_str(
+            &differing.map_or_else(|| plan(&group.plan), |differing| differing.describe()),
+        );
     }
     let mut list = |title: &str, lines: Vec<String>| {
         if !lines.is_empty() {
@@ -49,17 +54,77 @@ pub fn describe(report: &PlanReport) -> String {
     text
 }
 
-/// Which instances a group is.
-fn heading(group: &PlanGroup, at: usize, planned: usize) -> String {
+/// How the plan of a group differs from that of the first, which is shown whole.
+struct Differing<'a> {
+    here: Vec<(usize, &'a PlanLine)>,
+    not_here: Vec<(usize, &'a PlanLine)>,
+    same: usize,
+}
+
+impl<'a> Differing<'a> {
+    /// None where most of it does, or where it ends otherwise: then it is shown whole too.
+    fn of(plan: &'a Plan, first: &'a Plan) -> Option<Self> {
+        let (here, not_here) = (others(plan, first), others(first, plan));
+        let same = plan.lines.len() - here.len();
+        let differing = Self { here, not_here, same };
+        let is_less = (1..=same).contains(&differing.count());
+        (is_less && plan.end == first.end).then_some(differing)
+    }
+
+    /// Lines that differ: one that is another here counts once.
+    fn count(&self) -> usize {
+        self.here.len().max(self.not_here.len())
+    }
+
+    fn describe(&self) -> String {
+        let mut lines: Vec<String> =
+            self.here.iter().map(|(n, one)| line(&format!("#{}", n + 1), one, &[])).collect();
+        lines.extend(self.not_here.iter().map(|(n, one)| {
+            let (word, what) = (paint(Tone::Faint, "instead of"), effects::action(&one.effect));
+            let details = effects::details(&one.effect, one.diff.is_some());
+            let details = paint(Tone::Faint, &details);
+            format!("  {word} #{} {} {what}  {details}", n + 1, one.mark()).trim_end().to_owned()
+        }));
+        let (same, s) = (self.same, if self.same == 1 { "" } else { "s" });
+        lines.push(paint(Tone::Faint, &format!("  and {same} line{s} as above")));
+        lines.join("\n")
+    }
+}
+
+/// The lines of a plan that another has not, by their places.
+fn others<'a>(of: &'a Plan, than: &Plan) -> Vec<(usize, &'a PlanLine)> {
+    let is_same = |one: &PlanLine, other: &PlanLine| {
+        (&one.effect, one.mark(), &one.diff, &one.notes)
+            == (&other.effect, other.mark(), &other.diff, &other.notes)
+    };
+    let mut left: Vec<&PlanLine> = than.lines.iter().collect();
+    let is_other = |(_, one): &(usize, &PlanLine)| match left.iter().position(|it| is_same(it, one))
+    {
+        Some(at) => {
+            left.remove(at);
+            false
+        }
+        None => true,
+    };
+    of.lines.iter().enumerate().filter(is_other).collect()
+}
+
+/// Which instances a group is, and by how many lines it differs, where only those are shown.
+fn heading(group: &PlanGroup, at: usize, planned: usize, by: Option<usize>) -> String {
     let named: Vec<_> = group.instances.iter().take(NAMED).map(ToString::to_string).collect();
     let names = match group.instances.len().saturating_sub(NAMED) {
         0 => named.join(", "),
         more => format!("{} and {more} more", named.join(", ")),
     };
+    let by = match by {
+        None => String::new(),
+        Some(1) => " by 1 line".to_owned(),
+        Some(lines) => format!(" by {lines} lines"),
+    };
     let title = match group.instances.len() {
         1 if planned == 1 => return paint(Tone::Strong, &names),
-        1 if at > 0 => "1 differs".to_owned(),
-        count if at > 0 => format!("{count} differ"),
+        1 if at > 0 => format!("1 differs{by}"),
+        count if at > 0 => format!("{count} differ{by}"),
         count if count == planned => format!("All {count} identical"),
         count => format!("{count} identical"),
     };
@@ -106,6 +171,9 @@ fn line(number: &str, line: &PlanLine, told: &[String]) -> String {
     let mark = paint(tone(line.mark()), &line.mark().to_string());
     let number = paint(Tone::Faint, number);
     let mut text = format!("  {number} {mark} {}", effects::action(&line.effect));
+    if line.is_unbounded() {
+        text.push_str(&format!("  {}", paint(Tone::Removed, "UNBOUNDED")));
+    }
     let details = effects::details(&line.effect, line.diff.is_some());
     if !details.is_empty() {
         text.push_str(&format!("  {}", paint(Tone::Faint, &details)));

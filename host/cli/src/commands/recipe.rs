@@ -1,5 +1,6 @@
 //! `cerebro recipe` and `cerebro artifact`.
 
+use super::become_program::become_program;
 use super::{read, recipe_inspect};
 use crate::arguments::{Artifact, Recipe as Command};
 use crate::fault::{ERROR, Fault};
@@ -8,6 +9,9 @@ use cerebro_api::Client;
 use cerebro_api::body::PushedRecipe;
 use cerebro_model::{Recipe, RecipeName};
 use std::path::Path;
+
+/// The program that has the engine.
+const ENGINE: &str = "machinesitter";
 
 pub async fn run(client: &Client, output: Output, command: Command) -> Result<(), Fault> {
     match command {
@@ -25,9 +29,10 @@ pub async fn run(client: &Client, output: Output, command: Command) -> Result<()
                 &recipes.iter().map(row).collect::<Vec<_>>(),
             )
         }),
-        Command::Run { arguments } => Err(super::recipe_run::run("run-component", &arguments)),
+        Command::Run { arguments } => Err(become_program(ENGINE, "run-component", &arguments)),
+        Command::Record(what) => super::deployment::record(client, what).await,
         Command::Replay { arguments } => {
-            Err(super::recipe_run::run("replay-component", &arguments))
+            Err(become_program(ENGINE, "replay-component", &arguments))
         }
         Command::Inspect { component } if Path::new(&component).is_file() => {
             let report = recipe_inspect::look(Path::new(&component))?;

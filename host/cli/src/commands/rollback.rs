@@ -5,7 +5,7 @@ use crate::fault::{CONFLICT, Fault};
 use crate::output::Output;
 use crate::style::printable;
 use cerebro_api::Client;
-use cerebro_api::call::{CallReport, CallState};
+use cerebro_api::call::{CallReport, CallState, Wanted};
 use cerebro_model::{DeploymentId, JobName};
 
 /// Takes a job's newest deployment back.
@@ -40,7 +40,7 @@ pub async fn of_deployment(
 
 /// What of a deployment that was rolled back is still there, or may be: a line for each.
 pub async fn left(client: &Client, undone: &DeploymentId) -> Result<Vec<String>, Fault> {
-    let told = client.deployment_calls(undone).await?;
+    let told = client.deployment_calls(undone, Wanted::default()).await?;
     let silent = told.silent.iter().map(|it| {
         format!("{}: what is left there is not known: {}", it.instance, printable(&it.why))
     });

@@ -29,6 +29,27 @@ static bool failed(const char *what, const cerebro_recipe_types_error_t *why, re
     return false;
 }
 
+// Runs a command that must succeed, and that `undo` takes back, unless `mark` is there. Nothing else
+// is asked of its outcome, so that a plan goes on behind it.
+static bool run_to_success(recipe_list_string_t argv, recipe_list_string_t undo,
+                           recipe_string_t mark, cerebro_recipe_types_error_t *why)
+{
+    cerebro_recipe_types_change_t change;
+    cerebro_recipe_command_own_outcome_t outcome;
+    cerebro_recipe_command_guard_t guard = {
+        .tag = CEREBRO_RECIPE_COMMAND_GUARD_CREATES,
+        .val.creates = mark,
+    };
+    cerebro_recipe_command_spec_t spec = {
+        .argv = argv,
+        .guards = {&guard, 1},
+        .semantics = {.is_some = true, .val.undo = {.is_some = true, .val = undo}},
+    };
+    return cerebro_recipe_command_run(&spec, &outcome, why) &&
+           cerebro_recipe_command_method_outcome_ensure_success(
+               cerebro_recipe_command_borrow_outcome(outcome), &change, why);
+}
+
 bool exports_recipe_deploy(recipe_string_t *err)
 {
     cerebro_recipe_context_instance_t instance;
@@ -51,6 +72,16 @@ bool exports_recipe_deploy(recipe_string_t *err)
                                     ? "the greeting is as it was"
                                     : "the greeting is new");
     cerebro_recipe_log_write(CEREBRO_RECIPE_LOG_LEVEL_INFO, &line);
+
+    recipe_string_t mark = text(DIR "/initialised");
+    // Commands know the machine's own paths.
+    recipe_string_t real = join(instance.root, mark);
+    recipe_string_t touch[] = {text("/bin/touch"), real};
+    recipe_string_t undo[] = {text("/bin/rm"), text("-f"), real};
+    recipe_list_string_t argv = {touch, 2}, back = {undo, 3};
+    if (!run_to_success(argv, back, mark, &why)) {
+        return failed("initialise " DIR ": ", &why, err);
+    }
     return true;
 }
 

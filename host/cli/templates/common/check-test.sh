@@ -3,8 +3,10 @@
 set -eu
 cd "$(dirname "$0")"
 sh build.sh
-root=$(mktemp -d)
-trap 'rm -rf "$root"' EXIT
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+root=$dir/root
+mkdir "$root"
 # Nothing listens on port 1.
 found=$(cerebro recipe run {{ name }}.wasm --root "$root" --call check --grants @grants.json \
     --port http=1 2>&1) || true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	. "go.bytecodealliance.org/pkg/wit/types"
+	"wit_component/cerebro_recipe_command"
 	"wit_component/cerebro_recipe_context"
 	. "wit_component/cerebro_recipe_files"
 	"wit_component/cerebro_recipe_log"
@@ -18,11 +19,12 @@ var asItIs = Attributes{Mode: None[uint32](), Owner: None[Owner]()}
 
 // Deploy makes the machine ready to start the task of this version.
 func Deploy() Result[Unit, string] {
+	instance := cerebro_recipe_context.Get()
 	if made := Directory(dir, asItIs); made.IsErr() {
 		return failed("make "+dir, made.Err())
 	}
 	path := dir + "/greeting"
-	text := fmt.Sprintf("hello from %s\n", cerebro_recipe_context.Get().Version)
+	text := fmt.Sprintf("hello from %s\n", instance.Version)
 	written := Write(path, []byte(text), asItIs)
 	if written.IsErr() {
 		return failed("write "+path, written.Err())
@@ -32,6 +34,14 @@ func Deploy() Result[Unit, string] {
 		line = path + " is as it was"
 	}
 	cerebro_recipe_log.Write(cerebro_recipe_log.Level_Info, line)
+
+	mark := dir + "/initialised"
+	// Commands know the machine's own paths.
+	real := instance.Root + mark
+	touch, undo := []string{"/bin/touch", real}, []string{"/bin/rm", "-f", real}
+	if touched := runToSuccess(touch, undo, mark); touched.IsErr() {
+		return failed("initialise "+dir, touched.Err())
+	}
 	return Ok[Unit, string](Unit{})
 }
 
@@ -41,6 +51,20 @@ func Undeploy() Result[Unit, string] {
 		return failed("remove "+dir, removed.Err())
 	}
 	return Ok[Unit, string](Unit{})
+}
+
+// Runs a command that must succeed, and that undo takes back, unless mark is there. Nothing else is
+// asked of its outcome, so that a plan goes on behind it.
+func runToSuccess(argv, undo []string, mark string) Result[cerebro_recipe_types.Change, Error] {
+	outcome := cerebro_recipe_command.Run(cerebro_recipe_command.Spec{
+		Argv:      argv,
+		Guards:    []cerebro_recipe_command.Guard{cerebro_recipe_command.MakeGuardCreates(mark)},
+		Semantics: Some(cerebro_recipe_command.Semantics{Undo: Some(undo)}),
+	})
+	if outcome.IsErr() {
+		return Err[cerebro_recipe_types.Change, Error](outcome.Err())
+	}
+	return outcome.Ok().EnsureSuccess()
 }
 
 func failed(what string, err Error) Result[Unit, string] {

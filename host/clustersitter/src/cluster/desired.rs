@@ -2,8 +2,13 @@
 
 use super::{Cluster, State};
 use cerebro_model::{
-    Assignment, Deployment, DeploymentState, Instance, MachineDesired, MachineId, Version,
+    Assignment, Deployment, DeploymentState, Instance, Machine, MachineDesired, MachineId, Version,
 };
+use std::net::SocketAddr;
+use std::ops::Bound;
+
+/// Other machines that one is told of.
+const PEERS: usize = 3;
 
 impl Cluster {
     /// What `id` should run; nothing if it was given up. The index grows whenever that changes.
@@ -19,7 +24,8 @@ impl Cluster {
                 observed.last_index
             }
         };
-        MachineDesired { machine: id.clone(), term: self.term(), index, assignments }
+        let peers = peers(&state, id);
+        MachineDesired { machine: id.clone(), term: self.term(), index, assignments, peers }
     }
 
     /// What the machine of `instance` would be told, if `deployment` were what that should run.
@@ -29,19 +35,37 @@ impl Cluster {
     }
 }
 
+/// The agents of the machines that follow `id`, and of the first ones behind the last.
+fn peers(state: &State, id: &MachineId) -> Vec<SocketAddr> {
+    let machines = &state.records.machines;
+    let following = machines.range((Bound::Excluded(id), Bound::Unbounded));
+    let around = following.chain(machines.range(..id)).map(|(_, record)| &record.machine);
+    let agent = |machine: &Machine| {
+        let (address, port) = (machine.address?, machine.agent_port?);
+        machine.state.runs().then(|| SocketAddr::new(address, port))
+    };
+    around.filter_map(agent).take(PEERS).collect()
+}
+
 fn assignments(state: &State, id: &MachineId) -> Vec<Assignment> {
     let records = &state.records;
-    if !records.machines.get(id).is_some_and(|record| record.machine.state.is_active()) {
+    if !records.machines.get(id).is_some_and(|record| record.machine.state.runs()) {
         return Vec::new();
     }
-    let on_it = records.instances.values().filter(|instance| instance.machine == *id);
+    let occupancy = state.kept.occupancy();
+    let on_it = occupancy.tenants(id).chain(occupancy.leaving(id));
     on_it
+        .filter_map(|instance| records.instances.get(instance)?.on(id))
         .filter_map(|instance| {
             let mut deployment = records.deployments.get(&instance.deployment)?.clone();
+            // A plan binds the rollout. Who is placed after it is placed on another machine.
+            if deployment.state.has_succeeded() {
+                deployment.held_to = None;
+            }
             // How far it is elsewhere is nothing to this machine, and must not wake it.
             deployment.state = DeploymentState::Running;
-            let previous_version = previous_version(state, instance);
-            Some(Assignment { instance: instance.clone(), deployment, previous_version })
+            let previous_version = previous_version(state, &instance);
+            Some(Assignment { instance, deployment, previous_version })
         })
         .collect()
 }

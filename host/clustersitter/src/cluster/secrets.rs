@@ -1,6 +1,6 @@
 //! Secrets: which there are, and who may have one.
 
-use super::{AgentError, ChangeError, Cluster, State, about_instance, event};
+use super::{AgentError, ChangeError, Cluster, State, about_instance, event, on_disk};
 use crate::records::{Change, SecretRecord};
 use cerebro_api::body::SecretView;
 use cerebro_model::{
@@ -78,8 +78,8 @@ impl Cluster {
             let record = SecretRecord {
                 name: name.clone(),
                 size: secret.reveal().len() as u64,
-                created_at: before.map_or(told.at, |record| record.created_at),
-                changed_at: told.at,
+                created_at: before.map_or(state.now, |record| record.created_at),
+                changed_at: state.now,
             };
             let answer = view(state, &record);
             Ok((Change::default().secret(name, Some((record, secret))).event(told), answer))
@@ -110,11 +110,11 @@ impl Cluster {
         let (subject, is_news) = {
             let mut state = self.state();
             Self::authenticate(&state, machine, token)?;
-            let State { records, observed } = &mut *state;
+            let State { records, observed, .. } = &mut *state;
             let elsewhere =
                 || SecretError::Elsewhere { instance: id.clone(), machine: machine.clone() };
-            let instance = records.instances.get(id).filter(|i| i.machine == *machine);
-            let instance = instance.ok_or_else(elsewhere)?;
+            let instance = records.instances.get(id).and_then(|instance| instance.on(machine));
+            let instance = &instance.ok_or_else(elsewhere)?;
             let deployment = records.deployments.get(&instance.deployment).ok_or_else(elsewhere)?;
             deployment
                 .job
@@ -151,7 +151,7 @@ impl Cluster {
         name: &SecretName,
         news: Option<Subject>,
     ) -> Result<Secret, SecretError> {
-        let secret = tokio::task::block_in_place(|| self.store.secret(name.as_str()))?;
+        let secret = on_disk(|| self.store.secret(name.as_str()))?;
         let secret = secret.ok_or_else(|| SecretError::Unknown(name.clone()))?;
         if let Some(subject) = news {
             let message = format!("{id} was given the secret `{name}`");

@@ -2,9 +2,13 @@
 
 use super::wants::missing;
 use super::{Cluster, State};
-use cerebro_api::body::{JobView, MachineView, TaskView};
-use cerebro_model::{Capacity, Deployment, Instance, JobName, JobRecord};
-use cerebro_planner::cluster::Note;
+use crate::records::Records;
+use cerebro_api::body::{JobView, MachineView, TaskView, ZoneView};
+use cerebro_model::{
+    Capacity, Deployment, Instance, Job, JobName, JobRecord, Machine, PauseScope, Seconds,
+    ZoneName, ZoneSettings, masters,
+};
+use cerebro_planner::cluster::{Brake, Note};
 
 impl Cluster {
     /// Every job.
@@ -32,6 +36,37 @@ impl Cluster {
         state.records.machines.values().map(|record| machine(&state, record)).collect()
     }
 
+    /// Every zone that this controller was started with.
+    pub fn zones(&self) -> Vec<ZoneView> {
+        let state = self.state();
+        let view = |zone: &ZoneName| {
+            let machines = state.records.machines.values().map(|record| &record.machine);
+            let is_there = |it: &&Machine| it.state.runs() || it.state.is_pending();
+            let there = machines.filter(|it| it.zone == *zone).filter(is_there);
+            let (mut machines, mut without_work) = (0, 0);
+            for machine in there {
+                machines += 1;
+                without_work += u32::from(machine.state.is_active() && state.is_free(&machine.id));
+            }
+            let settings = self.settings(&state, zone)?;
+            let is_set = state.records.zones.contains_key(zone);
+            Some(ZoneView { settings, is_set, machines, without_work })
+        };
+        self.policy.zones.keys().filter_map(view).collect()
+    }
+
+    /// What counts for a zone now.
+    pub fn settings(&self, state: &State, zone: &ZoneName) -> Option<ZoneSettings> {
+        let started = self.policy.zones.get(zone)?;
+        Some(state.records.zones.get(zone).cloned().unwrap_or_else(|| ZoneSettings {
+            zone: zone.clone(),
+            min: started.min,
+            max: started.max,
+            idle: started.idle,
+            idle_for: Seconds::new(started.idle_for.as_secs()),
+        }))
+    }
+
     /// Every instance.
     pub fn tasks(&self) -> Vec<TaskView> {
         let state = self.state();
@@ -56,17 +91,31 @@ fn job(state: &State, record: &JobRecord) -> JobView {
         });
     let problems = state.observed.notes.iter().filter_map(|note| match note {
         Note::Unplaceable { job, zone, why } if job == name => Some(format!("{zone}: {why}")),
+        Note::Masterless { job, why } if job == name => Some(why.to_string()),
+        Note::Paused { scope: PauseScope::Cluster, why } => Some(why.clone()),
+        Note::Paused { scope: PauseScope::Job(job), why } if job == name => Some(why.clone()),
+        Note::Held { brake: Brake::JobBudget(job), why } if job == name => Some(why.clone()),
         _ => None,
     });
     JobView {
         record: record.clone(),
-        deployment: of_job().max_by_key(|deployment| deployment.id.ordinal()).cloned(),
-        wanted: record.job.deployment_layout.values().map(|layout| layout.instances()).sum(),
+        deployment: of_job().max_by_key(|it| (it.has_begun(), it.id.ordinal())).cloned(),
+        wanted: wanted(&state.records, &record.job),
         healthy: u32::try_from(healthy.count()).unwrap_or(u32::MAX),
         problems: problems.collect(),
         missing: missing(&state.records, &record.job),
         unbounded: record.job.grants.unbounded(),
     }
+}
+
+/// How many instances a job should have: as many as the master of its masters, if it is linked.
+fn wanted(records: &Records, job: &Job) -> u32 {
+    let jobs = &records.jobs;
+    let linked_to = |name: &JobName| jobs.get(name)?.job.linked_job.as_ref();
+    let masters = masters(&job.dns_basename, linked_to).unwrap_or_default();
+    let first = masters.last().map_or(Some(job), |first| Some(&jobs.get(*first)?.job));
+    let layout = first.into_iter().flat_map(|first| first.deployment_layout.values());
+    layout.map(|layout| layout.instances()).sum()
 }
 
 fn machine(state: &State, record: &crate::records::MachineRecord) -> MachineView {
@@ -81,6 +130,8 @@ fn machine(state: &State, record: &crate::records::MachineRecord) -> MachineView
         if let Some(deployment) = state.records.deployments.get(&instance.deployment) {
             let (cpu, mem) = deployment.job.reserves(&instance.zone);
             (free.cpu, free.mem) = (free.cpu.saturating_sub(cpu), free.mem.saturating_sub(mem));
+            let disk = deployment.job.placement.disk.unwrap_or_default();
+            free.disk = free.disk.saturating_sub(disk);
         }
     }
     MachineView {
@@ -90,6 +141,10 @@ fn machine(state: &State, record: &crate::records::MachineRecord) -> MachineView
         agent_pid: heard.map(|heard| heard.pid),
         free,
         instances: count,
+        comebacks: record.comebacks.clone(),
+        attempts: record.attempts.clone(),
+        suspect: machine.state.runs() && state.observed.silent.contains(&machine.id),
+        idle_since: state.kept.idle_since(&machine.id),
     }
 }
 

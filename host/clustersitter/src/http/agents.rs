@@ -3,6 +3,7 @@
 use super::extract::{Json as Body, Path, Query};
 use super::{Answer, Shared};
 use axum::Json;
+use axum::http::HeaderMap;
 use cerebro_api::Problem;
 use cerebro_api::body::{Heartbeat, JoinRequest, Report, Term};
 use cerebro_model::{MachineDesired, MachineId};
@@ -66,23 +67,28 @@ pub struct Seen {
 }
 
 /// What a machine should run: at once if that is not what was seen last, else as soon as it
-/// changes, or after the wait. A machine that was given up should run nothing.
-#[utoipa::path(get, path = "/v1/machines/{id}/desired", params(("id" = String, Path), Seen),
-    responses((status = 200, body = MachineDesired)))]
+/// changes, or after the wait. A machine that was given up should run nothing; an agent whose machine
+/// is not known here is told nothing, and goes on.
+#[utoipa::path(get, path = "/v1/machines/{id}/desired",
+    params(("id" = String, Path), Seen, ("Authorization" = String, Header, description = "`Bearer`, and the machine's token")),
+    responses((status = 200, body = MachineDesired), (status = 401, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem)))]
 pub async fn desired(
     cluster: Shared,
     Path(id): Path<MachineId>,
     Query(seen): Query<Seen>,
-) -> Json<MachineDesired> {
+    headers: HeaderMap,
+) -> Answer<Json<MachineDesired>> {
+    let token = super::extract::bearer(&headers).unwrap_or_default();
     let wait = Duration::from_secs(seen.wait.unwrap_or(0)).min(LONGEST_WAIT);
-    let (end, mut changed) = (Instant::now() + wait, cluster.changed());
+    let (end, mut news) = (Instant::now() + wait, cluster.news_of(&id));
     loop {
-        changed.mark_unchanged();
-        let desired = cluster.desired(&id);
+        news.mark_unchanged();
+        let desired = cluster.desired_by(&id, token)?;
         let is_seen = seen.term == Some(desired.term) && seen.index == Some(desired.index);
         // Whether the wait is over or the sender gone: the answer is the same.
-        if !is_seen || tokio::time::timeout_at(end, changed.changed()).await.is_err() {
-            return Json(desired);
+        if !is_seen || tokio::time::timeout_at(end, news.changed()).await.is_err() {
+            return Ok(Json(desired));
         }
     }
 }

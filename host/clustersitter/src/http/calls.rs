@@ -25,15 +25,23 @@ const LONGER: Duration = Duration::from_secs(120);
 
 /// What a deployment's recipe did, for each instance that it came to. Agents that do not answer are
 /// told of; what an instance did on a machine that it has left is not to be had any more.
-#[utoipa::path(get, path = "/v1/deployments/{id}/calls", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/deployments/{id}/calls", params(("id" = String, Path), call::Wanted),
     responses((status = 200, body = DeploymentCalls), (status = 404, body = Problem)))]
-pub async fn list(cluster: Shared, Path(id): Path<DeploymentId>) -> Answer<Json<DeploymentCalls>> {
+pub async fn list(
+    cluster: Shared,
+    Path(id): Path<DeploymentId>,
+    Query(wanted): Query<call::Wanted>,
+) -> Answer<Json<DeploymentCalls>> {
     let deployment = deployments::find(&cluster, &id)?;
-    Ok(Json(collect(&cluster, deployment).await))
+    Ok(Json(collect(&cluster, deployment, wanted).await))
 }
 
 /// Asks the agents of all instances of its job: which of them it came to, they know.
-pub async fn collect(cluster: &Cluster, deployment: Deployment) -> DeploymentCalls {
+pub async fn collect(
+    cluster: &Cluster,
+    deployment: Deployment,
+    wanted: call::Wanted,
+) -> DeploymentCalls {
     let of_job: Vec<Instance> = {
         let state = cluster.state();
         let all = state.records.instances.values();
@@ -45,7 +53,7 @@ pub async fn collect(cluster: &Cluster, deployment: Deployment) -> DeploymentCal
         async move {
             let path = call::call(&instance, id);
             let answer: Result<CallReport, _> =
-                agents.json(cluster, &machine, Method::GET, &path, &(), WITHIN).await;
+                agents.json(cluster, &machine, Method::GET, &path, &wanted, WITHIN).await;
             answer.map_err(|error| (instance, machine, error))
         }
     });

@@ -1,17 +1,17 @@
 //! Deployments.
 
 use super::extract::{Json as Body, Path};
-use super::{Answer, Refusal, Shared, events, jobs};
-use crate::cluster::{Cluster, State, about_deployment, event, now, rollback, wanted, wants};
-use crate::records::Change;
+use super::{Answer, Refusal, Shared, events, held, jobs};
+use crate::cluster::course::{self, NotNow};
+use crate::cluster::{Cluster, State, rollback, wanted, wants};
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use cerebro_api::body::DeployRequest;
+use cerebro_api::body::{DeployRequest, PauseDeploymentRequest};
 use cerebro_api::{Problem, paths};
 use cerebro_model::{
-    ComponentKind, Deployment, DeploymentId, DeploymentState, Digest, Event, EventKind, Job,
-    JobName, RecipeName,
+    ComponentKind, Course, Deployment, DeploymentId, DeploymentState, Digest, Event, EventKind,
+    Job, JobName, RecipeName,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,27 +34,47 @@ pub fn find(cluster: &Cluster, id: &DeploymentId) -> Answer<Deployment> {
     found.ok_or_else(|| Refusal::not_found(format!("there is no deployment `{id}`")))
 }
 
-/// Deploys a version of a job as it is defined now. One that is on its way is superseded.
+/// Deploys a version of a job as it is defined now. What becomes of it while another one is on its way,
+/// `when_busy` says: that of the request, or else of the job's rollout; 409 if that refuses it. With
+/// `apply_plan` it does what was planned, or nothing: 409 if that is not what it would do now.
 #[utoipa::path(post, path = "/v1/jobs/{job}/deployments", params(("job" = String, Path)),
     request_body = DeployRequest,
-    responses((status = 202, body = Deployment), (status = 404, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 202, body = Deployment), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub async fn trigger(
     cluster: Shared,
     Path(name): Path<JobName>,
     Body(request): Body<DeployRequest>,
 ) -> Answer<Response> {
+    let when_busy = request.when_busy;
+    let report = match &request.apply_plan {
+        Some(held) => {
+            let report = held::read(&cluster, held).await?;
+            let deployment = held::prepare(&cluster.state(), &name, request.clone(), &report)?;
+            held::check_places(&cluster, &report, &deployment)?;
+            Some(report)
+        }
+        None => None,
+    };
     let deployment = cluster.change(|state| {
-        let deployment = prepare(state, &name, request)?;
-        let id = &deployment.id;
-        let mut counters = state.records.counters;
-        counters.deployment += 1;
-        let message = format!("{id} begins: {name} goes to {}", deployment.version);
-        let told = event(EventKind::DeploymentStarted, about_deployment(&deployment), message);
-        let change = Change::default()
-            .counters(counters)
-            .deployment(id, Some(deployment.clone()))
-            .event(told);
-        Ok::<_, Refusal>((rollback::supersede(state, change, &deployment), deployment))
+        let deployment = match &report {
+            Some(report) => held::prepare(state, &name, request, report)?,
+            None => prepare(state, &name, request)?,
+        };
+        let when_busy = when_busy.unwrap_or(deployment.job.rollout.when_busy);
+        let (change, deployment) = course::ask(state, deployment, when_busy, |deployment| {
+            let id = &deployment.id;
+            let mut message = format!("{id} begins: {name} goes to {}", deployment.version);
+            if let Some(held) = &deployment.held_to {
+                let beyond = if held.beyond { ", and may go beyond it" } else { "" };
+                message.push_str(&format!(", held to plan {}{beyond}", held.plans.short()));
+            }
+            message
+        })?;
+        let change = match deployment.state.is_queued() {
+            true => change,
+            false => rollback::supersede(state, change, &deployment, |it| !it.has_ended()),
+        };
+        Ok::<_, Refusal>((change, deployment))
     })?;
     Ok(accepted(deployment))
 }
@@ -73,8 +93,11 @@ pub fn prepare(state: &State, name: &JobName, request: DeployRequest) -> Answer<
         version: request.version,
         job,
         rolls_back: None,
+        restores: None,
+        held_to: request.apply_plan,
         state: DeploymentState::Running,
-        created_at: now(),
+        created_at: state.now,
+        course: Course::default(),
     })
 }
 
@@ -94,6 +117,56 @@ impl From<rollback::Refused> for Refusal {
             _ => Self::new(StatusCode::CONFLICT, refused.to_string()),
         }
     }
+}
+
+impl From<NotNow> for Refusal {
+    fn from(refused: NotNow) -> Self {
+        match refused {
+            NotNow::Unknown(_) => Self::not_found(refused.to_string()),
+            NotNow::NoReason => Self::invalid(refused.to_string()),
+            _ => Self::new(StatusCode::CONFLICT, refused.to_string()),
+        }
+    }
+}
+
+/// Holds a deployment that is on its way: what it has not reached stays as it is, and its deadlines do
+/// not run.
+#[utoipa::path(post, path = "/v1/deployments/{id}/pause", params(("id" = String, Path)),
+    request_body = PauseDeploymentRequest,
+    responses((status = 200, body = Deployment), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub async fn pause(
+    cluster: Shared,
+    Path(id): Path<DeploymentId>,
+    Body(request): Body<PauseDeploymentRequest>,
+) -> Answer<Json<Deployment>> {
+    let paused =
+        cluster.change(|state| Ok::<_, Refusal>(course::pause(state, &id, request.clone())?))?;
+    Ok(Json(paused))
+}
+
+/// Lets a paused deployment go on.
+#[utoipa::path(post, path = "/v1/deployments/{id}/resume", params(("id" = String, Path)),
+    responses((status = 200, body = Deployment), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn resume(cluster: Shared, Path(id): Path<DeploymentId>) -> Answer<Json<Deployment>> {
+    let why = "a person resumed it";
+    let resumed = cluster.change(|state| Ok::<_, Refusal>(course::resume(state, &id, why)?))?;
+    Ok(Json(resumed))
+}
+
+/// Lets a deployment go on from its canary to the other instances; 409 while that is not well.
+#[utoipa::path(post, path = "/v1/deployments/{id}/promote", params(("id" = String, Path)),
+    responses((status = 200, body = Deployment), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn promote(cluster: Shared, Path(id): Path<DeploymentId>) -> Answer<Json<Deployment>> {
+    let promoted = cluster.change(|state| Ok::<_, Refusal>(course::promote(state, &id)?))?;
+    Ok(Json(promoted))
+}
+
+/// Takes a deployment out of the queue.
+#[utoipa::path(post, path = "/v1/deployments/{id}/cancel", params(("id" = String, Path)),
+    responses((status = 200, body = Deployment), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn cancel(cluster: Shared, Path(id): Path<DeploymentId>) -> Answer<Json<Deployment>> {
+    let cancelled = cluster.change(|state| Ok::<_, Refusal>(course::cancel(state, &id)?))?;
+    Ok(Json(cancelled))
 }
 
 fn accepted(deployment: Deployment) -> Response {
@@ -151,9 +224,13 @@ pub async fn events(
     let (wanted, of) = (id.clone(), id);
     let is_ours = move |event: &Event| event.subject.deployment.as_ref() == Some(&wanted);
     let is_end = move |event: &Event| {
-        use EventKind::{DeploymentFailed, DeploymentSucceeded, DeploymentSuperseded};
+        use EventKind::{
+            DeploymentCancelled, DeploymentFailed, DeploymentSucceeded, DeploymentSuperseded,
+        };
+        let kind = event.kind;
         event.subject.deployment.as_ref() == Some(&of)
-            && matches!(event.kind, DeploymentSucceeded | DeploymentFailed | DeploymentSuperseded)
+            && (matches!(kind, DeploymentSucceeded | DeploymentFailed)
+                || matches!(kind, DeploymentSuperseded | DeploymentCancelled))
     };
     Ok(events::stream(cluster, after, is_ours, is_end).into_response())
 }

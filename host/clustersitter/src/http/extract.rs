@@ -2,8 +2,8 @@
 
 use super::Refusal;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 
 /// A part of the path.
@@ -30,6 +30,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             .map(|query| Self(query.0))
             .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))
     }
+}
+
+/// The bearer token that a request shows.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
 }
 
 /// A body of JSON.

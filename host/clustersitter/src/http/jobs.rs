@@ -2,14 +2,14 @@
 
 use super::extract::{Json as Body, Path};
 use super::{Answer, Refusal, Shared};
-use crate::cluster::{event, now};
+use crate::cluster::{event, links};
 use crate::records::Change;
 use axum::Json;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cerebro_api::body::JobView;
 use cerebro_api::{Problem, paths};
-use cerebro_model::{EventKind, Job, JobName, JobRecord, Subject};
+use cerebro_model::{EventKind, Job, JobName, JobRecord, PauseScope, Subject};
 
 /// Every job.
 #[utoipa::path(get, path = paths::JOBS, responses((status = 200, body = Vec<JobView>)))]
@@ -45,6 +45,7 @@ pub async fn put(
     cluster.change(|state| {
         let present = state.records.jobs.get(&name);
         check(&headers, &name, present)?;
+        links::check(&state.records, &job)?;
         if present.is_some_and(|record| record.job == job) {
             return Ok::<_, Refusal>((Change::default(), ()));
         }
@@ -53,7 +54,7 @@ pub async fn put(
             None => format!("{name} was defined"),
             Some(_) => format!("{name} was changed (revision {revision})"),
         };
-        let record = JobRecord { job, revision, changed_at: now() };
+        let record = JobRecord { job, revision, changed_at: state.now };
         let told = event(EventKind::JobChanged, about(&name), message);
         Ok((Change::default().job(&name, Some(record)).event(told), ()))
     })?;
@@ -63,18 +64,20 @@ pub async fn put(
 
 /// Deletes a job; its instances end.
 #[utoipa::path(delete, path = "/v1/jobs/{job}", params(("job" = String, Path)),
-    responses((status = 204), (status = 404, body = Problem)))]
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn delete(cluster: Shared, Path(name): Path<JobName>) -> Answer<StatusCode> {
     cluster.change(|state| {
         if !state.records.jobs.contains_key(&name) {
             return Err(unknown(&name));
         }
+        links::check_deleted(&state.records, &name)?;
         let told = event(
             EventKind::JobDeleted,
             about(&name),
             format!("{name} was deleted; its instances end"),
         );
-        Ok((Change::default().job(&name, None).event(told), ()))
+        let pause = PauseScope::Job(name.clone());
+        Ok((Change::default().job(&name, None).no_pause(pause).event(told), ()))
     })?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,12 +1,14 @@
 //! Machines, as people see them.
 
-use super::extract::Path;
+use super::extract::{Json as Body, Path};
 use super::{Answer, Refusal, Shared};
+use crate::cluster::{about_machine, event};
+use crate::records::Change;
 use axum::Json;
 use axum::http::StatusCode;
 use cerebro_api::body::MachineView;
 use cerebro_api::{Problem, paths};
-use cerebro_model::MachineId;
+use cerebro_model::{EventKind, Labels, Machine, MachineId, Tombstone};
 
 /// Every machine.
 #[utoipa::path(get, path = paths::MACHINES, responses((status = 200, body = Vec<MachineView>)))]
@@ -22,8 +24,48 @@ pub async fn get(cluster: Shared, Path(id): Path<MachineId>) -> Answer<Json<Mach
     found.map(Json).ok_or_else(|| unknown(&id))
 }
 
-fn unknown(id: &MachineId) -> Refusal {
+/// Machines that were given up lately: by whose word, and what was on them. The newest first.
+#[utoipa::path(get, path = paths::TOMBSTONES, responses((status = 200, body = Vec<Tombstone>)))]
+pub async fn tombstones(cluster: Shared) -> Json<Vec<Tombstone>> {
+    Json(cluster.tombstones())
+}
+
+pub(super) fn unknown(id: &MachineId) -> Refusal {
     Refusal::not_found(format!("there is no machine `{id}`"))
+}
+
+/// Sets the labels of a machine, all of them: what the `placement` of jobs goes by.
+#[utoipa::path(put, path = "/v1/machines/{id}/labels", params(("id" = String, Path)),
+    request_body = HashMap<String, String>,
+    responses((status = 200, body = MachineView), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub async fn label(
+    cluster: Shared,
+    Path(id): Path<MachineId>,
+    Body(labels): Body<Labels>,
+) -> Answer<Json<MachineView>> {
+    if labels.keys().any(|label| label.as_str() == Machine::OWN_LABEL) {
+        let detail = format!(
+            "`{}` is the label that every machine has, its id: choose another name",
+            Machine::OWN_LABEL
+        );
+        return Err(Refusal::invalid(detail));
+    }
+    cluster.change(|state| {
+        let mut record = state.records.machines.get(&id).cloned().ok_or_else(|| unknown(&id))?;
+        if record.machine.labels == labels {
+            return Ok::<_, Refusal>((Change::default(), ()));
+        }
+        let words: Vec<_> =
+            labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
+        let message = match words.is_empty() {
+            true => format!("{id} has no labels any more"),
+            false => format!("{id} is labelled {}", words.join(", ")),
+        };
+        record.machine.labels = labels;
+        let told = event(EventKind::MachineLabelled, about_machine(&id), message);
+        Ok((Change::default().machine(&id, Some(record)).event(told), ()))
+    })?;
+    get(cluster, Path(id)).await
 }
 
 /// Ends a local machine at once, as a power cut would, to see the cluster heal.

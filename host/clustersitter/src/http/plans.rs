@@ -1,18 +1,17 @@
 //! Plans: what a deployment would do, before there is one.
 
 use super::extract::{Json as Body, Path};
-use super::{Answer, Shared, deployments};
+use super::{Answer, Refusal, Shared, deployments};
 use crate::agent::{Agents, bounded};
-use crate::cluster::{Cluster, now};
+use crate::cluster::Cluster;
 use axum::Json;
 use cerebro_api::body::DeployRequest;
 use cerebro_api::deployment::{PlanGroup, PlanReport, Silent, Waiting};
 use cerebro_api::{Problem, call};
-use cerebro_model::{Assignment, JobName, Plan};
+use cerebro_model::{Assignment, Deployment, InstanceId, JobName, MachineId, Plan};
 use cerebro_planner::cluster::places;
 use futures::StreamExt;
 use reqwest::Method;
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -31,21 +30,37 @@ pub async fn plan(
     Path(name): Path<JobName>,
     Body(request): Body<DeployRequest>,
 ) -> Answer<Json<PlanReport>> {
+    if request.apply_plan.is_some() {
+        let why = "`apply_plan` is for a deployment: what it would do is what the plan says";
+        return Err(Refusal::invalid(why));
+    }
     let deployment = deployments::prepare(&cluster.state(), &name, request)?;
-    let places = places(cluster.fleet(), &cluster.policy, &deployment, now());
+    Ok(Json(of(&cluster, deployment).await))
+}
+
+/// What a deployment would do if it were made now.
+pub async fn of(cluster: &Cluster, deployment: Deployment) -> PlanReport {
+    let places = places(cluster.fleet(), &cluster.policy(), &deployment, cluster.now());
     let assignments: Vec<Assignment> = places
         .placed
         .into_iter()
         .map(|instance| cluster.assignment(instance, deployment.clone()))
         .collect();
-    let (groups, silent) = ask(&cluster, assignments).await;
+    let (groups, silent, machines) = ask(cluster, assignments).await;
     let waiting =
         places.waiting.into_iter().map(|(instance, why)| Waiting { instance, why }).collect();
-    Ok(Json(PlanReport { deployment, groups, silent, waiting, leaving: places.leaving }))
+    let leaving = places.leaving;
+    PlanReport { deployment, groups, silent, waiting, leaving, machines }
 }
 
+/// Where each instance is that has a plan.
+type Machines = BTreeMap<InstanceId, MachineId>;
+
 /// Asks every agent; the same plans are one.
-async fn ask(cluster: &Cluster, assignments: Vec<Assignment>) -> (Vec<PlanGroup>, Vec<Silent>) {
+async fn ask(
+    cluster: &Cluster,
+    assignments: Vec<Assignment>,
+) -> (Vec<PlanGroup>, Vec<Silent>, Machines) {
     let (agents, end) = (Agents::new(), Instant::now() + ALL_WITHIN);
     let answers = bounded(assignments, |assignment| {
         let agents = &agents;
@@ -63,23 +78,18 @@ async fn ask(cluster: &Cluster, assignments: Vec<Assignment>) -> (Vec<PlanGroup>
             (assignment.instance, plan)
         }
     });
-    let mut groups: BTreeMap<_, PlanGroup> = BTreeMap::new();
-    let mut silent = Vec::new();
+    let (mut plans, mut silent, mut machines) = (Vec::new(), Vec::new(), Machines::new());
     for (instance, plan) in answers.collect::<Vec<_>>().await {
         match plan {
             Ok(plan) => {
-                let digest = plan.digest();
-                let group = || PlanGroup { plan, digest, instances: Vec::new() };
-                groups.entry(digest).or_insert_with(group).instances.push(instance.id);
+                machines.insert(instance.id.clone(), instance.machine);
+                plans.push((instance.id, plan));
             }
             Err(why) => {
                 silent.push(Silent { instance: instance.id, machine: instance.machine, why })
             }
         }
     }
-    let mut groups: Vec<_> = groups.into_values().collect();
-    groups.iter_mut().for_each(|group| group.instances.sort());
-    groups.sort_by_key(|group| (Reverse(group.instances.len()), group.instances.first().cloned()));
     silent.sort_by(|one, other| one.instance.cmp(&other.instance));
-    (groups, silent)
+    (PlanGroup::gather(plans), silent, machines)
 }

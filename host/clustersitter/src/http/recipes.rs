@@ -2,7 +2,7 @@
 
 use super::extract::Path;
 use super::{Answer, Refusal, Shared, blobs};
-use crate::cluster::{event, jobs_missing, now};
+use crate::cluster::{event, jobs_missing};
 use crate::records::Change;
 use axum::Json;
 use axum::body::Body;
@@ -57,7 +57,7 @@ pub async fn upload(
         imports: inspection.imports,
         language: inspection.language.to_string(),
         wants: inspection.wants.as_deref().cloned(),
-        uploaded_at: now(),
+        uploaded_at: cluster.now(),
     };
     let message = format!("{} {} was uploaded: {}", recipe.kind, recipe.name, digest.short());
     let subject = Subject { recipe: Some(recipe.name.clone()), ..Subject::default() };

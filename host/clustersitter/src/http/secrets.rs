@@ -1,6 +1,6 @@
 //! Secrets: people set and remove them and see which there are; agents read them.
 
-use super::extract::Path;
+use super::extract::{Path, bearer};
 use super::{Answer, Refusal, Shared};
 use axum::Json;
 use axum::body::Body;
@@ -65,8 +65,7 @@ pub async fn read(
     Path((id, instance, name)): Path<(MachineId, InstanceId, SecretName)>,
     headers: HeaderMap,
 ) -> Answer<impl IntoResponse> {
-    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = token.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    let token = bearer(&headers).unwrap_or_default();
     let secret = cluster.secret_for(&id, token, &instance, &name)?;
     let kind =
         [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")];

@@ -1,7 +1,7 @@
 //! A deployment's page: how it went, what its recipe did on each machine, what was undone, and what
 //! was kept and why. It asks the agents when it is opened, and stays as it is: it has no script.
 
-use super::{guarded, head, time};
+use super::{guarded, head, plan, time};
 use crate::cluster::Cluster;
 use crate::http::calls;
 use axum::extract::{Path, State};
@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use cerebro_api::call::{CallReport, CallState, EffectReport};
 use cerebro_api::deployment::DeploymentCalls;
-use cerebro_model::{Deployment, DeploymentId, DeploymentState};
+use cerebro_model::{CanaryStage, Deployment, DeploymentId, DeploymentState};
 use maud::{DOCTYPE, Markup, html};
 use std::sync::Arc;
 
@@ -21,17 +21,20 @@ pub fn path(id: &DeploymentId) -> String {
 pub async fn page(State(cluster): State<Arc<Cluster>>, Path(id): Path<String>) -> Response {
     let deployments = cluster.deployments();
     let found = deployments.iter().find(|it| it.id.as_str() == id).cloned();
-    let Some(deployment) = found else {
-        let content = html! { p.none { "There is no such deployment." } };
-        return (StatusCode::NOT_FOUND, guarded(whole("No deployment", &content))).into_response();
-    };
+    let Some(deployment) = found else { return missing() };
     let by = deployments.into_iter().find(|it| it.rolls_back.as_ref() == Some(&deployment.id));
-    let told = calls::collect(&cluster, deployment).await;
+    let told = calls::collect(&cluster, deployment, Default::default()).await;
     let title = format!("{} of {}", told.deployment.id, told.deployment.job_name());
     guarded(whole(&title, &content(&told, by.as_ref()))).into_response()
 }
 
-fn whole(title: &str, content: &Markup) -> Markup {
+/// The page of one that is not there.
+pub(super) fn missing() -> Response {
+    let content = html! { p.none { "There is no such deployment." } };
+    (StatusCode::NOT_FOUND, guarded(whole("No deployment", &content))).into_response()
+}
+
+pub(super) fn whole(title: &str, content: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -50,9 +53,13 @@ fn content(told: &DeploymentCalls, by: Option<&Deployment>) -> Markup {
         section.now {
             p {
                 (it.job_name()) " to " (it.version) ": "
-                span class=(it.state.word()) { (it.state.word()) }
+                span class=(it.state.word()) { (it.word()) }
                 ", begun " (time(it.created_at))
             }
+            (course(it))
+            p { a href=(plan::path(&it.id)) {
+                @if it.held_to.is_some() { "The plan that it is held to" } @else { "What it would do if it were made again now" }
+            } }
             @match &it.state {
                 DeploymentState::Failed { reason, .. } => pre.bad { (reason) },
                 DeploymentState::Superseded { by } => p { "Its place was taken by " (link(by)) "." },
@@ -78,6 +85,27 @@ fn content(told: &DeploymentCalls, by: Option<&Deployment>) -> Markup {
             p.none { "No instance that is there now keeps anything of what it did." }
         }
         @for call in &told.calls { (call_section(call)) }
+    }
+}
+
+/// What holds it, or held it.
+fn course(it: &Deployment) -> Markup {
+    html! {
+        @if it.state.is_queued() { p { "It waits until what is on its way of its job has ended." } }
+        @if let Some(at) = it.course.begun_at { p { "Its turn came " (time(at)) "." } }
+        @match &it.course.canary {
+            Some(CanaryStage::Out) if it.state.is_running() => p { "Its canary is out, and the other instances wait." },
+            Some(CanaryStage::Promoted { at }) => p { "It went on from its canary " (time(*at)) "." },
+            _ => {}
+        }
+        @for pause in &it.course.pauses {
+            p {
+                "Paused " (time(pause.at))
+                @if let Some(at) = pause.ended_at { " to " (time(at)) }
+                @else if let Some(until) = pause.until { ", until " (time(until)) }
+                ": " (pause.reason)
+            }
+        }
     }
 }
 

@@ -8,12 +8,12 @@ use axum::{Json, Router};
 use cerebro_api::body::{Heartbeat, Report};
 use cerebro_api::call::{self, CallReport, CallState, EffectReport, Provenance};
 use cerebro_api::{Client, PROBLEM_JSON, Problem};
-use cerebro_clustersitter::cluster::now;
+use cerebro_clustersitter::clock::{Clock, WallClock};
 use cerebro_model::{
-    Action, Assignment, DeploymentId, Effect, InstanceId, InstanceStatus, Kept, MachineId,
+    Action, Assignment, DeploymentId, Effect, InstanceId, InstanceStatus, Kept, Life, MachineId,
     MachineStats, Phase, Plan, PlanEnd, PlanLine, Sureness,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub struct Ways {
     pub rude: Mutex<Option<MachineId>>,
     /// Whether agents neither look at what should run nor tell what does.
     pub deaf: AtomicBool,
+    /// Which deployments agents were told of, each with whether it is held to a plan.
+    pub told: Mutex<BTreeSet<(DeploymentId, bool)>>,
     /// What ran where, and whether it was taken back.
     calls: Mutex<BTreeMap<(InstanceId, DeploymentId), CallState>>,
 }
@@ -53,6 +55,8 @@ impl Agent {
     }
 
     fn run(&self, Assignment { instance, deployment, .. }: &Assignment) -> InstanceStatus {
+        let is_held = deployment.held_to.is_some();
+        self.ways.told.lock().unwrap().insert((deployment.id.clone(), is_held));
         let is_bad = deployment.version.as_str() == *self.ways.bad.lock().unwrap();
         let mut calls = self.ways.calls.lock().unwrap();
         if let Some(undone) = &deployment.rolls_back {
@@ -71,7 +75,8 @@ impl Agent {
             pid: Some(8),
             restarts: 0,
             message: if is_bad { "code 7: no database".to_owned() } else { String::new() },
-            since: now(),
+            since: WallClock.now(),
+            life: Life::default(),
         }
     }
 
@@ -126,6 +131,7 @@ async fn plan(
         call: 1,
         sure,
         effect: write(&path),
+        over_unknown: false,
         diff: None,
         notes: Vec::new(),
     };
@@ -150,10 +156,11 @@ async fn calls(
     let effect = |n, effect, undone, kept| EffectReport {
         n,
         call: n,
-        at: now(),
+        at: WallClock.now(),
         took: Some(1200),
         error: None,
         effect,
+        site: Vec::new(),
         diff: None,
         undone,
         kept,
@@ -176,7 +183,7 @@ async fn calls(
         deployment,
         attempt: 1,
         component,
-        at: now(),
+        at: WallClock.now(),
         state,
         error,
         torn: None,
@@ -197,7 +204,7 @@ fn provenance(path: &str) -> Provenance {
         deployment: DeploymentId::nth(1),
         component: "c".repeat(64),
         call: 3,
-        at: now(),
+        at: WallClock.now(),
         effect: write(path),
         drift: Some("the mode is 0777, and was left 0644".to_owned()),
     }

@@ -6,15 +6,18 @@ use agent::{Agent, Ways};
 use async_trait::async_trait;
 use cerebro_api::Client;
 use cerebro_api::body::{DeployRequest, JoinRequest};
-use cerebro_clustersitter::cluster::{Cluster, now};
+use cerebro_clustersitter::clock::{Clock, WallClock};
+use cerebro_clustersitter::cluster::Cluster;
 use cerebro_clustersitter::executor::Executor;
 use cerebro_clustersitter::http;
+use cerebro_clustersitter::probe::HttpProbe;
 use cerebro_machines::{CreateMachine, MachineProvider, Presence, ProviderError};
 use cerebro_model::{Capacity, Cores, Deployment, DeploymentId, Job, MachineId, Megabytes};
-use cerebro_planner::cluster::{Policy, ZonePolicy};
+use cerebro_planner::cluster::{Limits, Policy, ZonePolicy};
 use cerebro_store::{Blobs, SqliteStore};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -22,7 +25,23 @@ use tokio::task::JoinSet;
 
 /// Remembers what it was asked to create, and creates nothing.
 #[derive(Default)]
-struct Machines(Mutex<BTreeMap<MachineId, String>>);
+pub struct Machines(Mutex<BTreeMap<MachineId, String>>, AtomicBool);
+
+impl Machines {
+    /// Whether a machine was made and not destroyed.
+    pub fn has(&self, id: &MachineId) -> bool {
+        self.0.lock().unwrap().contains_key(id)
+    }
+
+    /// From now on it destroys nothing and says so, or does as it is told.
+    pub fn refuse(&self, refuses: bool) {
+        self.1.store(refuses, Relaxed);
+    }
+
+    pub fn token(&self, id: &MachineId) -> String {
+        self.0.lock().unwrap()[id].clone()
+    }
+}
 
 #[async_trait]
 impl MachineProvider for Machines {
@@ -39,7 +58,12 @@ impl MachineProvider for Machines {
     async fn list(&self) -> Result<Vec<MachineId>, ProviderError> {
         Ok(Vec::new())
     }
-    async fn destroy(&self, _: &MachineId) -> Result<(), ProviderError> {
+    async fn destroy(&self, id: &MachineId) -> Result<(), ProviderError> {
+        if self.1.load(Relaxed) {
+            let left = "its init is not in the mood".to_owned();
+            return Err(ProviderError::NotEnded { machine: id.clone(), left });
+        }
+        self.0.lock().unwrap().remove(id);
         Ok(())
     }
 }
@@ -48,7 +72,7 @@ impl MachineProvider for Machines {
 pub struct Fleet {
     pub client: Client,
     pub ways: Arc<Ways>,
-    machines: Arc<Machines>,
+    pub machines: Arc<Machines>,
     /// Ends what it runs when it is dropped.
     running: JoinSet<()>,
 }
@@ -69,25 +93,46 @@ impl Fleet {
 
     /// The controller alone: nothing joins that has not.
     pub async fn alone(data: &Path, machines: u32) -> Self {
+        Self::with(data, machines, Arc::default()).await
+    }
+
+    /// Another controller in place of this one, after a crash; agents come to it as they went to this.
+    pub async fn restarted(self, data: &Path, machines: u32) -> Self {
+        let (ways, provider) = (self.ways.clone(), self.machines.clone());
+        self.stop().await;
+        let mut fleet = Self::with(data, machines, provider).await;
+        fleet.ways = ways;
+        let made = fleet.machines.0.lock().unwrap().clone();
+        for (id, token) in made {
+            fleet.join(id, token).await;
+        }
+        fleet
+    }
+
+    async fn with(data: &Path, machines: u32, provider: Arc<Machines>) -> Self {
         // One that was stopped lets go of it when its last connection has ended.
         let opened = || async { SqliteStore::open(data).ok() };
         let store = Arc::new(until("the store can be opened", opened).await);
         let blobs = Blobs::open(&data.join("blobs")).unwrap();
-        let provider = Arc::new(Machines::default());
-        let zone = ("z-1".parse().unwrap(), ZonePolicy { min: machines, max: machines + 1 });
+        let zone = ("z-1".parse().unwrap(), ZonePolicy::new(machines, machines + 1));
         let policy = Policy {
             zones: BTreeMap::from([zone]),
-            machine_capacity: Capacity { cpu: Cores::from_millis(2000), mem: Megabytes::new(1000) },
-            started_at: now(),
+            machine_capacity: Capacity {
+                cpu: Cores::from_millis(2000),
+                mem: Megabytes::new(1000),
+                disk: Megabytes::new(1000),
+            },
+            started_at: WallClock.now(),
             suspect_after: Duration::from_secs(30),
             join_within: Duration::from_secs(60),
             breaker_percent: 30,
+            limits: Limits::default(),
         };
         let cluster = Arc::new(Cluster::open(store, blobs, provider.clone(), policy).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let mut running = JoinSet::new();
-        let executor = Executor::new(cluster.clone(), base.clone());
+        let executor = Executor::new(cluster.clone(), base.clone(), Arc::new(HttpProbe::new()));
         running.spawn(async move { drop(executor.run().await) });
         running.spawn(async move { drop(axum::serve(listener, http::router(cluster)).await) });
         let client = Client::new(base).unwrap();
@@ -108,7 +153,8 @@ impl Fleet {
             pid: 7,
             version: "0".to_owned(),
         };
-        self.client.join(&id, &request).await.unwrap();
+        // One whose end is recorded is told so, and shows up all the same.
+        let _ = self.client.join(&id, &request).await;
         let agent = Arc::new(Agent { id, token, ways: self.ways.clone() });
         let served = agent::contract(agent.clone());
         self.running.spawn(async move { drop(axum::serve(listener, served).await) });
@@ -132,7 +178,7 @@ impl Fleet {
 
     pub async fn ended(&self, id: &DeploymentId) -> Deployment {
         until("it ends", || async {
-            self.client.deployment(id).await.ok().filter(|now| !now.state.is_running())
+            self.client.deployment(id).await.ok().filter(|now| now.state.has_ended())
         })
         .await
     }
@@ -146,7 +192,7 @@ impl Fleet {
 }
 
 pub fn request(version: &str) -> DeployRequest {
-    DeployRequest { version: version.parse().unwrap(), options: Default::default() }
+    DeployRequest::new(version.parse().unwrap(), Default::default())
 }
 
 /// A job with as many instances, of which one machine takes two.

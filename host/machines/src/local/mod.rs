@@ -5,6 +5,7 @@ mod end;
 mod launch;
 mod network;
 mod record;
+mod restart;
 
 pub(crate) use record::{Init, MachineDir, MachineSpec, make_directory};
 
@@ -166,6 +167,14 @@ impl MachineProvider for LocalProvider {
         blocking(move || {
             let machines = recorded(&inner.machines)?;
             Ok(machines.into_iter().map(|(_, spec)| spec.id).collect())
+        })
+        .await
+    }
+
+    async fn restart_agent(&self, machine: &MachineId) -> Result<(), ProviderError> {
+        self.with(machine, |inner, id| {
+            let (directory, spec) = inner.known(id)?;
+            restart::end_agent(&directory, &spec)
         })
         .await
     }

@@ -109,7 +109,11 @@ impl Fixture {
         CreateMachine {
             id: id.parse().unwrap(),
             zone: "aws-us-west-2a".parse().unwrap(),
-            capacity: Capacity { cpu: Cores::from_millis(1500), mem: Megabytes::new(512) },
+            capacity: Capacity {
+                cpu: Cores::from_millis(1500),
+                mem: Megabytes::new(512),
+                disk: Megabytes::ZERO,
+            },
             controller: "http://127.0.0.1:30000".to_owned(),
             join_token: "let-me-in".to_owned(),
             environment: environment.map(|(name, value)| (name.to_owned(), value)).into(),

@@ -75,6 +75,33 @@ async fn an_agent_that_dies_is_started_again() {
 }
 
 #[tokio::test]
+async fn an_agent_that_hangs_is_started_again_by_its_provider_and_nothing_else_ends() {
+    for isolation in isolations() {
+        let fixture = Fixture::new(isolation);
+        let id = fixture.create("m-1", "setsid sleep 604 &").await;
+        let other = fixture.create("m-2", "true").await;
+        let of = |machine: &str, word: &str| {
+            let all = fixture.processes(machine).into_iter();
+            let found = all.filter(|(_, command)| command.contains(word));
+            found.map(|(pid, _)| pid).collect::<Vec<_>>()
+        };
+        wait("both run", || fixture.file("m-1", "data/done").exists());
+        wait("what it ran", || of("m-1", "sleep 604").len() == 1);
+        let (hangs, task) = (of("m-1", "machinesitter"), of("m-1", "sleep 604"));
+        let untouched = of("m-2", "machinesitter");
+        kill(Pid::from_raw(hangs[0]), Signal::SIGSTOP).unwrap();
+        fixture.provider().restart_agent(&id).await.unwrap();
+        let starts = || fixture.read("m-1", "data/starts").lines().count();
+        wait("another agent", || starts() == 2 && !of("m-1", "machinesitter").contains(&hangs[0]));
+        assert!(of("m-1", "sleep 604").contains(&task[0]), "what it ran goes on");
+        assert_eq!(of("m-2", "machinesitter"), untouched);
+        fixture.provider().kill(&other).await.unwrap();
+        let error = fixture.provider().restart_agent(&other).await.unwrap_err().to_string();
+        assert!(error.contains("`m-2`") && error.contains("its init has ended"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn killed_it_is_dead_as_a_whole_and_stays_so() {
     for isolation in isolations() {
         let fixture = Fixture::new(isolation);

@@ -13,7 +13,7 @@ use arguments::{Arguments, Function};
 use cerebro_model::{ComponentKind, Digest, InstanceId, MachineId, NameError, ZoneName};
 use cerebro_recipe_engine::{
     Call, CheckReport, CheckStatus, CompileError, Component, Context, Engine, EngineError, Failure,
-    Journaling, Limits, LogLine, RunError, forget_call,
+    Journal, Journaling, Limits, LogLine, RunError, forget_call,
 };
 use clap::Parser;
 use std::ffi::{OsStr, OsString};
@@ -57,6 +57,9 @@ enum RunFault {
     Compile(#[from] CompileError),
     #[error("{}", crate::disk::chain(&.0.failure))]
     Run(RunError),
+    /// It failed, and what it did until then is there.
+    #[error("{}", crate::disk::chain(&.0.failure))]
+    Midway(RunError),
     #[error("interrupted")]
     Interrupted,
     #[error("cannot start")]
@@ -86,7 +89,11 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
 
 fn tell(fault: &RunFault, is_granted: bool) {
     eprintln!("error: {}", crate::disk::chain(fault));
-    let RunFault::Run(RunError { failure, .. }) = fault else { return };
+    let (RunFault::Run(RunError { failure, .. }) | RunFault::Midway(RunError { failure, .. })) =
+        fault
+    else {
+        return;
+    };
     if let Failure::Trapped { backtrace, .. } = failure {
         backtrace.iter().for_each(|frame| eprintln!("  at {frame}"));
     }
@@ -94,6 +101,12 @@ fn tell(fault: &RunFault, is_granted: bool) {
         eprintln!(
             "\nhint: --grants takes what a job has below `grants`, as JSON or @FILE; without it \
              nothing is granted"
+        );
+    }
+    if let RunFault::Midway(_) = fault {
+        eprintln!(
+            "\nhint: what it did until then is there; the same command with --roll-back takes it back, as a \
+             cluster would"
         );
     }
 }
@@ -252,9 +265,10 @@ async fn invoke(
         Way::Make(function) => function,
     };
     // The last call is the one that can be taken back.
+    let mut directory = None;
     if let (Some(journal), false) = (&call.journal, function == Function::Check) {
-        let directory = journal.directory();
-        forget_call(&call.root, directory).map_err(failed("forget", directory))?;
+        let journal = directory.insert(journal.directory().to_owned());
+        forget_call(&call.root, journal).map_err(failed("forget", journal))?;
     }
     let done = |words: &str| Ended { words: words.to_owned(), is_well: true };
     let ended = match function {
@@ -262,7 +276,13 @@ async fn invoke(
         Function::Undeploy => engine.undeploy(component, call).await.map(|()| done("undeployed")),
         Function::Check => engine.check(component, call).await.map(|report| found(&report)),
     };
-    ended.map_err(RunFault::Run)
+    ended.map_err(|error| {
+        let journal = directory.and_then(|directory| Journal::open(&directory).ok().flatten());
+        match journal.is_some_and(|journal| !journal.effects().is_empty()) {
+            true => RunFault::Midway(error),
+            false => RunFault::Run(error),
+        }
+    })
 }
 
 /// What is done with a component.

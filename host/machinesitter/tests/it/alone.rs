@@ -107,6 +107,19 @@ impl Alone {
         self.wait(name, "it is healthy", |task| task.phase == Phase::Healthy)
     }
 
+    /// Waits for the last line of a task's log: it is healthy before it has said anything.
+    pub fn wait_said(&self, name: &str, line: &str) {
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            let log = self.ask("GET", &format!("/v1/tasks/{name}/logs?tail=1"), "").body;
+            if log == format!("{line}\n") {
+                return;
+            }
+            assert!(Instant::now() < end, "not said within a minute: {line}; but {log}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Waits for an event whose message holds all of these.
     pub fn wait_event(&self, words: &[&str]) -> String {
         let end = Instant::now() + Duration::from_secs(60);

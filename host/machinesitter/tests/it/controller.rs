@@ -6,8 +6,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use cerebro_api::body::{Report, ReportedEvent, Term};
 use cerebro_model::{
-    Assignment, Deployment, DeploymentId, DeploymentState, Digest, EventKind, Instance, InstanceId,
-    InstanceStatus, MachineDesired, Timestamp,
+    Assignment, Course, Deployment, DeploymentId, DeploymentState, Digest, EventKind, Instance,
+    InstanceId, InstanceStatus, MachineDesired, Timestamp,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -27,7 +27,7 @@ pub struct Seen {
     index: u64,
 }
 
-type Shared = Arc<(Mutex<Seen>, HashMap<String, Vec<u8>>)>;
+type Shared = Arc<(Mutex<Seen>, Mutex<HashMap<String, Vec<u8>>>)>;
 
 pub struct Controller {
     runtime: Option<Runtime>,
@@ -51,7 +51,7 @@ impl Controller {
         let components = [component("misbehave"), component("tcp_check"), component("script")];
         let [recipe, check, script] = [0, 1, 2].map(|n: usize| Digest::of(&components[n]));
         let blobs = components.map(|bytes| (Digest::of(&bytes).to_string(), bytes));
-        let shared: Shared = Arc::new((Mutex::default(), blobs.into()));
+        let shared: Shared = Arc::new((Mutex::default(), Mutex::new(blobs.into())));
         let runtime = Runtime::new().unwrap();
         let listening = tokio::net::TcpListener::bind("127.0.0.1:0");
         let listener = runtime.block_on(listening).unwrap();
@@ -82,7 +82,8 @@ impl Controller {
         seen.index += 1;
         let machine = "m-1".parse().unwrap();
         let index = seen.index;
-        seen.desired = Some(MachineDesired { machine, term, index, assignments });
+        seen.desired =
+            Some(MachineDesired { machine, term, index, assignments, peers: Vec::new() });
         seen.queries
     }
 
@@ -109,8 +110,11 @@ impl Controller {
             checks: BTreeMap::from([("tcp".parse().unwrap(), self.check)]),
             wants: BTreeMap::new(),
             rolls_back: None,
+            restores: None,
+            held_to: None,
             state: DeploymentState::Running,
             created_at: Timestamp::from_millis(0),
+            course: Course::default(),
         };
         let (zone, job) = ("z-1".parse().unwrap(), "sleeper".parse().unwrap());
         let instance = Instance {
@@ -123,6 +127,8 @@ impl Controller {
             ports: BTreeMap::new(),
             deployment: deployment.id.clone(),
             since: Timestamp::from_millis(0),
+            beside: Vec::new(),
+            leaving: None,
         };
         Assignment { instance, deployment, previous_version: None }
     }
@@ -136,6 +142,13 @@ impl Controller {
         });
         assignment.deployment.job.grants = serde_json::from_value(grants).unwrap();
         assignment
+    }
+
+    /// Keeps something that agents may fetch.
+    pub fn keep(&self, bytes: Vec<u8>) -> Digest {
+        let digest = Digest::of(&bytes);
+        self.shared.1.lock().unwrap().insert(digest.to_string(), bytes);
+        digest
     }
 
     /// The messages of all events that hold `part`.
@@ -198,5 +211,5 @@ async fn blob(
     State(shared): State<Shared>,
     Path(digest): Path<String>,
 ) -> Result<Vec<u8>, StatusCode> {
-    shared.1.get(&digest).cloned().ok_or(StatusCode::NOT_FOUND)
+    shared.1.lock().unwrap().get(&digest).cloned().ok_or(StatusCode::NOT_FOUND)
 }

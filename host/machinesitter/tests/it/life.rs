@@ -51,10 +51,7 @@ fn a_definition_is_replaced_and_counts_from_the_next_start() {
         let body = json!({ "name": "t", "command": command, "stop_grace": 1 }).to_string();
         alone.ask("PUT", &format!("/v1/tasks/t{query}"), &body).status
     };
-    let says = |what: &str| {
-        let log = alone.ask("GET", "/v1/tasks/t/logs?tail=1", "");
-        assert_eq!(log.body, format!("{what}\n"));
-    };
+    let says = |what: &str| alone.wait_said("t", what);
     let command = |number: u32| format!("echo I am {number}; exec sleep 1000");
     assert_eq!(put("", &command(1)), 201);
     alone.act("t", "start");

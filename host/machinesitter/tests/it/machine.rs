@@ -144,12 +144,26 @@ impl Machine {
         std::fs::read_to_string(self.dir.path().join("root").join(name)).unwrap_or_default()
     }
 
+    /// Where a link below the machine's root leads.
+    pub fn link(&self, name: &str) -> String {
+        let target = std::fs::read_link(self.dir.path().join("root").join(name)).unwrap();
+        target.into_os_string().into_string().unwrap()
+    }
+
     pub fn has(&self, name: &str) -> bool {
         self.dir.path().join("root").join(name).exists()
     }
 
     pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.dir.path().join("root").join(name), text).unwrap();
+    }
+
+    /// The same, with the time at which it was changed last set back.
+    pub fn write_unseen(&self, name: &str, text: &str) {
+        let path = self.dir.path().join("root").join(name);
+        let before = path.metadata().unwrap().modified().unwrap();
+        self.write(name, text);
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(before).unwrap();
     }
 
     pub fn wait_for(&self, what: &str, ok: impl Fn() -> bool) {

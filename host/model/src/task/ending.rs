@@ -24,6 +24,11 @@ pub enum StopSignal {
 pub struct MaxRestarts(Option<u32>);
 
 impl MaxRestarts {
+    /// So many.
+    pub const fn at_most(restarts: u32) -> Self {
+        Self(Some(restarts))
+    }
+
     /// The number of restarts, or none if it never gives up.
     pub const fn limit(self) -> Option<u32> {
         self.0

@@ -1,208 +1,416 @@
 //! Gives every job the instances that it should have, and every zone the machines.
 
-use super::place::{self, Bin, Need};
-use super::{Fleet, Note, Plan, Policy, SeenInstance, Step, repair};
+use super::family::{Families, Family};
+use super::need::Need;
+use super::occupancy::{Group, Occupancy};
+use super::yard::{Search, Standing, Yard};
+use super::{Fleet, Note, Plan, Policy, SeenInstance, Step, WhyNot};
 use cerebro_model::{
-    Deployment, Instance, InstanceId, JobName, Machine, MachineState, Timestamp, ZoneName,
+    Deployment, Instance, InstanceId, JobName, MachineId, Ports, Priority, Timestamp, ZoneName,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-/// Why some instances of a job have no place yet.
-pub(super) type Unplaced = BTreeMap<JobName, String>;
+/// What a look has found out and given away, for those that look after it.
+pub(super) struct Filled<'a> {
+    fleet: &'a Fleet,
+    /// What is left of the machines.
+    pub yard: Yard<'a>,
+    /// Who shares machines with whom.
+    pub families: Families<'a>,
+    /// The number that the next placement gets.
+    pub placement: u64,
+    /// Why some instances of a job have no place yet.
+    pub unplaced: BTreeMap<JobName, WhyNot>,
+    /// Instances that were given a place, or another one, just now.
+    pub placed: HashSet<InstanceId>,
+    /// Instances that move when their batch's turn comes, and where to: their room there is taken.
+    pub waiting: BTreeMap<InstanceId, Instance>,
+    told: BTreeSet<(JobName, ZoneName)>,
+}
 
-pub(super) fn plan(fleet: &Fleet, policy: &Policy, now: Timestamp, plan: &mut Plan) -> Unplaced {
+pub(super) fn plan<'a>(
+    fleet: &'a Fleet,
+    occupancy: &'a Occupancy,
+    policy: &'a Policy,
+    now: Timestamp,
+    plan: &mut Plan,
+) -> Filled<'a> {
+    let families = Families::of(fleet);
+    let yard = Yard::new(fleet, occupancy, policy, now);
     let mut filling = Filling {
         fleet,
+        occupancy,
         policy,
         now,
-        bins: bins(fleet, policy, now),
-        placement: fleet.next_placement,
+        displaced: displaced(&yard, occupancy),
+        filled: Filled {
+            fleet,
+            yard,
+            families: Families::default(),
+            placement: fleet.next_placement,
+            unplaced: BTreeMap::new(),
+            placed: HashSet::new(),
+            waiting: BTreeMap::new(),
+            told: BTreeSet::new(),
+        },
     };
-    filling.remove_surplus(plan);
-    let mut unplaced = Unplaced::new();
-    for name in fleet.jobs.keys() {
-        if let Some(target) = fleet.target(name) {
-            filling.fill_job(target, plan, &mut unplaced);
-        }
+    filling.remove_surplus(&families, plan);
+    for (job, why) in &families.masterless {
+        plan.notes.push(Note::Masterless { job: (*job).clone(), why: why.clone() });
+        filling.filled.unplaced.insert((*job).clone(), why.clone());
+    }
+    // What is there already has its linked jobs beside it before anything new takes the room.
+    for family in &families.all {
+        filling.follow(family, plan);
+    }
+    let lowest = families.all.last().and_then(|family| family.members.first());
+    let lowest = lowest.map_or(Priority::default(), |it| it.job.placement.priority);
+    for family in &families.all {
+        filling.fill(family, lowest, plan);
     }
     filling.keep_minimum(plan);
-    unplaced
+    Filled { families, ..filling.filled }
 }
 
 struct Filling<'a> {
     fleet: &'a Fleet,
+    occupancy: &'a Occupancy,
     policy: &'a Policy,
     now: Timestamp,
-    /// By zone: machines that are there or coming, with what is taken of them.
-    bins: BTreeMap<ZoneName, Vec<Bin>>,
-    placement: u64,
+    /// Instances whose machine does not count any more: their numbers, by job and zone.
+    displaced: Displaced<'a>,
+    filled: Filled<'a>,
 }
 
-/// Whether an instance's machine still counts: a lost one's instances are placed anew.
+/// Whether a machine still counts: a lost one's instances are placed anew.
+fn counts(fleet: &Fleet, machine: &MachineId) -> bool {
+    fleet.machines.get(machine).is_some_and(|observed| observed.machine.state.runs())
+}
+
+/// Whether an instance's machine still counts.
 pub(super) fn has_place(fleet: &Fleet, seen: &SeenInstance) -> bool {
-    fleet
-        .machines
-        .get(&seen.instance.machine)
-        .is_some_and(|observed| observed.machine.state.is_active())
+    counts(fleet, &seen.instance.machine)
 }
 
-fn is_coming(machine: &Machine) -> bool {
-    matches!(machine.state, MachineState::Provisioning)
+type Displaced<'a> = BTreeMap<(&'a JobName, &'a ZoneName), BTreeSet<u32>>;
+
+fn displaced<'a>(yard: &Yard<'a>, occupancy: &'a Occupancy) -> Displaced<'a> {
+    let mut displaced = Displaced::new();
+    for (job, zone, number) in yard.displaced.iter().filter_map(|id| occupancy.belongs(id)) {
+        displaced.entry((job, zone)).or_default().insert(number);
+    }
+    displaced
 }
 
-fn bins(fleet: &Fleet, policy: &Policy, now: Timestamp) -> BTreeMap<ZoneName, Vec<Bin>> {
-    let mut bins: BTreeMap<ZoneName, Vec<Bin>> = BTreeMap::new();
-    for (id, observed) in &fleet.machines {
-        let machine = &observed.machine;
-        let usable = machine.state.is_active() && !repair::is_silent(observed, policy, now);
-        if !usable && !is_coming(machine) {
-            continue;
-        }
-        let mut bin = Bin::empty(machine.state.is_active().then(|| id.clone()), machine.capacity);
-        for seen in fleet.instances.values().filter(|seen| seen.instance.machine == *id) {
-            if let Some(deployment) = fleet.deployments.get(&seen.instance.deployment) {
-                bin.take(&Need::of(&deployment.job, &seen.instance.zone), &seen.instance.ports);
+impl<'a> Filling<'a> {
+    /// Instances of deleted jobs, of zones that a job left, and above the number in a zone.
+    fn remove_surplus(&self, families: &Families<'_>, plan: &mut Plan) {
+        let mut surplus = Vec::new();
+        for (job, zones) in self.occupancy.jobs() {
+            let is_there = self.fleet.jobs.contains_key(job);
+            let first = families.first(job).filter(|_| is_there);
+            // Nothing says how many there should be, or a person or a canary is waited for: what is there
+            // stays.
+            if is_there && first.is_none_or(Deployment::is_held) {
+                continue;
+            }
+            for (zone, group) in zones {
+                let layout = first.and_then(|first| first.job.deployment_layout.get(zone));
+                let wanted = layout.map_or(0, |layout| layout.instances());
+                let numbers = group.range(wanted..).map(|(number, _)| *number);
+                surplus.extend(numbers.map(|number| (job, zone, number, wanted)));
             }
         }
-        bins.entry(machine.zone.clone()).or_default().push(bin);
-    }
-    bins
-}
-
-impl Filling<'_> {
-    /// Instances of deleted jobs, of zones that a job left, and above the number in a zone.
-    fn remove_surplus(&self, plan: &mut Plan) {
-        for (id, seen) in &self.fleet.instances {
-            let Instance { job, zone, number, .. } = &seen.instance;
-            let reason = match self.fleet.jobs.get(job) {
-                None => format!("{job} was deleted"),
-                Some(_) => match self.fleet.target(job) {
-                    // Nothing says how many there should be: what is there stays.
-                    None => continue,
-                    Some(target) => match target.job.deployment_layout.get(zone) {
-                        None => format!("{job} runs in {zone} no longer"),
-                        Some(layout) if *number >= layout.instances() => {
-                            format!("{job} has {} instances in {zone} now", layout.instances())
-                        }
-                        Some(_) => continue,
-                    },
-                },
+        surplus.sort_unstable();
+        for (job, zone, number, wanted) in surplus {
+            let reason = match (self.fleet.jobs.contains_key(job), wanted) {
+                (false, _) => format!("{job} was deleted"),
+                (true, 0) => format!("{job} runs in {zone} no longer"),
+                (true, _) => format!("{job} has {wanted} instances in {zone} now"),
             };
-            plan.decide(Step::Remove(id.clone()), reason);
+            plan.decide(Step::Remove(InstanceId::new(number, zone, job)), reason);
         }
     }
 
-    fn fill_job(&mut self, target: &Deployment, plan: &mut Plan, unplaced: &mut Unplaced) {
-        let job = target.job_name();
-        for (zone, layout) in &target.job.deployment_layout {
-            let need = Need::of(&target.job, zone);
-            for number in 0..layout.instances() {
-                let id = InstanceId::new(number, zone, job);
-                let present = self.fleet.instances.get(&id);
-                if present.is_some_and(|seen| has_place(self.fleet, seen)) {
-                    continue;
-                }
-                let reason = match present {
-                    Some(seen) => format!("{id} was on {}, which is lost", seen.instance.machine),
-                    None => format!("{job} should have {} instances in {zone}", layout.instances()),
-                };
-                match self.place(target, zone, &need, id, number) {
-                    Ok(Some(instance)) => plan.decide(Step::Place(instance), reason),
-                    Ok(None) => {}
-                    Err(NoRoom::Provision) => plan.decide(
-                        Step::Provision { zone: zone.clone() },
-                        format!("{job} has no room in {zone} for an instance"),
-                    ),
-                    Err(NoRoom::Full(why)) => {
-                        // The rest of this zone's instances need the same.
-                        plan.notes.push(Note::Unplaceable {
-                            job: job.clone(),
-                            zone: zone.clone(),
-                            why: why.clone(),
-                        });
-                        unplaced.insert(job.clone(), why);
-                        break;
+    /// The machine of an instance, if it still counts.
+    fn place_of(&self, job: &JobName, zone: &ZoneName, number: u32) -> Option<&'a MachineId> {
+        let group = self.occupancy.group(job, zone)?;
+        let displaced = self.displaced.get(&(job, zone));
+        let is_displaced = displaced.is_some_and(|numbers| numbers.contains(&number));
+        group.get(&number).filter(|_| !is_displaced)
+    }
+
+    /// Puts linked jobs beside those of their family that have a place.
+    fn follow(&mut self, family: &Family<'a>, plan: &mut Plan) {
+        let Some((first, linked)) = family.split().filter(|(_, linked)| !linked.is_empty()) else {
+            return;
+        };
+        for (zone, layout) in &first.job.deployment_layout {
+            let Some(hosts) = self.occupancy.group(first.job_name(), zone) else { continue };
+            for member in linked {
+                let beside = self.occupancy.group(member.job_name(), zone);
+                for (number, host) in hosts.range(..layout.instances()) {
+                    if beside.and_then(|group| group.get(number)) == Some(host) {
+                        continue;
+                    }
+                    if let Some(host) = self.place_of(first.job_name(), zone, *number)
+                        && let Some(member) = self.as_it_may_run(member, zone, *number)
+                    {
+                        let need = Need { priority: Priority::MAX, ..Need::of(member, zone) };
+                        self.follow_one(first, member, &need, zone, *number, host, plan);
                     }
                 }
             }
         }
     }
 
-    /// The instance with its place; none if it waits for a machine that is coming.
-    fn place(
+    #[allow(clippy::too_many_arguments, reason = "what is followed by whom, and where")]
+    fn follow_one(
         &mut self,
-        target: &Deployment,
-        zone: &ZoneName,
-        need: &Need<'_>,
-        id: InstanceId,
+        first: &Deployment,
+        member: &'a Deployment,
+        need: &Need<'a>,
+        zone: &'a ZoneName,
         number: u32,
-    ) -> Result<Option<Instance>, NoRoom> {
-        let Some(allowed) = self.policy.zones.get(zone) else {
-            let known: Vec<_> = self.policy.zones.keys().map(ZoneName::as_str).collect();
-            let why = format!("this cluster has no zone {zone}; it has: {}", known.join(", "));
-            return Err(NoRoom::Full(why));
+        host: &MachineId,
+        plan: &mut Plan,
+    ) {
+        let (job, id) = (member.job_name(), InstanceId::new(number, zone, member.job_name()));
+        let Some(index) = self.filled.yard.index(host) else { return };
+        let master = InstanceId::new(number, zone, first.job_name());
+        let yard = &self.filled.yard;
+        if yard.stands(index) != Some(Standing::Here) || !yard.fits(index, need) {
+            let why = yard.why_not_beside(index, need, host, master);
+            self.filled.has_no_place(job, zone, why, plan);
+            return;
+        }
+        let elsewhere = self.place_of(job, zone, number);
+        let waits = elsewhere.is_some() && self.waits_for_its_turn(member, &id);
+        let reason = match elsewhere {
+            Some(machine) => format!("{id} leaves {machine}: it is linked to {master}"),
+            None => format!("{id} is linked to {master}"),
         };
-        let bins = self.bins.entry(zone.clone()).or_default();
-        // Machines that are there go before those that are coming.
-        let (here, _) = split(bins);
-        let Some(bin) = place::best(here, need) else {
-            let (here, coming) = split(bins);
-            if let Some(bin) = place::best(coming, need) {
-                bin.take(need, &target.job.ports);
-                return Ok(None);
+        let placed = self.put(index, need, member, zone, number, id);
+        self.decide(placed, waits, reason, plan);
+    }
+
+    /// Whether an instance moves with its batch only, when its turn comes.
+    fn waits_for_its_turn(&self, target: &Deployment, id: &InstanceId) -> bool {
+        let runs = self.fleet.instances.get(id).map(|seen| &seen.instance.deployment);
+        target.state.is_running() && runs.is_some_and(|deployment| *deployment != target.id)
+    }
+
+    /// Gives a family the instances that it lacks.
+    fn fill(&mut self, family: &Family<'a>, lowest: Priority, plan: &mut Plan) {
+        let Some((first, _)) = family.split() else { return };
+        let groups = self.occupancy.groups(first.job_name());
+        for (zone, layout) in &first.job.deployment_layout {
+            let group = groups.and_then(|groups| groups.get(zone));
+            let displaced = self.displaced.get(&(first.job_name(), zone));
+            let missing = missing(group, displaced, layout.instances());
+            if missing.is_empty() {
+                continue;
             }
-            let mut fresh = Bin::empty(None, self.policy.machine_capacity);
-            let exist = here.len() + coming.len();
-            if fresh.fits(need) && exist < allowed.max as usize {
-                fresh.take(need, &target.job.ports);
-                bins.push(fresh);
-                return Err(NoRoom::Provision);
+            for (members, missing) in self.as_they_may_run(family, zone, missing) {
+                self.fill_with(family, &members, zone, &missing, lowest, plan);
             }
-            return Err(NoRoom::Full(place::why_not(
-                bins,
-                need,
-                zone,
-                self.policy.machine_capacity,
-            )));
+        }
+    }
+
+    /// Gives a family the instances of these numbers in a zone, each running what `members` says.
+    fn fill_with(
+        &mut self,
+        family: &Family<'a>,
+        members: &[&'a Deployment],
+        zone: &'a ZoneName,
+        missing: &[u32],
+        lowest: Priority,
+        plan: &mut Plan,
+    ) {
+        let Some((first, _)) = family.split() else { return };
+        let need = match Need::of_family(members, zone) {
+            Some(Ok(need)) => need,
+            Some(Err(clash)) => {
+                return self.family_has_no_place(family, zone, WhyNot::Clash(clash), plan);
+            }
+            None => return,
         };
-        let Some(machine) = bin.machine.clone() else { return Ok(None) };
-        let ports = bin.choose_ports(&target.job);
-        bin.take(need, &ports);
-        let placement = self.placement;
-        self.placement += 1;
-        let (job, zone) = (target.job_name().clone(), zone.clone());
-        let deployment = target.id.clone();
-        Ok(Some(Instance {
-            id,
-            job,
-            zone,
-            number,
-            machine,
-            placement,
-            ports,
-            deployment,
-            since: self.now,
-        }))
+        if !self.policy.zones.contains_key(zone) {
+            let known = self.policy.zones.keys().cloned().collect();
+            let why = WhyNot::NoZone { zone: zone.clone(), known };
+            return self.family_has_no_place(family, zone, why, plan);
+        }
+        let rest = self.fill_machines(first, &need, zone, missing, plan);
+        if let Some(why) = self.fill_later(first, &need, zone, rest, plan) {
+            if need.priority > lowest {
+                self.filled.yard.keep(zone, &need, rest.len());
+            }
+            self.family_has_no_place(family, zone, why, plan);
+        }
+    }
+
+    /// What a missing instance may run. Where a deployment is held, what is lost comes back as it ran,
+    /// and nothing that was not there comes.
+    fn as_it_may_run(
+        &self,
+        target: &'a Deployment,
+        zone: &ZoneName,
+        number: u32,
+    ) -> Option<&'a Deployment> {
+        if !target.is_held() {
+            return Some(target);
+        }
+        let id = InstanceId::new(number, zone, target.job_name());
+        let seen = self.fleet.instances.get(&id)?;
+        self.fleet.deployments.get(&seen.instance.deployment)
+    }
+
+    /// The same of the missing instances of a family; numbers that may run the same are together.
+    fn as_they_may_run(
+        &self,
+        family: &Family<'a>,
+        zone: &ZoneName,
+        missing: Vec<u32>,
+    ) -> Vec<(Vec<&'a Deployment>, Vec<u32>)> {
+        if !family.members.iter().any(|member| member.is_held()) {
+            return vec![(family.members.clone(), missing)];
+        }
+        let mut groups: Vec<(Vec<&Deployment>, Vec<u32>)> = Vec::new();
+        for number in missing {
+            let Some((first, linked)) = family.split() else { continue };
+            let Some(first) = self.as_it_may_run(first, zone, number) else { continue };
+            let linked =
+                linked.iter().filter_map(|member| self.as_it_may_run(member, zone, number));
+            let members: Vec<_> = std::iter::once(first).chain(linked).collect();
+            let ids = |of: &[&Deployment]| of.iter().map(|it| it.id.clone()).collect::<Vec<_>>();
+            match groups.iter_mut().find(|(known, _)| ids(known) == ids(&members)) {
+                Some((_, numbers)) => numbers.push(number),
+                None => groups.push((members, vec![number])),
+            }
+        }
+        groups
+    }
+
+    /// Places what has room on machines that are there; what is left of `missing`.
+    fn fill_machines<'n>(
+        &mut self,
+        first: &Deployment,
+        need: &Need<'a>,
+        zone: &'a ZoneName,
+        missing: &'n [u32],
+        plan: &mut Plan,
+    ) -> &'n [u32] {
+        let layout = first.job.deployment_layout.get(zone);
+        let wanted = layout.map_or(0, |layout| layout.instances());
+        let mut search = Search::default();
+        for (done, number) in missing.iter().enumerate() {
+            let Some(index) = self.filled.yard.best(zone, Standing::Here, need, &mut search) else {
+                return missing.get(done..).unwrap_or_default();
+            };
+            let machine = self.filled.yard.machine(index);
+            for member in &need.members {
+                let (job, id) =
+                    (member.job_name(), InstanceId::new(*number, zone, member.job_name()));
+                let elsewhere = self.place_of(job, zone, *number);
+                if elsewhere.is_some() && elsewhere == machine {
+                    continue;
+                }
+                let reason = match (elsewhere, self.fleet.instances.get(&id)) {
+                    (Some(left), _) => {
+                        format!("{id} leaves {left}: it is linked to {}", first.job_name())
+                    }
+                    (None, Some(seen)) => {
+                        format!("{id} was on {}, which is lost", seen.instance.machine)
+                    }
+                    (None, None) => format!("{job} should have {wanted} instances in {zone}"),
+                };
+                let waits = elsewhere.is_some() && self.waits_for_its_turn(member, &id);
+                let placed = self.put(index, need, member, zone, *number, id);
+                self.decide(placed, waits, reason, plan);
+            }
+        }
+        &[]
+    }
+
+    /// Lets the rest wait for machines that are coming, or asks for more; why that is no way out.
+    fn fill_later(
+        &mut self,
+        first: &Deployment,
+        need: &Need<'a>,
+        zone: &'a ZoneName,
+        rest: &[u32],
+        plan: &mut Plan,
+    ) -> Option<WhyNot> {
+        let at_most = self.policy.zones.get(zone)?.max;
+        let capacity = self.policy.machine_capacity;
+        let mut search = Search::default();
+        for number in rest {
+            let yard = &mut self.filled.yard;
+            let mut found = yard.best(zone, Standing::Coming, need, &mut search);
+            if found.is_none() && yard.alive(zone) < at_most && yard.wish(zone, capacity, need) {
+                let job = first.job_name();
+                let reason = format!("{job} has no room in {zone} for an instance");
+                plan.decide(Step::Provision { zone: zone.clone() }, reason);
+                search = Search::default();
+                found = yard.best(zone, Standing::Coming, need, &mut search);
+            }
+            let Some(index) = found else {
+                // The rest of this zone's instances need the same.
+                return Some(WhyNot::NoRoom(Box::new(yard.why_not(zone, need, capacity, at_most))));
+            };
+            for member in &need.members {
+                let id = InstanceId::new(*number, zone, member.job_name());
+                yard.take(index, need, member, &id, None);
+            }
+        }
+        None
+    }
+
+    /// Takes the room of one instance; where it goes and what it gets there.
+    fn put(
+        &mut self,
+        index: u32,
+        need: &Need<'a>,
+        member: &'a Deployment,
+        zone: &ZoneName,
+        number: u32,
+        id: InstanceId,
+    ) -> Option<Instance> {
+        let ports = self.filled.yard.take(index, need, member, &id, None);
+        let machine = self.filled.yard.machine(index)?.clone();
+        Some(self.filled.instance(member, id, number, zone, machine, ports, self.now))
+    }
+
+    fn decide(&mut self, placed: Option<Instance>, waits: bool, reason: String, plan: &mut Plan) {
+        let Some(instance) = placed else { return };
+        if waits {
+            self.filled.waiting.insert(instance.id.clone(), instance);
+        } else {
+            self.filled.placed.insert(instance.id.clone());
+            plan.decide(Step::Place(instance), reason);
+        }
+    }
+
+    fn family_has_no_place(
+        &mut self,
+        family: &Family<'_>,
+        zone: &ZoneName,
+        why: WhyNot,
+        plan: &mut Plan,
+    ) {
+        for member in &family.members {
+            self.filled.has_no_place(member.job_name(), zone, why.clone(), plan);
+        }
     }
 
     /// Machines that a zone should have even without work.
     fn keep_minimum(&self, plan: &mut Plan) {
         for (zone, allowed) in &self.policy.zones {
-            // A silent machine has no bin, but it is there until it is given up.
-            let alive = |machine: &Machine| machine.state.is_active() || is_coming(machine);
-            let here = self
-                .fleet
-                .machines
-                .values()
-                .map(|o| &o.machine)
-                .filter(|m| m.zone == *zone && alive(m))
-                .count();
-            let asked = plan
-                .decisions
-                .iter()
-                .filter(|d| d.step == Step::Provision { zone: zone.clone() })
-                .count();
-            for _ in here + asked..allowed.min as usize {
+            // A silent machine is there until it is given up; one that is to be removed is as good
+            // as gone, and what is on it needs room.
+            let (alive, staying) = (self.filled.yard.alive(zone), self.filled.yard.staying(zone));
+            let wanted = allowed.min.saturating_sub(staying);
+            for _ in 0..wanted.min(allowed.max.max(allowed.min).saturating_sub(alive)) {
                 let reason = format!("{zone} should have {} machines", allowed.min);
                 plan.decide(Step::Provision { zone: zone.clone() }, reason);
             }
@@ -210,27 +418,67 @@ impl Filling<'_> {
     }
 }
 
-enum NoRoom {
-    /// A new machine would help, and may be had.
-    Provision,
-    /// Nothing helps.
-    Full(String),
+/// The numbers of the instances that a job lacks in a zone, lowest first.
+fn missing(group: Option<&Group>, displaced: Option<&BTreeSet<u32>>, wanted: u32) -> Vec<u32> {
+    let is_whole = |group: &Group| {
+        group.len() == wanted as usize && group.keys().next_back() == wanted.checked_sub(1).as_ref()
+    };
+    if displaced.is_none() && group.is_some_and(is_whole) {
+        return Vec::new();
+    }
+    let has_place = |number: &u32| {
+        group.is_some_and(|group| group.contains_key(number))
+            && displaced.is_none_or(|numbers| !numbers.contains(number))
+    };
+    (0..wanted).filter(|number| !has_place(number)).collect()
 }
 
-/// Machines that are there, and those that are coming.
-fn split(bins: &mut [Bin]) -> (&mut [Bin], &mut [Bin]) {
-    bins.sort_by_key(|bin| bin.machine.is_none());
-    let here = bins.partition_point(|bin| bin.machine.is_some());
-    bins.split_at_mut(here)
-}
+impl<'a> Filled<'a> {
+    /// An instance as it is placed now.
+    #[allow(clippy::too_many_arguments, reason = "it is what an instance consists of")]
+    pub(super) fn instance(
+        &mut self,
+        deployment: &Deployment,
+        id: InstanceId,
+        number: u32,
+        zone: &ZoneName,
+        machine: MachineId,
+        ports: Ports,
+        now: Timestamp,
+    ) -> Instance {
+        let placement = self.placement;
+        self.placement += 1;
+        // It may be placed anew while it moves: where it came from, it goes on.
+        let before = self.fleet.instances.get(&id).and_then(|seen| seen.instance.leaving.clone());
+        let leaving =
+            before.filter(|left| left.machine != machine && counts(self.fleet, &left.machine));
+        Instance {
+            id,
+            job: deployment.job_name().clone(),
+            zone: zone.clone(),
+            number,
+            machine,
+            placement,
+            ports,
+            deployment: deployment.id.clone(),
+            since: now,
+            beside: Vec::new(),
+            leaving,
+        }
+    }
 
-/// Every instance that a deployment should reach.
-pub(super) fn wanted(target: &Deployment) -> BTreeSet<InstanceId> {
-    let zones = target.job.deployment_layout.iter();
-    zones
-        .flat_map(|(zone, layout)| {
-            (0..layout.instances())
-                .map(move |number| InstanceId::new(number, zone, target.job_name()))
-        })
-        .collect()
+    pub(super) fn has_no_place(
+        &mut self,
+        job: &JobName,
+        zone: &ZoneName,
+        why: WhyNot,
+        plan: &mut Plan,
+    ) {
+        // One of a zone's instances stands for all.
+        if self.told.insert((job.clone(), zone.clone())) {
+            let (job, zone, why) = (job.clone(), zone.clone(), why.clone());
+            plan.notes.push(Note::Unplaceable { job, zone, why });
+        }
+        self.unplaced.insert(job.clone(), why);
+    }
 }

@@ -1,7 +1,7 @@
 //! Where a deployment would go, if it began now.
 
 use super::fill::{self, has_place};
-use super::{Fleet, Plan, Policy, Step};
+use super::{Fleet, Occupancy, Plan, Policy, Step};
 use cerebro_model::{Deployment, Instance, InstanceId, Timestamp};
 use std::collections::BTreeMap;
 
@@ -25,7 +25,8 @@ pub fn places(
 ) -> Places {
     fleet.deployments.insert(deployment.id.clone(), deployment.clone());
     let mut plan = Plan::default();
-    let unplaced = fill::plan(&fleet, policy, now, &mut plan);
+    let occupancy = Occupancy::of(&fleet);
+    let filled = fill::plan(&fleet, &occupancy, policy, now, &mut plan);
     let mut places = Places::default();
     let mut anew = BTreeMap::new();
     for decision in plan.decisions {
@@ -40,7 +41,7 @@ pub fn places(
             _ => {}
         }
     }
-    for id in fill::wanted(deployment) {
+    for id in filled.families.wanted(deployment.job_name()) {
         let present = fleet.instances.get(&id).filter(|seen| has_place(&fleet, seen));
         let there = present.map(|seen| Instance {
             deployment: deployment.id.clone(),
@@ -50,7 +51,7 @@ pub fn places(
         match there.or_else(|| anew.remove(&id)) {
             Some(instance) => places.placed.push(instance),
             None => {
-                let why = unplaced.get(deployment.job_name()).cloned();
+                let why = filled.unplaced.get(deployment.job_name()).map(ToString::to_string);
                 let machine = || "a machine must be made for it, or join, first".to_owned();
                 places.waiting.push((id, why.unwrap_or_else(machine)));
             }
@@ -86,7 +87,7 @@ mod tests {
         assert_eq!(found.waiting.len(), 2);
         assert!(found.waiting[0].1.contains("a machine must be made"), "{:?}", found.waiting);
         let found = places(fleet.clone(), &policy(1, 1), &next, at(2));
-        assert!(found.waiting[0].1.contains("cores short"), "{:?}", found.waiting);
+        assert!(found.waiting[0].1.contains("1 lacks cores (m-1: 0 cores"), "{:?}", found.waiting);
 
         job.deployment_layout.insert(zone, layout(1));
         let found = places(fleet, &policy(1, 1), &deployment(2, &job), at(2));

@@ -1,30 +1,51 @@
 //! Brings a running deployment to the instances that have another one, a batch at a time.
 
-use super::fill::{self, Unplaced};
-use super::{Fleet, Plan, Policy, Restore, SeenInstance, Step, rollback};
-use cerebro_model::{Deployment, DeploymentState, Phase, Timestamp};
+use super::canary::{self, Standing};
+use super::fill::Filled;
+use super::link;
+use super::moves::Moves;
+use super::{
+    Fleet, Note, Occupancy, Plan, Policy, Restore, SeenInstance, Step, WhyNot, brakes, gate, queue,
+    rollback,
+};
+use cerebro_model::{
+    Canary, CanaryStage, Deployment, DeploymentState, JobName, Promote, Rollout, Timestamp,
+};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-pub(super) fn plan(
-    fleet: &Fleet,
+pub(super) fn plan<'a>(
+    fleet: &'a Fleet,
+    occupancy: &'a Occupancy,
     policy: &Policy,
     now: Timestamp,
-    unplaced: &Unplaced,
+    filled: &mut Filled<'a>,
     plan: &mut Plan,
 ) {
+    queue::plan(fleet, policy, now, plan);
+    let mut moves = Moves { occupancy, policy, now, filled };
     for deployment in fleet.deployments.values().filter(|d| d.state.is_running()) {
         if !fleet.jobs.contains_key(deployment.job_name()) {
             let reason = "its job was deleted".to_owned();
             finish(deployment, DeploymentState::Failed { at: now, reason }, None, plan);
-        } else if fleet
+        } else if moves
+            .filled
+            .families
             .target(deployment.job_name())
             .is_some_and(|target| target.id == deployment.id)
         {
-            roll(fleet, deployment, policy, now, unplaced, plan);
+            let policy = &brakes::excused(fleet, policy, deployment, now);
+            roll(fleet, deployment, policy, now, &mut moves, plan);
         }
     }
 }
 
-fn finish(deployment: &Deployment, state: DeploymentState, then: Option<Restore>, plan: &mut Plan) {
+pub(super) fn finish(
+    deployment: &Deployment,
+    state: DeploymentState,
+    then: Option<Restore>,
+    plan: &mut Plan,
+) {
     let reason = match &state {
         DeploymentState::Failed { reason, .. } => reason.clone(),
         _ => format!(
@@ -36,69 +57,215 @@ fn finish(deployment: &Deployment, state: DeploymentState, then: Option<Restore>
     plan.decide(Step::Finish(deployment.id.clone(), state, then), reason);
 }
 
-fn roll(
-    fleet: &Fleet,
-    deployment: &Deployment,
+fn roll<'a>(
+    fleet: &'a Fleet,
+    deployment: &'a Deployment,
     policy: &Policy,
     now: Timestamp,
-    unplaced: &Unplaced,
+    moves: &mut Moves<'_, 'a>,
     plan: &mut Plan,
 ) {
-    let wanted = fill::wanted(deployment);
+    let rollout = &deployment.job.rollout;
+    let wanted = moves.filled.families.wanted(deployment.job_name());
     let present: Vec<&SeenInstance> =
         wanted.iter().filter_map(|id| fleet.instances.get(id)).collect();
     let (spared, concerned): (Vec<&SeenInstance>, Vec<&SeenInstance>) =
         present.into_iter().partition(|seen| rollback::needs_nothing(fleet, deployment, seen));
-    let (reached, waiting): (Vec<_>, Vec<_>) =
+    let (mut reached, waiting): (Vec<_>, Vec<_>) =
         concerned.into_iter().partition(|seen| seen.instance.deployment == deployment.id);
-    if let Some(reason) = failure(deployment, &reached, policy, now, unplaced) {
-        let then = rollback::after(fleet, deployment);
-        return finish(deployment, DeploymentState::Failed { at: now, reason }, then, plan);
+    let look = Look { deployment, policy, now };
+    let linked: Vec<_> = reached
+        .iter()
+        .flat_map(|seen| link::followers(fleet, &moves.filled.families, &seen.instance))
+        .filter_map(|(linked, its, told)| told.then_some((linked, &its.job.rollout)))
+        .collect();
+    let failure =
+        look.failure(&reached, &moves.filled.unplaced).or_else(|| look.failure_beside(&linked));
+    if let Some(pause) = deployment.pause() {
+        if pause.until.is_some_and(|until| now >= until) {
+            let reason = format!("its pause has come to its end ({})", pause.reason);
+            plan.decide(Step::Resume(deployment.id.clone()), reason);
+        } else if let Some(why) = failure {
+            let (deployment, job) = (deployment.id.clone(), deployment.job_name().clone());
+            plan.notes.push(Note::Failing { deployment, job, why });
+        }
+        return;
     }
-    let away = reached.iter().filter(|seen| !seen.is_healthy()).count();
-    if away == 0 && reached.len() + spared.len() == wanted.len() {
+    if let Some(reason) = failure {
+        return look.fail(fleet, reason, plan);
+    }
+    // One that is being placed just now is away too.
+    let is_placed = |seen: &&SeenInstance| moves.filled.placed.contains(&seen.instance.id);
+    // And so is one until those that are linked to it have been started again, and are well.
+    let families = &moves.filled.families;
+    let followed = |seen: &SeenInstance| {
+        link::followers(fleet, families, &seen.instance)
+            .iter()
+            .all(|(linked, its, told)| *told && gate::counts(linked, &its.job.rollout, now))
+    };
+    let is_away = |seen: &&SeenInstance| {
+        !gate::counts(seen, rollout, now) || is_placed(seen) || !followed(seen)
+    };
+    let away = reached.iter().filter(|seen| is_away(seen)).count();
+    let all_have_a_place = !moves.filled.unplaced.contains_key(deployment.job_name());
+    let canary = rollout.canary.as_ref().filter(|_| deployment.is_canary());
+    if let Some(canary) = canary {
+        let standing = canary::of(canary, deployment, &reached, waiting.len(), now);
+        if look.canary(canary, &standing, plan) {
+            return;
+        }
+    } else if away == 0 && reached.len() + spared.len() == wanted.len() && all_have_a_place {
         return finish(deployment, DeploymentState::Succeeded { at: now }, None, plan);
     }
+    let at_most = canary.map_or(usize::MAX, |canary| canary::may_reach(canary, reached.len()));
     // One that was not heard of, as after a restart of ours, may well serve: it is left alone.
-    let heard = waiting.into_iter().filter(|seen| seen.status.is_some());
+    let (heard, unheard): (Vec<_>, Vec<_>) =
+        waiting.into_iter().filter(|seen| !is_placed(seen)).partition(|seen| seen.status.is_some());
     // Those that are known not to serve go first, and cost nothing.
-    let (mut first, serving): (Vec<_>, Vec<_>) = heard.partition(|seen| !seen.is_healthy());
-    let room = (deployment.job.rollout.batch.max(1) as usize).saturating_sub(away + first.len());
+    let (mut first, serving): (Vec<_>, Vec<_>) =
+        heard.into_iter().partition(|seen| !seen.is_healthy());
+    let room = (rollout.batch.max(1) as usize).saturating_sub(away + first.len());
     first.extend(serving.into_iter().take(room));
-    for seen in first {
-        let reason = format!(
-            "{} goes from {} to {}",
-            seen.instance.id, seen.instance.deployment, deployment.id
-        );
-        plan.decide(Step::Retarget(seen.instance.id.clone(), deployment.id.clone()), reason);
+    for seen in first.into_iter().take(at_most) {
+        moves.bring(deployment, &seen.instance, plan);
+    }
+    let stalled = look.has_no_place(&reached, &moves.filled.unplaced);
+    reached.extend(linked.iter().map(|(seen, _)| *seen));
+    if let Some(reason) = stalled.or_else(|| look.stands_still(&reached, &unheard)) {
+        look.fail(fleet, reason, plan);
     }
 }
 
-/// Why a deployment must be given up, if it must.
-fn failure(
-    deployment: &Deployment,
-    reached: &[&SeenInstance],
-    policy: &Policy,
+/// A look at one deployment.
+struct Look<'a> {
+    deployment: &'a Deployment,
+    policy: &'a Policy,
     now: Timestamp,
-    unplaced: &Unplaced,
-) -> Option<String> {
-    let deadline = deployment.job.rollout.deadline;
-    // While no controller was there to see it, no time was lost.
-    let overdue = |since: Timestamp| now.since(since.max(policy.started_at)) > deadline.duration();
-    for seen in reached.iter().filter(|seen| !seen.is_healthy()) {
-        let instance = &seen.instance;
-        let said = seen
-            .status
-            .as_ref()
-            .map_or("its machine has said nothing", |status| status.message.as_str());
-        if seen.phase_of_target() == Some(Phase::Failed) {
-            return Some(format!("{} failed on {}: {said}", instance.id, instance.machine));
-        }
-        if overdue(instance.since) {
-            let (id, machine) = (&instance.id, &instance.machine);
-            return Some(format!("{id} was not healthy on {machine} within {deadline}: {said}"));
-        }
+}
+
+impl Look<'_> {
+    /// The time that counts against deadlines. While no controller was there to see it, none was lost,
+    /// nor while a person held it.
+    fn gone_by(&self, since: Timestamp) -> Duration {
+        self.deployment.course.gone_by(since.max(self.policy.started_at), self.now)
     }
-    let why = unplaced.get(deployment.job_name())?;
-    overdue(deployment.created_at).then(|| format!("no place was found within {deadline}: {why}"))
+
+    /// When it came further last: began, was promoted, or told another instance to run it.
+    fn came_further_at(&self, reached: &[&SeenInstance]) -> Timestamp {
+        let promoted = match self.deployment.course.canary {
+            Some(CanaryStage::Promoted { at }) => Some(at),
+            Some(CanaryStage::Out) | None => None,
+        };
+        let told = reached.iter().map(|seen| seen.instance.since);
+        told.chain(promoted).fold(self.deployment.begun_at(), Timestamp::max)
+    }
+
+    /// What follows from how its canary stands; answers whether that is all for now.
+    fn canary(&self, canary: &Canary, standing: &Standing, plan: &mut Plan) -> bool {
+        let deployment = self.deployment;
+        let (id, job) = (deployment.id.clone(), deployment.job_name().clone());
+        match (standing, canary.promote) {
+            (Standing::Doubtful(_) | Standing::Bakes(_), _) => return false,
+            (Standing::Ready, Promote::Automatic) => {
+                let reason = format!(
+                    "{} instances of {job} were well with {} for {}",
+                    canary.instances, deployment.version, canary.bake
+                );
+                plan.decide(Step::Promote(id), reason);
+            }
+            (Standing::Ready, Promote::Manual) => {
+                let why = format!(
+                    "the canary of {id} is well with {}: `cerebro deployment promote {id}` lets {job} go on, \
+                     `cerebro deployment rollback {id}` takes it back; after {} it counts as failed",
+                    deployment.version, canary.promote_within
+                );
+                plan.notes.push(Note::DeploymentWaits { deployment: id, job, why });
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Why it must be given up for what its instances do, or for want of a place, if it must.
+    fn failure(
+        &self,
+        reached: &[&SeenInstance],
+        unplaced: &BTreeMap<JobName, WhyNot>,
+    ) -> Option<String> {
+        let rollout = &self.deployment.job.rollout;
+        let doubtful = || reached.iter().filter(|seen| !gate::counts(seen, rollout, self.now));
+        doubtful()
+            .find_map(|seen| gate::gave_up(seen, rollout))
+            .or_else(|| {
+                doubtful()
+                    .find_map(|seen| gate::is_late(seen, rollout, |since| self.gone_by(since)))
+            })
+            .or_else(|| self.has_no_place(reached, unplaced))
+    }
+
+    /// Why it must be given up for what those do that were started again beside its instances.
+    fn failure_beside(&self, linked: &[(&SeenInstance, &Rollout)]) -> Option<String> {
+        let mut doubtful =
+            linked.iter().filter(|(seen, rollout)| !gate::counts(seen, rollout, self.now));
+        doubtful.find_map(|(seen, rollout)| {
+            let why = gate::gave_up(seen, rollout)
+                .or_else(|| gate::is_late(seen, rollout, |since| self.gone_by(since)))?;
+            Some(format!("what is linked to it did not come up beside it: {why}"))
+        })
+    }
+
+    /// Why it must be given up of which an instance has no place, if it must.
+    fn has_no_place(
+        &self,
+        reached: &[&SeenInstance],
+        unplaced: &BTreeMap<JobName, WhyNot>,
+    ) -> Option<String> {
+        let why = unplaced.get(self.deployment.job_name())?;
+        let deadline = self.deployment.job.rollout.deadline;
+        (self.gone_by(self.came_further_at(reached)) > deadline.duration())
+            .then(|| format!("no place was found within {deadline}: {why}"))
+    }
+
+    /// Why it must be given up that comes no further, whatever the reason. Twice the time that one
+    /// instance has leaves each its own, also one that was well and is not.
+    fn stands_still(&self, reached: &[&SeenInstance], unheard: &[&SeenInstance]) -> Option<String> {
+        let rollout = &self.deployment.job.rollout;
+        let mut within = gate::patience(rollout).saturating_mul(2);
+        let since = self.came_further_at(reached);
+        if let Some(canary) = rollout.canary.as_ref().filter(|_| self.deployment.is_canary()) {
+            within = within.saturating_add(canary.bake.duration());
+            if canary.promote == Promote::Manual {
+                within = within.saturating_add(canary.promote_within.duration());
+                // A person is waited for by the calendar, whoever was there to see it.
+                let waited = self.deployment.course.gone_by(since, self.now);
+                return (waited > within).then(|| {
+                    format!("nobody promoted its canary within {}", canary.promote_within)
+                });
+            }
+        }
+        if self.gone_by(since) <= within {
+            return None;
+        }
+        let within = within.as_secs_f64();
+        let doubtful = reached.iter().filter(|seen| !gate::counts(seen, rollout, self.now));
+        let ids = |seen: Vec<&&SeenInstance>| {
+            let ids: Vec<_> = seen.iter().map(|seen| seen.instance.id.to_string()).collect();
+            ids.join(", ")
+        };
+        Some(match unheard {
+            [] => format!(
+                "it came no further for {within} s: not all of it was healthy at once ({})",
+                ids(doubtful.collect())
+            ),
+            unheard => format!(
+                "it came no further for {within} s: nothing was heard of {}",
+                ids(unheard.iter().collect())
+            ),
+        })
+    }
+
+    fn fail(&self, fleet: &Fleet, reason: String, plan: &mut Plan) {
+        let then = rollback::after(fleet, self.deployment);
+        finish(self.deployment, DeploymentState::Failed { at: self.now, reason }, then, plan);
+    }
 }

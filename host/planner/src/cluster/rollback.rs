@@ -1,7 +1,7 @@
 //! What takes a failed deployment back.
 
 use super::{Fleet, Restore};
-use cerebro_model::{Deployment, DeploymentId, OnFailure};
+use cerebro_model::{Deployment, DeploymentId, JobName, OnFailure};
 use std::collections::BTreeMap;
 
 /// The last deployment of the same job that succeeded before `deployment`: where a rollback of it
@@ -16,6 +16,23 @@ pub fn last_success_before<'a>(
             && other.id.ordinal() < deployment.id.ordinal()
     };
     deployments.values().filter(is_before).max_by_key(|other| other.id.ordinal())
+}
+
+/// The number that a rollback of a job gets, where `next` is the next that nobody has, and the one that
+/// is the next after it. Numbers tell what came first, so it must be below those of what waits in the
+/// queue, and whoever queues leaves one free for it. None if that was taken.
+pub fn number_of_rollback(
+    deployments: &BTreeMap<DeploymentId, Deployment>,
+    job: &JobName,
+    next: u64,
+) -> Option<(u64, u64)> {
+    let queued = deployments.values().filter(|it| it.job_name() == job && it.state.is_queued());
+    let Some(first) = queued.filter_map(|it| it.id.ordinal()).min() else {
+        return Some((next, next + 1));
+    };
+    let kept = first.checked_sub(1)?;
+    let is_free = !deployments.contains_key(&DeploymentId::nth(kept));
+    is_free.then_some((kept, next))
 }
 
 /// What follows when `failed` fails; nothing if its job does not want it, if nothing ever succeeded,
@@ -42,6 +59,8 @@ pub(super) fn needs_nothing(
     let Some(undone) = &target.rolls_back else { return false };
     let has = &seen.instance.deployment;
     let brings_it = |had: &Deployment| had.id != target.id && had.brings_what(target);
-    // The one that is taken back may be of the same version: deployed anew, and failed.
-    has != undone && seen.is_healthy() && fleet.deployments.get(has).is_some_and(brings_it)
+    // What is taken back may be of the same version: deployed anew, and failed.
+    has.ordinal() < undone.ordinal()
+        && seen.is_healthy()
+        && fleet.deployments.get(has).is_some_and(brings_it)
 }

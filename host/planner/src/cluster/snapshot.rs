@@ -1,10 +1,11 @@
 //! What the planner looks at.
 
+use super::{Approvals, Limits, Own, SeenInstance};
 use cerebro_model::{
-    Capacity, Deployment, DeploymentId, DeploymentState, Instance, InstanceId, InstanceStatus,
-    JobName, JobRecord, Machine, MachineId, Phase, Timestamp, ZoneName,
+    Attempt, Capacity, Deployment, DeploymentId, DeploymentState, InstanceId, JobName, JobRecord,
+    Machine, MachineId, Pause, PauseScope, Timestamp, Tombstone, ZoneName,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 /// Everything that is known of the cluster at one moment.
@@ -20,6 +21,23 @@ pub struct Fleet {
     pub machines: BTreeMap<MachineId, ObservedMachine>,
     /// The number that the next placement gets.
     pub next_placement: u64,
+    /// What the brakes go by.
+    pub brakes: BrakeRecords,
+    /// What the controller knows of itself.
+    pub own: Own,
+    /// What people have approved.
+    pub approvals: Approvals,
+}
+
+/// What was recorded for the brakes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BrakeRecords {
+    /// Pauses: the last one of each scope, whether it is over or not.
+    pub pauses: BTreeMap<PauseScope, Pause>,
+    /// Machines that were given up lately.
+    pub tombstones: BTreeMap<MachineId, Tombstone>,
+    /// Whether repairs are only proposed, if a person has said so or not.
+    pub observe_only: Option<bool>,
 }
 
 impl Fleet {
@@ -33,29 +51,20 @@ impl Fleet {
         newest(DeploymentState::is_running)
             .or_else(|| newest(|s| matches!(s, DeploymentState::Succeeded { .. })))
     }
-}
 
-/// An instance with the last word on it.
-#[derive(Debug, Clone)]
-pub struct SeenInstance {
-    /// The instance.
-    pub instance: Instance,
-    /// What its machine said last of its present placement.
-    pub status: Option<InstanceStatus>,
-}
-
-impl SeenInstance {
-    /// Whether it runs what it should, and well, or has done its work.
-    pub fn is_healthy(&self) -> bool {
-        self.phase_of_target().is_some_and(Phase::is_well)
-    }
-
-    /// Where it stands with the deployment that it should run; none if its machine has not said.
-    pub fn phase_of_target(&self) -> Option<Phase> {
-        let status = self.status.as_ref()?;
-        let is_target = status.placement == self.instance.placement
-            && status.deployment.as_ref() == Some(&self.instance.deployment);
-        is_target.then_some(status.phase)
+    /// The same of every job that there is and that has one.
+    pub(super) fn targets(&self) -> HashMap<&JobName, &Deployment> {
+        let mut targets: HashMap<&JobName, &Deployment> = HashMap::new();
+        let rank = |it: &Deployment| (it.state.is_running(), it.id.ordinal());
+        let wanted = |it: &&Deployment| it.state.is_running() || it.state.has_succeeded();
+        for deployment in self.deployments.values().filter(wanted) {
+            let target = targets.entry(deployment.job_name()).or_insert(deployment);
+            if rank(deployment) > rank(target) {
+                *target = deployment;
+            }
+        }
+        targets.retain(|job, _| self.jobs.contains_key(*job));
+        targets
     }
 }
 
@@ -70,6 +79,16 @@ pub struct ObservedMachine {
     pub probe: Option<Probe>,
     /// What the provider said last.
     pub provider: Option<ProviderWord>,
+    /// When it was heard again after a silence, lately.
+    pub comebacks: Vec<Timestamp>,
+    /// What was tried with it, lately.
+    pub attempts: Vec<Attempt>,
+    /// How many instances its agent said it has, when it reported last to this controller.
+    pub reported: Option<usize>,
+    /// The placements that are to leave it, and that its agent has ended.
+    pub ended: BTreeSet<u64>,
+    /// Since when this controller has seen nothing placed on it.
+    pub idle_since: Option<Timestamp>,
 }
 
 /// The controller's own look at an agent.
@@ -121,6 +140,15 @@ pub struct Policy {
     pub join_within: Duration,
     /// The share of a zone's machines, in percent, above which silence is taken for our own fault.
     pub breaker_percent: u32,
+    /// How fast, and how much, at most.
+    pub limits: Limits,
+}
+
+impl Policy {
+    /// The time within which every machine that lives is heard.
+    pub fn detection(&self) -> Duration {
+        self.suspect_after * 2
+    }
 }
 
 /// What the operator has settled for one zone.
@@ -130,4 +158,19 @@ pub struct ZonePolicy {
     pub min: u32,
     /// Machines that there may be.
     pub max: u32,
+    /// How many without work are kept beyond `min`; as many as there are if nothing is said.
+    pub idle: Option<u32>,
+    /// How long a machine has been without work before it is one too many.
+    pub idle_for: Duration,
+}
+
+impl ZonePolicy {
+    /// How long a machine is without work before it is one too many, where nobody said: longer than
+    /// a rollout, which may need it again.
+    pub const IDLE_FOR: Duration = Duration::from_secs(600);
+
+    /// From `min` to `max` machines, of which none is ever too many.
+    pub fn new(min: u32, max: u32) -> Self {
+        Self { min, max, idle: None, idle_for: Self::IDLE_FOR }
+    }
 }

@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
-use super::{Fleet, ObservedMachine, Policy, SeenInstance, ZonePolicy};
+use super::{
+    Approvals, BrakeRecords, Fleet, Limits, ObservedMachine, Own, Policy, SeenInstance, ZonePolicy,
+};
 use cerebro_model::{
-    Assignment, Capacity, Cores, Deployment, DeploymentId, DeploymentState, Digest, Instance,
-    InstanceId, InstanceStatus, Job, JobRecord, Machine, MachineDesired, MachineId, MachineState,
+    Assignment, Capacity, Cores, Course, Deployment, DeploymentId, DeploymentState, Digest,
+    Instance, InstanceId, InstanceStatus, Job, JobRecord, Life, Machine, MachineDesired, MachineId,
     Megabytes, Phase, Timestamp, ZoneName,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub(crate) fn at(seconds: i64) -> Timestamp {
@@ -40,38 +42,46 @@ pub(crate) fn deployment(n: u64, job: &Job) -> Deployment {
         checks: BTreeMap::new(),
         wants: BTreeMap::new(),
         rolls_back: None,
+        restores: None,
+        held_to: None,
         state: DeploymentState::Running,
         created_at: at(0),
+        course: Course::default(),
     }
 }
 
 pub(crate) fn capacity(cpu: f64, mem: u64) -> Capacity {
-    Capacity { cpu: Cores::try_from(cpu).unwrap(), mem: Megabytes::new(mem) }
+    let (mem, disk) = (Megabytes::new(mem), Megabytes::new(10_000));
+    Capacity { cpu: Cores::try_from(cpu).unwrap(), mem, disk }
 }
 
 pub(crate) fn policy(min: u32, max: u32) -> Policy {
     Policy {
-        zones: BTreeMap::from([(zone(), ZonePolicy { min, max })]),
+        zones: BTreeMap::from([(zone(), ZonePolicy::new(min, max))]),
         machine_capacity: capacity(4.0, 4000),
         started_at: at(0),
         suspect_after: Duration::from_secs(3),
         join_within: Duration::from_secs(60),
         breaker_percent: 30,
+        limits: Limits::default(),
     }
 }
 
 pub(crate) fn machine(n: u64, heard: Timestamp) -> (MachineId, ObservedMachine) {
     let id = MachineId::nth(n);
-    let machine = Machine {
-        id: id.clone(),
-        zone: zone(),
-        capacity: capacity(4.0, 4000),
-        state: MachineState::Active { since: at(0) },
-        created_at: at(0),
-        address: None,
-        agent_port: None,
+    let machine = Machine::new(id.clone(), zone(), capacity(4.0, 4000), at(0));
+    let observed = ObservedMachine {
+        machine: machine.joined(at(0)).unwrap(),
+        last_heartbeat: Some(heard),
+        probe: None,
+        provider: None,
+        comebacks: Vec::new(),
+        attempts: Vec::new(),
+        reported: Some(0),
+        ended: BTreeSet::new(),
+        idle_since: None,
     };
-    (id, ObservedMachine { machine, last_heartbeat: Some(heard), probe: None, provider: None })
+    (id, observed)
 }
 
 pub(crate) fn fleet(jobs: &[Job], machines: u64, heard: Timestamp) -> Fleet {
@@ -86,6 +96,9 @@ pub(crate) fn fleet(jobs: &[Job], machines: u64, heard: Timestamp) -> Fleet {
         instances: BTreeMap::new(),
         machines: (1..=machines).map(|n| machine(n, heard)).collect(),
         next_placement: 1,
+        brakes: BrakeRecords::default(),
+        own: Own::default(),
+        approvals: Approvals::default(),
     }
 }
 
@@ -99,8 +112,11 @@ pub(crate) fn healthy(instance: &Instance) -> SeenInstance {
         restarts: 0,
         message: String::new(),
         since: instance.since,
+        life: Life::default(),
     };
-    SeenInstance { instance: instance.clone(), status: Some(status) }
+    let mut seen = SeenInstance::told(instance.clone());
+    seen.hear(status, instance.since);
+    seen
 }
 
 pub(crate) fn assignment(n: u64) -> Assignment {
@@ -115,10 +131,12 @@ pub(crate) fn assignment(n: u64) -> Assignment {
         ports: BTreeMap::new(),
         deployment: DeploymentId::nth(n),
         since: at(0),
+        beside: Vec::new(),
+        leaving: None,
     };
     Assignment { instance, deployment: deployment(n, &job), previous_version: None }
 }
 
 pub(crate) fn desired(assignments: Vec<Assignment>) -> MachineDesired {
-    MachineDesired { machine: MachineId::nth(1), term: 1, index: 1, assignments }
+    MachineDesired { machine: MachineId::nth(1), term: 1, index: 1, assignments, peers: Vec::new() }
 }

@@ -91,13 +91,12 @@ impl Scope {
             return Err(Error::TooLarge(why));
         }
         let time = remaining(self.deadline, None);
-        let found = match timeout(time, tokio::net::lookup_host((host, 0))).await {
+        let found = match timeout(time, self.call.agent.look_up(host)).await {
             Err(_) => return Err(Error::TimedOut(format!("no answer to who is `{host}`"))),
             Ok(found) => {
                 found.map_err(|error| Error::NotFound(format!("look up `{host}`: {error}")))?
             }
         };
-        let found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
         if found.is_empty() {
             return Err(Error::NotFound(format!("`{host}` has no address")));
         }

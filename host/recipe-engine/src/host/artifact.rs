@@ -3,9 +3,11 @@
 use super::{Scope, State};
 use crate::bindings::interfaces::artifact::{Host, HostArtifact};
 use crate::bindings::interfaces::types::Error;
+use crate::kept::is_kept;
 use cerebro_model::Digest;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use tokio::task::spawn_blocking;
 use wasmtime::component::Resource;
 
 /// An artifact that is on this machine.
@@ -29,7 +31,11 @@ impl Scope {
         self.allowed(|grants| grants.fetch(url))?;
         let store = self.call.agent.artifacts();
         let path = store.join(digest.to_string());
-        if !path.exists() {
+        let looked_at = path.clone();
+        let is_there = spawn_blocking(move || is_kept(&looked_at, digest)).await;
+        let is_there = is_there.map_err(|error| Error::Failed(error.to_string()))?;
+        let failed = |error| Error::Failed(format!("look at the artifact `{digest}`: {error}"));
+        if !is_there.map_err(failed)? {
             self.download_to(url, digest, &path).await?;
         }
         Artifact::at(digest, path).await

@@ -79,13 +79,16 @@ impl Scope {
         if self.ledger.writer().is_none() {
             return work.await.map(Some);
         }
-        let ledger = self.ledger.clone();
+        let (ledger, tree) = (self.ledger.clone(), self.tree.clone());
         // It waits for the disk.
-        let begun = tokio::task::spawn_blocking(move || ledger.begin(effect, Moment::default()));
+        let begun = tokio::task::spawn_blocking(move || {
+            ledger.pass(&effect, |planned| tree.is_there(planned));
+            ledger.begin(effect, Moment::default())
+        });
         let open = begun.await.unwrap_or_else(|error| Err(Error::Failed(error.to_string())))?;
         let done = work.await;
         let why = done.as_ref().err().map(|error| super::words(error).to_owned());
-        self.ledger.done(open, Vec::new(), why)?;
+        self.ledger.done(open, Vec::new(), None, why)?;
         done.map(Some)
     }
 

@@ -3,16 +3,14 @@
 
 use super::Scope;
 use crate::bindings::interfaces::types::Error;
-use crate::http;
+use crate::http::{self, Tls};
 use crate::logbook::LogLevel;
+use crate::part::Part;
 use cerebro_model::Digest;
 use reqwest::header::{LOCATION, RANGE};
 use reqwest::{Response, StatusCode, Url};
-use sha2::Digest as _;
-use std::io::SeekFrom;
 use std::path::Path;
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use tokio::task::spawn_blocking;
 
 /// Redirects that are followed.
 const MOST_REDIRECTS: usize = 10;
@@ -27,33 +25,48 @@ impl Scope {
         digest: Digest,
         path: &Path,
     ) -> Result<(), Error> {
-        let part = path.with_extension("part");
+        let at = path.with_extension("part");
         let kept = |error: std::io::Error| {
-            Error::Failed(format!("keep what is fetched in `{}`: {error}", part.display()))
+            Error::Failed(format!("keep what is fetched in `{}`: {error}", at.display()))
         };
-        // Whoever else fetches it waits: two would write one file.
-        let mut file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .read(true)
-            .open(&part)
-            .await
-            .map_err(kept)?;
-        let held = file.try_clone().await.map_err(kept)?.into_std().await;
-        let held = tokio::task::spawn_blocking(move || held.lock().map(|()| held)).await;
-        let _held = held.map_err(|e| Error::Failed(e.to_string()))?.map_err(kept)?;
+        let opening = at.clone();
+        let part = spawn_blocking(move || Part::open(&opening)).await;
+        let mut part = part.map_err(|e| Error::Failed(e.to_string()))?.map_err(kept)?;
+        // Whoever fetched it meanwhile has it whole.
         if path.exists() {
             return Ok(());
         }
-        let mut hasher = sha2::Sha256::new();
-        let mut there = hash(&mut file, &mut hasher).await.map_err(kept)?;
-        let mut response = self.ask(url, there).await?;
-        if there > 0 && response.status() != StatusCode::PARTIAL_CONTENT {
+        // One that is whole was only never put in its place.
+        while part.digest() != digest {
+            let there = part.length();
+            part = self.fill(url, part, kept).await?;
+            let came = part.digest();
+            if came == digest {
+                break;
+            }
+            // Nothing of it can be told right from wrong.
+            part.clear().map_err(kept)?;
+            if there == 0 {
+                return Err(Error::Invalid(format!(
+                    "`{url}` gives `{came}`, and `{digest}` was asked for: it was changed there, or \
+                     the digest is another file's"
+                )));
+            }
+        }
+        part.keep(path).map_err(kept)
+    }
+
+    /// Fetches what is missing of `part`.
+    async fn fill(
+        &self,
+        url: &str,
+        mut part: Part,
+        kept: impl Fn(std::io::Error) -> Error,
+    ) -> Result<Part, Error> {
+        let mut response = self.ask(url, part.length()).await?;
+        if part.length() > 0 && response.status() != StatusCode::PARTIAL_CONTENT {
             // It begins anew: what is there is of no use.
-            (there, hasher) = (0, sha2::Sha256::new());
-            file.set_len(0).await.map_err(kept)?;
-            file.seek(SeekFrom::Start(0)).await.map_err(kept)?;
+            part.clear().map_err(&kept)?;
             if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
                 response = self.ask(url, 0).await?;
             }
@@ -67,29 +80,30 @@ impl Scope {
                 _ => Error::Failed(format!("`{url}`: the server answers {status}")),
             });
         }
+        let mut there = part.length();
         if there > 0 {
             self.log.write(LogLevel::Info, &format!("`{url}`: going on after {there} bytes"));
         }
-        let broken = |error: reqwest::Error| Error::Failed(format!("fetch `{url}`: {error}"));
-        while let Some(piece) = response.chunk().await.map_err(broken)? {
-            there += piece.len() as u64;
-            if there > LARGEST {
-                return Err(Error::TooLarge(format!("`{url}` gives more than {LARGEST} bytes")));
+        let filling = part.fill();
+        let received = loop {
+            match response.chunk().await {
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(Error::Failed(format!("fetch `{url}`: {error}"))),
+                Ok(Some(piece)) => {
+                    there += piece.len() as u64;
+                    if there > LARGEST {
+                        let why = format!("`{url}` gives more than {LARGEST} bytes");
+                        break Err(Error::TooLarge(why));
+                    }
+                    if !filling.take(piece).await {
+                        break Ok(());
+                    }
+                }
             }
-            hasher.update(&piece);
-            file.write_all(&piece).await.map_err(kept)?;
-        }
-        file.sync_all().await.map_err(kept)?;
-        let came = Digest::from_bytes(hasher.finalize().into());
-        if came != digest {
-            // Nothing of it can be told right from wrong.
-            file.set_len(0).await.map_err(kept)?;
-            return Err(Error::Invalid(format!(
-                "`{url}` gives `{came}`, and `{digest}` was asked for: it was changed there, or the \
-                 digest is another file's"
-            )));
-        }
-        tokio::fs::rename(&part, path).await.map_err(kept)
+        };
+        // What has come is kept, to be gone on with, however it ended.
+        let part = filling.end().await.map_err(kept)?;
+        received.map(|()| part)
     }
 
     /// Asks for what follows after `from` bytes, where the grants allow each place asked.
@@ -109,7 +123,8 @@ impl Scope {
             let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
             let port = url.port_or_known_default().unwrap_or(0);
             let pinned = self.addresses_of_url(&bare, port).await?;
-            let client = http::client(Some((&host, &pinned))).map_err(failed)?;
+            let client =
+                http::client(Tls::of(url.scheme()), Some((&host, &pinned))).map_err(failed)?;
             let mut request = client.get(url.clone());
             if from > 0 {
                 request = request.header(RANGE, format!("bytes={from}-"));
@@ -126,19 +141,5 @@ impl Scope {
             }
         }
         Err(Error::Failed(format!("more than {MOST_REDIRECTS} redirects, the last to `{url}`")))
-    }
-}
-
-/// Reads what is there into the hasher; answers how much it is.
-async fn hash(file: &mut File, hasher: &mut sha2::Sha256) -> std::io::Result<u64> {
-    let (mut size, mut buffer) = (0, vec![0; 1 << 16]);
-    loop {
-        match file.read(&mut buffer).await? {
-            0 => return Ok(size),
-            read => {
-                hasher.update(&buffer[..read]);
-                size += read as u64;
-            }
-        }
     }
 }

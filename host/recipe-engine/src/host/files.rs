@@ -1,10 +1,10 @@
 //! `cerebro:recipe/files`.
 
-use super::{State, accounts};
+use super::{Scope, State, accounts};
 use crate::bindings::interfaces::files::{Attributes, Content, Entry, Host, Metadata, Node, Owner};
 use crate::bindings::interfaces::types::{Change, Error};
+use crate::tape::{Arguments, digest_of};
 use crate::tree;
-use cerebro_model::Digest;
 use serde_bytes::ByteBuf;
 
 impl Host for State {
@@ -39,7 +39,8 @@ impl Host for State {
         content: Vec<u8>,
         attributes: Attributes,
     ) -> wasmtime::Result<Result<Change, Error>> {
-        let (scope, asked) = (self.scope(), (path.clone(), digest(&content), attributes.clone()));
+        let scope = self.scope();
+        let asked = (path.clone(), digest(&scope, &content), attributes.clone());
         let secrets = scope.secrets.clone();
         let work = scope.with_tree(move |tree| {
             let content = secrets.fill(content);
@@ -101,7 +102,7 @@ impl Host for State {
         let (scope, asked) = (self.scope(), (path.clone(), purge));
         let nodes_asked: Vec<_> = match scope.tape.is_off() {
             true => Vec::new(),
-            false => nodes.iter().map(node_asked).collect(),
+            false => nodes.iter().map(|node| node_asked(&scope, node)).collect(),
         };
         let secrets = scope.secrets.clone();
         let work = scope.with_tree(move |tree| {
@@ -160,14 +161,16 @@ impl Host for State {
     }
 }
 
-/// What a recording needs of a file's content.
-fn digest(content: &[u8]) -> Digest {
-    Digest::of(content)
+/// What tells a file's content from another, if a recording needs it.
+fn digest(scope: &Scope, content: &[u8]) -> Option<Arguments> {
+    (!scope.tape.is_off()).then(|| digest_of(content))
 }
 
-fn node_asked(node: &Node) -> (String, Option<Digest>, Option<String>, Attributes) {
+type Asked = (String, Option<Arguments>, Option<String>, Attributes);
+
+fn node_asked(scope: &Scope, node: &Node) -> Asked {
     let content = match &node.content {
-        Content::Bytes(bytes) => Some(digest(bytes)),
+        Content::Bytes(bytes) => digest(scope, bytes),
         _ => None,
     };
     let link = match &node.content {
@@ -197,14 +200,21 @@ fn resolve_directory(
 
 /// The numbers of an owner.
 pub(super) fn owner(tree: &tree::Tree, owner: &Owner) -> Result<tree::Owner, Error> {
-    let find = || {
-        let user = accounts::user(&owner.user)?;
-        let gid = owner.group.as_deref().map(accounts::group).transpose()?.unwrap_or(user.gid);
-        Ok(tree::Owner { uid: user.uid, gid })
+    let (uid, own) = match accounts::user(&owner.user) {
+        Ok(user) => (user.uid, user.gid),
+        Err(error) => planned(tree, &owner.user, error).map(|number| (number, number))?,
     };
-    find().map_err(|error| match error {
-        // One that the plan makes has no number yet.
-        Error::NotFound(why) => tree.not_yet(why),
-        other => other,
-    })
+    let gid = match &owner.group {
+        None => own,
+        Some(name) => accounts::group(name).or_else(|error| planned(tree, name, error))?,
+    };
+    Ok(tree::Owner { uid, gid })
+}
+
+/// What stands for the number of an account that is not there, if a plan makes it.
+fn planned(tree: &tree::Tree, name: &str, error: Error) -> Result<u32, Error> {
+    match error {
+        Error::NotFound(why) => tree.to_be(name).ok_or_else(|| tree.not_yet(why)),
+        other => Err(other),
+    }
 }

@@ -20,6 +20,7 @@ mod packages;
 mod release;
 pub(crate) mod secret;
 mod services;
+mod sockets;
 mod task;
 mod tools;
 mod users;
@@ -205,6 +206,7 @@ impl Capabilities {
         let mut linker = Linker::new(engine);
         let l = &mut linker;
         wasmtime_wasi::p2::add_to_linker_async(l)?;
+        sockets::count(l)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(l)?;
         wit::types::add_to_linker::<_, HasSelf<State>>(l, |state| state)?;
         wit::health::add_to_linker::<_, HasSelf<State>>(l, |state| state)?;

@@ -3,6 +3,7 @@
 use super::{Scope, State};
 use crate::bindings::interfaces::net::{Host, HttpAnswer, HttpProbe, TcpAnswer, TcpProbe};
 use crate::bindings::interfaces::types::Error;
+use crate::http::{self, Tls};
 use crate::run::remaining;
 use nix::errno::Errno;
 use socket2::{Domain, Socket, Type};
@@ -31,7 +32,7 @@ impl Scope {
         let expect = probe.expect.unwrap_or_default();
         let silent = probe.send.is_none() && expect.is_empty();
         let left = time.saturating_sub(start.elapsed());
-        let connected = match timeout(left, connect(&addresses)).await {
+        let connected = match timeout(left, connect(&addresses, silent)).await {
             Err(_) => return Err(too_slow(&target, time)),
             Ok(connected) => connected.map_err(|e| failed("connect to", &target, &e))?,
         };
@@ -76,7 +77,7 @@ impl Scope {
         // A client of its own for a name, since that is where the addresses are pinned.
         let client = match probe.host.parse::<IpAddr>() {
             Ok(_) => self.http.clone(),
-            Err(_) => crate::http::client(Some((&probe.host, &addresses)))
+            Err(_) => http::client(Tls::Never, Some((&probe.host, &addresses)))
                 .map_err(|error| Error::Failed(error.to_string()))?,
         };
         let left = time.saturating_sub(start.elapsed());
@@ -156,11 +157,13 @@ impl Connected {
     }
 }
 
-/// Connects to the first of `addresses` that answers.
-async fn connect(addresses: &[SocketAddr]) -> io::Result<Connected> {
+/// Connects to the first of `addresses` that answers. A connection over which nothing is said is
+/// reset at its end: closed in the usual way, each would hold its port for a minute, and many checks
+/// each second would use up all that there are.
+async fn connect(addresses: &[SocketAddr], is_reset: bool) -> io::Result<Connected> {
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in addresses {
-        match connect_to(*address).await {
+        match connect_to(*address, is_reset).await {
             Ok(connected) => return Ok(connected),
             Err(error) => last = error,
         }
@@ -168,10 +171,13 @@ async fn connect(addresses: &[SocketAddr]) -> io::Result<Connected> {
     Err(last)
 }
 
-async fn connect_to(address: SocketAddr) -> io::Result<Connected> {
+async fn connect_to(address: SocketAddr, is_reset: bool) -> io::Result<Connected> {
     let kind = Type::STREAM.nonblocking();
     let (socket, address) =
         (Socket::new(Domain::for_address(address), kind, None)?, address.into());
+    if is_reset {
+        socket.set_linger(Some(Duration::ZERO))?;
+    }
     // To where it is a matter of this machine alone, the kernel has connected by the time that the
     // first of them returns, and says so to the second.
     for _ in 0..2 {

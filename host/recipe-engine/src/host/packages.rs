@@ -14,6 +14,10 @@ use wasmtime::component::Resource;
 
 /// Packages that one call may name.
 const MOST: usize = 1000;
+/// Lines of a simulation that a plan tells.
+const MOST_TOLD: usize = 50;
+/// Where package managers are told of their sources.
+const SOURCES: [&str; 4] = ["/etc/apt/", "/etc/apk/", "/etc/yum.repos.d/", "/etc/dnf/"];
 
 impl Scope {
     fn package_manager(&self) -> Result<Manager, Error> {
@@ -106,13 +110,18 @@ impl Scope {
             Step::Install(name) | Step::InstallVersion(name, _) => {
                 (!before.contains_key(name)).then(|| name.clone())
             }
-            Step::Remove(_) => None,
+            Step::Upgrade(_) | Step::Remove(_) => None,
         });
         let action = Action::Packages { steps: told, new: new.collect() };
         if !unknown.is_empty() && self.is_plan() {
             let unknown = unknown.join("`, `");
             let note = format!("the sources as they are know no `{unknown}`: they are read anew");
             self.note(action, Sureness::Bounded, vec![note]);
+            return Ok(None);
+        }
+        if self.is_plan() {
+            let notes = self.simulate(manager, &steps).await?;
+            self.note(action, Sureness::Bounded, notes);
             return Ok(None);
         }
         let work = async {
@@ -126,6 +135,38 @@ impl Scope {
             Ok(what_changed(&before, &after))
         };
         self.effect(action, work).await
+    }
+
+    /// In a plan: what the package manager says that the steps would come to.
+    async fn simulate(&self, manager: Manager, steps: &[Step]) -> Result<Vec<String>, Error> {
+        let changes_sources = |action: &Action| match action {
+            Action::Packages { .. } => true,
+            Action::Run { contained, .. } => !contained,
+            other => other.path().is_some_and(|path| SOURCES.iter().any(|of| path.starts_with(of))),
+        };
+        let before = self.ledger().plan().and_then(|plan| plan.find(changes_sources));
+        let (Some(runs), None) = (manager.simulate(steps), before) else {
+            return Ok(match before {
+                Some(n) => vec![format!("what that brings along depends on #{}", n + 1)],
+                None => vec!["what that brings along only the package manager knows".to_owned()],
+            });
+        };
+        let mut lines = Vec::new();
+        if steps.is_empty() {
+            return Ok(lines);
+        }
+        for run in runs {
+            let told = self.question(run).await?;
+            let text = told.text();
+            told.ensure_success()?;
+            lines.extend(manager.simulated(&text));
+        }
+        let rest = lines.len().saturating_sub(MOST_TOLD);
+        lines.truncate(MOST_TOLD);
+        if rest > 0 {
+            lines.push(format!("and {rest} more"));
+        }
+        Ok(lines)
     }
 
     async fn hold(&self, manager: Manager, specs: &[Spec], names: &[&str]) -> Result<(), Error> {

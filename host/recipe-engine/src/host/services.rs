@@ -45,7 +45,7 @@ impl Scope {
             Action::Write { path, .. } => path.contains(name),
             _ => false,
         };
-        found.is_none() && self.ledger().plan().is_some_and(|plan| plan.has(brings))
+        found.is_none() && self.ledger().plan().is_some_and(|plan| plan.find(brings).is_some())
     }
 
     pub(crate) async fn ensure_service(&self, spec: &Spec) -> Result<Option<Change>, Error> {

@@ -62,7 +62,7 @@ impl Scope {
 
     fn makes_accounts(&self) -> bool {
         let makes = |action: &Action| matches!(action, Action::Account { .. });
-        self.ledger().plan().is_some_and(|plan| plan.has(makes))
+        self.ledger().plan().is_some_and(|plan| plan.find(makes).is_some())
     }
 
     async fn ensure_group(

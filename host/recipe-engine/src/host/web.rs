@@ -4,10 +4,11 @@
 
 use super::{Scope, State, words};
 use crate::bindings::interfaces::types::Error;
-use crate::http;
+use crate::http::{self, Tls};
 use crate::logbook::LogLevel;
 use http_body_util::{BodyExt, Limited};
 use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime_wasi_http::{
     Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
     WasiHttpView,
@@ -15,6 +16,8 @@ use wasmtime_wasi_http::{
 
 /// Bytes of a request's body.
 const MOST_SENT: usize = 16 << 20;
+/// Requests of one call whose answers are not yet read: each is a connection of the agent's.
+const MOST_OPEN: usize = 64;
 
 /// What sends requests.
 pub(super) struct Web {
@@ -22,11 +25,15 @@ pub(super) struct Web {
     hooks: Hooks,
 }
 
-struct Hooks(Arc<Scope>);
+struct Hooks {
+    scope: Arc<Scope>,
+    open: Arc<Semaphore>,
+}
 
 impl Web {
     pub(super) fn new(scope: Arc<Scope>) -> Self {
-        Self { context: WasiHttpCtx::new(), hooks: Hooks(scope) }
+        let open = Arc::new(Semaphore::new(MOST_OPEN));
+        Self { context: WasiHttpCtx::new(), hooks: Hooks { scope, open } }
     }
 }
 
@@ -51,8 +58,18 @@ impl WasiHttpHooks for Hooks {
     ) -> Box<
         dyn Future<Output = wasmtime_wasi_http::Result<(::http::Response<WasiBody>, Sent)>> + Send,
     > {
-        let scope = self.0.clone();
-        Box::new(async move { scope.send(request, options).await })
+        let (scope, place) = (self.scope.clone(), self.open.clone().try_acquire_owned());
+        Box::new(async move {
+            let Ok(place) = place else {
+                let why = format!(
+                    "`wasi:http`: a call has at most {MOST_OPEN} requests open at a time: read or \
+                     drop the answers that came"
+                );
+                scope.log.write(LogLevel::Warn, &why);
+                return Err(HttpError::ConnectionLimitReached);
+            };
+            scope.send(request, options, place).await
+        })
     }
 }
 
@@ -61,6 +78,7 @@ impl Scope {
         &self,
         request: ::http::Request<WasiBody>,
         options: Option<RequestOptions>,
+        place: OwnedSemaphorePermit,
     ) -> Result<(::http::Response<WasiBody>, Sent), HttpError> {
         let (parts, body) = request.into_parts();
         let url = parts.uri.to_string();
@@ -68,6 +86,7 @@ impl Scope {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let default = if parts.uri.scheme_str() == Some("http") { 80 } else { 443 };
         let port = parts.uri.port_u16().unwrap_or(default);
+        let tls = Tls::of(parts.uri.scheme_str().unwrap_or("https"));
         let granted = match self
             .allowed(|grants| grants.fetch(&url).map_err(|d| d.at("wasi:http/outgoing-handler")))
         {
@@ -94,7 +113,7 @@ impl Scope {
         }
         let body = Limited::new(body, MOST_SENT).collect().await;
         let body = body.map_err(|_| HttpError::HttpRequestBodySize(Some(MOST_SENT as u64)))?;
-        let client = http::client(Some((host, &pinned))).map_err(failed)?;
+        let client = http::client(tls, Some((host, &pinned))).map_err(failed)?;
         let mut sending = client
             .request(parts.method, &url)
             .headers(parts.headers)
@@ -104,8 +123,11 @@ impl Scope {
         }
         let response =
             ::http::Response::<reqwest::Body>::from(sending.send().await.map_err(failed)?);
-        let broken =
-            |error: reqwest::Error| HttpError::Connect(std::io::Error::other(error.to_string()));
+        // Its place is free again once the answer is read, or dropped.
+        let broken = move |error: reqwest::Error| {
+            let _place = &place;
+            HttpError::Connect(std::io::Error::other(error.to_string()))
+        };
         let response = response.map(|body| body.map_err(broken).boxed_unsync());
         Ok((response, Box::new(async { Ok(()) })))
     }

@@ -4,7 +4,7 @@ use super::expected::Expected;
 use super::frame::{Chain, frame};
 use super::medium::{FileMedium, Medium};
 use super::plan::Planning;
-use super::record::{Begin, Moment, Record, Stamp};
+use super::record::{Begin, Moment, Record, Signature, Stamp};
 use super::{KEPT, file, read};
 use crate::bindings::interfaces::types::Error;
 use cerebro_model::{Class, Effect};
@@ -76,6 +76,18 @@ impl Ledger {
         Self { expected, ..self }
     }
 
+    /// `effect` is about to be begun: what a plan has before it need not be done where it is there.
+    pub(crate) fn pass(&self, effect: &Effect, is_there: impl Fn(&Effect) -> bool) {
+        if let Some(expected) = &self.expected {
+            expected.pass(effect, is_there);
+        }
+    }
+
+    /// Why an effect was refused that is not as it was planned, if one was.
+    pub(crate) fn departed(&self) -> Option<String> {
+        self.expected.as_ref()?.departed()
+    }
+
     /// The journal, if there is one.
     pub(crate) fn writer(&self) -> Option<&Writer> {
         match &self.to {
@@ -123,10 +135,11 @@ impl Ledger {
         &self,
         open: Option<Open>,
         parents: Vec<Stamp>,
+        left: Option<Signature>,
         error: Option<String>,
     ) -> Result<(), Error> {
         match (self.writer(), open) {
-            (Some(writer), Some(open)) => writer.done(&open, parents, error),
+            (Some(writer), Some(open)) => writer.done(&open, parents, left, error),
             _ => Ok(()),
         }
     }
@@ -226,13 +239,19 @@ impl Writer {
         Ok(Open { n, since: Instant::now() })
     }
 
-    fn done(&self, open: &Open, parents: Vec<Stamp>, error: Option<String>) -> Result<(), Error> {
+    fn done(
+        &self,
+        open: &Open,
+        parents: Vec<Stamp>,
+        left: Option<Signature>,
+        error: Option<String>,
+    ) -> Result<(), Error> {
         let took = u64::try_from(open.since.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.write(&Record::Done { n: open.n, took, parents, error })
+        self.write(&Record::Done { n: open.n, took, parents, left, error })
             .map_err(|error| self.failed(&error))
     }
 
-    fn barrier(&self) -> Result<(), Error> {
+    pub(crate) fn barrier(&self) -> Result<(), Error> {
         let mut state = self.state();
         match state.medium.is_some() && state.behind {
             true => sync(&mut state).map_err(|error| self.failed(&error)),

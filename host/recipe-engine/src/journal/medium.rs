@@ -4,7 +4,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Bytes that are set aside at a time.
 const PIECE: u64 = 256 << 10;
@@ -30,7 +30,13 @@ pub struct FileMedium {
     file: File,
     length: u64,
     reserved: u64,
+    /// Directories that may be as new as the file: until they are on the disk, it has no name there.
+    above: Vec<PathBuf>,
 }
+
+/// Directories above a journal that are made with it: its call's, that of all calls, and the one that
+/// holds that.
+const MADE_WITH_IT: usize = 3;
 
 impl FileMedium {
     /// The file at `path`, which is made, or gone on with behind `length` bytes.
@@ -40,7 +46,9 @@ impl FileMedium {
             File::options().write(true).create(true).truncate(false).mode(0o600).open(path)?;
         file.set_len(length)?;
         file.seek(SeekFrom::Start(length))?;
-        Ok(Self { file, length, reserved: length })
+        let above = path.ancestors().skip(1).take(MADE_WITH_IT).map(Path::to_owned);
+        let above = if length == 0 { above.collect() } else { Vec::new() };
+        Ok(Self { file, length, reserved: length, above })
     }
 }
 
@@ -76,6 +84,10 @@ impl Medium for FileMedium {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync_data()?;
+        for directory in std::mem::take(&mut self.above) {
+            File::open(directory)?.sync_all()?;
+        }
+        Ok(())
     }
 }

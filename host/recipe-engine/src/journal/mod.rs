@@ -26,7 +26,7 @@ pub use frame::{End, Frames, read};
 pub(crate) use ledger::{AT_END, Ledger, OpenMedium, Writer, files, now};
 pub use medium::{FileMedium, Medium};
 pub(crate) use plan::Planning;
-pub use record::{Begin, Moment, Record, Stamp};
+pub use record::{Begin, Moment, Record, Signature, Stamp};
 
 use std::path::{Path, PathBuf};
 
@@ -123,6 +123,21 @@ impl Journal {
         self.records
             .iter()
             .any(|record| matches!(record, Record::End { .. } | Record::RolledBack { .. }))
+    }
+
+    /// What was under way when the machine was switched off, if it runs in the boot `now`: then what was
+    /// written behind the last barrier may be missing, from the journal and from the files.
+    pub fn switched_off(&self, now: &str) -> Option<&'static str> {
+        let mut doing = None;
+        for record in &self.records {
+            match record {
+                Record::Begin(begin) => doing = Some((begin.boot.as_str(), "the call was made")),
+                Record::Undoing { boot, .. } => doing = Some((boot, "it was taken back")),
+                Record::End { .. } | Record::RolledBack { .. } => doing = None,
+                _ => {}
+            }
+        }
+        doing.filter(|(boot, _)| !boot.is_empty() && *boot != now).map(|(_, what)| what)
     }
 
     /// Whether its effects were taken back to the end.

@@ -37,18 +37,29 @@ impl Planning {
         sure: Sureness,
         effect: Effect,
         diff: Option<String>,
-        mut notes: Vec<String>,
+        notes: Vec<String>,
     ) -> usize {
+        self.push(PlanLine { call, sure, effect, over_unknown: false, diff, notes })
+    }
+
+    /// An effect would take place, unless all is so already: nobody can know what is there before.
+    pub(crate) fn note_over(&self, call: u32, effect: Effect, why: &str) {
+        let notes = vec![format!("nobody can know what is there before: {why}")];
+        let (sure, over_unknown, diff) = (Sureness::Bounded, true, None);
+        self.push(PlanLine { call, sure, effect, over_unknown, diff, notes });
+    }
+
+    fn push(&self, mut line: PlanLine) -> usize {
         let mut state = self.state();
-        notes.extend(state.assumed.iter().cloned());
-        let effect = effect.told();
-        state.lines.push(PlanLine { call, sure, effect, diff, notes });
+        line.notes.extend(state.assumed.iter().cloned());
+        line.effect = line.effect.told();
+        state.lines.push(line);
         state.lines.len()
     }
 
-    /// Whether something of this kind would have been done up to here.
-    pub(crate) fn has(&self, is: impl Fn(&Action) -> bool) -> bool {
-        self.state().lines.iter().any(|line| is(&line.effect.action))
+    /// Where something of this kind would have been done up to here.
+    pub(crate) fn find(&self, is: impl Fn(&Action) -> bool) -> Option<usize> {
+        self.state().lines.iter().position(|line| is(&line.effect.action))
     }
 
     /// What comes from here on rests on this.

@@ -27,6 +27,18 @@ pub struct Begin {
 /// When something was last changed: seconds since 1970, and nanoseconds.
 pub type Stamp = (i64, i64);
 
+/// What tells that a file is still as it was, without a look at its content: whoever writes to it, or
+/// gives it another mode, owner or name, changes that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature {
+    /// Its inode.
+    pub inode: u64,
+    /// When its content was changed last, which anybody can set.
+    pub modified: Stamp,
+    /// When anything of it was changed last, which nobody can set.
+    pub changed: Stamp,
+}
+
 /// What the host saw beside the effect itself, for whoever takes it back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moment {
@@ -39,6 +51,9 @@ pub struct Moment {
     /// The inode of a directory that is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inode: Option<u64>,
+    /// The capabilities of a program that gets another owner: the kernel takes them away then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Vec<u8>>,
 }
 
 /// A record.
@@ -69,6 +84,9 @@ pub enum Record {
         /// When its directories were changed then.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         parents: Vec<Stamp>,
+        /// The file that it left, if it left one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left: Option<Signature>,
         /// Why it failed, if it did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
@@ -89,6 +107,9 @@ pub enum Record {
         at: i64,
         /// Why.
         why: String,
+        /// The boot of the machine in which they are.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        boot: String,
     },
     /// An effect was taken back, or not.
     Undone {

@@ -56,7 +56,7 @@ fn written(directory: &Path) -> Vec<Written> {
     let write = |path: &str| {
         let action = Action::Write { path: path.to_owned(), secrets: Vec::new() };
         let open = ledger.begin(Effect::of(action), Moment::default()).unwrap();
-        ledger.done(open, vec![(1, 2)], None).unwrap();
+        ledger.done(open, vec![(1, 2)], None, None).unwrap();
     };
     write("/a");
     write("/b");
@@ -64,7 +64,7 @@ fn written(directory: &Path) -> Vec<Written> {
     let (user, undo, irreversible, contained) = (None, None, false, false);
     let run = Action::Run { argv, user, undo, irreversible, contained };
     let open = ledger.begin(Effect::of(run), Moment::default()).unwrap();
-    ledger.done(open, Vec::new(), None).unwrap();
+    ledger.done(open, Vec::new(), None, None).unwrap();
     write("/c");
     write("/d");
     ledger.barrier().unwrap();

@@ -33,17 +33,25 @@ pub(super) fn newest(answer: &str, names: &[&str]) -> BTreeMap<String, String> {
 }
 
 pub(super) fn change(steps: &[Step]) -> Vec<Argv> {
+    runs(steps, "-q")
+}
+
+pub(super) fn simulate(steps: &[Step]) -> Vec<Argv> {
+    runs(steps, "--simulate")
+}
+
+fn runs(steps: &[Step], how: &str) -> Vec<Argv> {
     let (mut add, mut remove) = (Vec::new(), Vec::new());
     for step in steps {
         match step {
-            Step::Install(name) => add.push(name.clone()),
+            Step::Install(name) | Step::Upgrade(name) => add.push(name.clone()),
             Step::InstallVersion(name, version) => add.push(format!("{name}={version}")),
             Step::Remove(name) => remove.push(name.clone()),
         }
     }
     let runs = [
-        (vec!["/sbin/apk", "-q", "del", "--"], remove),
-        (vec!["/sbin/apk", "-q", "add", "--upgrade", "--"], add),
+        (vec!["/sbin/apk", how, "del", "--"], remove),
+        (vec!["/sbin/apk", how, "add", "--upgrade", "--"], add),
     ];
     runs.iter()
         .filter(|(_, names)| !names.is_empty())
@@ -51,9 +59,34 @@ pub(super) fn change(steps: &[Step]) -> Vec<Argv> {
         .collect()
 }
 
+/// From lines such as `(1/2) Upgrading NAME (OLD -> NEW)`.
+pub(super) fn simulated(answer: &str) -> Vec<String> {
+    let one = |line: &str| {
+        let (_, words) = line.strip_prefix('(')?.split_once(") ")?;
+        let (what, words) = words.split_once(' ')?;
+        let (name, versions) = words.split_once(" (")?;
+        let versions = versions.strip_suffix(')')?;
+        match what {
+            "Installing" => Some(format!("install {name} {versions}")),
+            "Purging" => Some(format!("remove {name} {versions}")),
+            _ => Some(format!("upgrade {name} {}", versions.replace(" -> ", " to "))),
+        }
+    };
+    answer.lines().filter_map(one).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_change_is_read() {
+        let answer = "(1/3) Purging nano (7.2-r1)\n(2/3) Upgrading musl (1.2.4-r1 -> 1.2.4-r2)\n(3/3) \
+                      Installing nginx (1.24.0-r7)\nOK: 8 MiB in 16 packages\n";
+        let expected =
+            ["remove nano 7.2-r1", "upgrade musl 1.2.4-r1 to 1.2.4-r2", "install nginx 1.24.0-r7"];
+        assert_eq!(simulated(answer), expected);
+    }
 
     #[test]
     fn name_and_version_are_told_apart() {

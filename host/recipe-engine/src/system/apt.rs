@@ -60,12 +60,36 @@ pub(super) fn change(steps: &[Step]) -> Argv {
         "--",
     ];
     let word = |step: &Step| match step {
-        Step::Install(name) => name.clone(),
+        Step::Install(name) | Step::Upgrade(name) => name.clone(),
         Step::InstallVersion(name, version) => format!("{name}={version}"),
         Step::Remove(name) => format!("{name}-"),
     };
     let steps: Vec<_> = steps.iter().map(word).collect();
     argv(&words, steps.iter().map(String::as_str))
+}
+
+pub(super) fn simulate(steps: &[Step]) -> Argv {
+    let mut argv = change(steps);
+    argv.insert(1, "--simulate".to_owned());
+    argv
+}
+
+/// From lines such as `Inst NAME [OLD] (NEW SOURCE [ARCHITECTURE])` and `Remv NAME [OLD]`.
+pub(super) fn simulated(answer: &str) -> Vec<String> {
+    let one = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (what, name) = (words.next()?, words.next()?);
+        let rest: Vec<&str> = words.collect();
+        let old = rest.first().and_then(|word| word.strip_prefix('[')?.strip_suffix(']'));
+        let new = rest.iter().find_map(|word| word.strip_prefix('('));
+        match (what, old, new) {
+            ("Inst", Some(old), Some(new)) => Some(format!("upgrade {name} {old} to {new}")),
+            ("Inst", None, Some(new)) => Some(format!("install {name} {new}")),
+            ("Remv" | "Purg", ..) => Some(format!("remove {name} {}", old.unwrap_or_default())),
+            _ => None,
+        }
+    };
+    answer.lines().filter_map(one).collect()
 }
 
 pub(super) fn hold(hold: bool, names: &[&str]) -> Argv {
@@ -94,6 +118,19 @@ mod tests {
         let newest = newest(answer);
         assert_eq!(newest.len(), 1);
         assert_eq!(newest["bash"], "5.2.15-2+b8");
+    }
+
+    #[test]
+    fn what_would_change_is_read() {
+        let answer = "Reading package lists...\nThe following NEW packages will be installed:\n  \
+                      nginx-common\nRemv nano [7.2-1]\nInst libc6 [2.36-9] (2.36-10 Debian:12.1/stable \
+                      [amd64]) []\nInst nginx (1.22.1-9 Debian:12/stable [amd64])\nConf nginx (1.22.1-9 \
+                      Debian:12/stable [amd64])\n";
+        let expected =
+            ["remove nano 7.2-1", "upgrade libc6 2.36-9 to 2.36-10", "install nginx 1.22.1-9"];
+        assert_eq!(simulated(answer), expected);
+        let argv = simulate(&[Step::Install("nginx".to_owned())]);
+        assert_eq!(argv[..3], ["/usr/bin/apt-get", "--simulate", "install"]);
     }
 
     #[test]

@@ -36,17 +36,21 @@ pub(super) fn change(steps: &[Step]) -> Vec<Argv> {
         let words = ["/usr/bin/dnf", word, "-y", "-q", "--"];
         (!names.is_empty()).then(|| argv(&words, names.iter().map(String::as_str)))
     };
-    // `install` upgrades what is there; another version may be an older one.
+    // A version may be an older one; without one, `install` leaves what is there as it is.
     let install = of("install", &|step| match step {
         Step::Install(name) => Some(name.clone()),
         Step::InstallVersion(name, version) => Some(format!("{name}-{version}")),
-        Step::Remove(_) => None,
+        Step::Upgrade(_) | Step::Remove(_) => None,
+    });
+    let upgrade = of("upgrade", &|step| match step {
+        Step::Upgrade(name) => Some(name.clone()),
+        _ => None,
     });
     let remove = of("remove", &|step| match step {
         Step::Remove(name) => Some(name.clone()),
         _ => None,
     });
-    remove.into_iter().chain(install).collect()
+    remove.into_iter().chain(install).chain(upgrade).collect()
 }
 
 #[cfg(test)]
@@ -69,10 +73,12 @@ mod tests {
             Step::Install("nginx".to_owned()),
             Step::Remove("httpd".to_owned()),
             Step::InstallVersion("redis".to_owned(), "6.2.7-1.el9".to_owned()),
+            Step::Upgrade("vim-common".to_owned()),
         ];
         let runs = change(&steps);
         assert_eq!(runs[0][1..], ["remove", "-y", "-q", "--", "httpd"]);
         assert_eq!(runs[1][1..], ["install", "-y", "-q", "--", "nginx", "redis-6.2.7-1.el9"]);
-        assert_eq!(runs.len(), 2);
+        assert_eq!(runs[2][1..], ["upgrade", "-y", "-q", "--", "vim-common"]);
+        assert_eq!(runs.len(), 3);
     }
 }

@@ -28,8 +28,10 @@ pub(crate) enum Manager {
 /// What is to be done with one package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Installed, or upgraded to the newest version that the sources have.
+    /// Installed, in the newest version that the sources have.
     Install(String),
+    /// It is installed, and the sources have a newer version.
+    Upgrade(String),
     /// Installed in this version, also if that is older.
     InstallVersion(String, String),
     Remove(String),
@@ -39,6 +41,7 @@ impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Install(name) => write!(f, "install {name}"),
+            Self::Upgrade(name) => write!(f, "upgrade {name}"),
             Self::InstallVersion(name, version) => write!(f, "install {name} {version}"),
             Self::Remove(name) => write!(f, "remove {name}"),
         }
@@ -122,6 +125,25 @@ impl Manager {
         }
     }
 
+    /// Asks what steps would come to, and does none of it; nothing if it has no such question.
+    pub(crate) fn simulate(self, steps: &[Step]) -> Option<Vec<Argv>> {
+        match self {
+            Self::Apt => Some(vec![apt::simulate(steps)]),
+            Self::Apk => Some(apk::simulate(steps)),
+            // `--assumeno` ends as a failure does.
+            Self::Dnf => None,
+        }
+    }
+
+    /// What it answered: a line for each package that would change.
+    pub(crate) fn simulated(self, answer: &str) -> Vec<String> {
+        match self {
+            Self::Apt => apt::simulated(answer),
+            Self::Apk => apk::simulated(answer),
+            Self::Dnf => Vec::new(),
+        }
+    }
+
     /// Has upgrades of the system leave packages alone, or not any more.
     pub(crate) fn hold(self, hold: bool, names: &[&str]) -> Result<Argv, Error> {
         match self {
@@ -171,7 +193,8 @@ pub(crate) fn step(spec: &Spec, found: Option<&Installed>, newest: Option<&str>)
         (State::Absent, Some(_)) => Some(Step::Remove(name)),
         (State::Present, None) => Some(Step::Install(name)),
         (State::Latest, is) if is.is_some() && (newest.is_none() || newest == is) => None,
-        (State::Latest, _) => Some(Step::Install(name)),
+        (State::Latest, None) => Some(Step::Install(name)),
+        (State::Latest, Some(_)) => Some(Step::Upgrade(name)),
         (State::Version(version), Some(is)) if version == is => None,
         (State::Version(version), _) => Some(Step::InstallVersion(name, version.clone())),
     }
@@ -197,7 +220,8 @@ mod tests {
         // One that no source has any more is as new as can be.
         assert_eq!(decide(State::Latest, Some(&is), None), None);
         let a = || "a".to_owned();
-        assert_eq!(decide(State::Latest, Some(&is), Some("2")), Some(Step::Install(a())));
+        assert_eq!(decide(State::Latest, Some(&is), Some("2")), Some(Step::Upgrade(a())));
+        assert_eq!(decide(State::Latest, None, Some("2")), Some(Step::Install(a())));
         assert_eq!(decide(State::Present, None, None), Some(Step::Install(a())));
         assert_eq!(decide(State::Absent, Some(&is), None), Some(Step::Remove(a())));
         let older = Some(Step::InstallVersion(a(), "1.1".to_owned()));

@@ -10,7 +10,7 @@ mod player;
 mod recorder;
 mod recording;
 
-pub(crate) use entry::Ended;
+pub(crate) use entry::{Arguments, Ended, digest_of};
 pub use entry::{Inputs, Question};
 pub use player::Departure;
 pub(crate) use player::{Answered, Player};
@@ -24,7 +24,7 @@ pub(crate) enum Tape {
     /// The machine, and they are recorded.
     Recording(Box<Recorder>),
     /// A recording.
-    Playing(Player),
+    Playing(Box<Player>),
 }
 
 impl Tape {

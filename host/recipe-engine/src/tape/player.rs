@@ -67,6 +67,7 @@ struct State {
     at: usize,
     departed: Option<Departure>,
     answered: Vec<Question>,
+    site: Vec<String>,
 }
 
 #[derive(Default)]
@@ -113,7 +114,8 @@ impl Player {
                 Entry::Begin(_) | Entry::Ended(_) => {}
             }
         }
-        let state = State { calls, clocks, at: 0, departed: None, answered: Vec::new() };
+        let state =
+            State { calls, clocks, at: 0, departed: None, answered: Vec::new(), site: Vec::new() };
         Self { is_strict, until: until.unwrap_or(u32::MAX), state: Mutex::new(state) }
     }
 
@@ -188,10 +190,18 @@ impl Player {
         self.state().departed.get_or_insert(Departure::Lost { n, why });
     }
 
-    /// Where the replay left the recording, and what it was answered up to there.
-    pub(crate) fn finish(&self) -> (Option<Departure>, Vec<Question>) {
+    /// Where in the component the replay ended that did not come to the component's own end.
+    pub(crate) fn ended_at(&self, site: Vec<String>) {
+        self.state().site = site;
+    }
+
+    /// Where the replay left the recording, what it was answered up to there, and where in the
+    /// component that was.
+    pub(crate) fn finish(&self) -> (Option<Departure>, Vec<Question>, Vec<String>) {
         let mut state = self.state();
-        (state.departed.take(), std::mem::take(&mut state.answered))
+        let (answered, site) =
+            (std::mem::take(&mut state.answered), std::mem::take(&mut state.site));
+        (state.departed.take(), answered, site)
     }
 }
 

@@ -8,7 +8,7 @@ use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The file of a recording, in its call's directory.
 pub(crate) const FILE: &str = "recording";
@@ -38,13 +38,18 @@ impl Recorder {
         Self { path: directory.join(FILE), inputs, secrets, state: Mutex::default() }
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn push(&self, size: usize, entry: Entry) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.is_full && !matches!(entry, Entry::Ended(_)) {
+        let mut state = self.state();
+        let is_end = matches!(entry, Entry::Ended(_));
+        if state.is_full && !is_end {
             return;
         }
         state.size += size + 64;
-        if state.size > LARGEST && !matches!(entry, Entry::Ended(_)) {
+        if state.size > LARGEST && !is_end {
             state.is_full = true;
             let why = format!("more was answered than the {LARGEST} bytes that are recorded");
             state.entries.push(Entry::Lost(why));
@@ -63,13 +68,12 @@ impl Recorder {
 
     /// It is answered.
     pub(crate) fn answered(&self, n: u32, answer: &impl Serialize) {
-        match postcard::to_allocvec(answer) {
-            Ok(answer) if answer.len() <= LARGEST_ANSWER => {
-                self.push(answer.len(), Entry::Answered { n, answer });
-            }
-            Ok(answer) => {
-                self.lost(format!("answer #{n}, of {} bytes, is too long", answer.len()));
-            }
+        let size = postcard::experimental::serialized_size(answer).unwrap_or_default();
+        if size > LARGEST_ANSWER {
+            return self.lost(format!("answer #{n}, of {size} bytes, is too long"));
+        }
+        match postcard::to_extend(answer, Vec::with_capacity(size)) {
+            Ok(answer) => self.push(answer.len(), Entry::Answered { n, answer }),
             Err(error) => self.lost(format!("answer #{n} cannot be recorded: {error}")),
         }
     }
@@ -88,7 +92,7 @@ impl Recorder {
     /// stands for it, so that what was equal still is.
     pub(crate) fn end(&self, ended: Ended) -> io::Result<()> {
         self.push(0, Entry::Ended(ended));
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         let (mut bytes, mut chain) = (Vec::with_capacity(state.size), Chain::default());
         let begin = Entry::Begin(serde_json::to_string(&self.inputs)?);
         for entry in [begin].into_iter().chain(std::mem::take(&mut state.entries)) {

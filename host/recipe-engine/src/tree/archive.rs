@@ -1,5 +1,6 @@
 //! Reading tar archives, within bounds. Where they go is a [`Sink`]'s business.
 
+use super::ahead::Ahead;
 use super::failed_io;
 use super::unpack::Unpack;
 use crate::bindings::interfaces::types::Error;
@@ -15,6 +16,9 @@ use tar::{Archive, Entry, EntryType};
 
 /// Bytes of what an archive says of one entry: long names and attributes.
 const LONGEST_HEADERS: u64 = 1 << 20;
+
+/// Bytes of an archive for which another thread is worth its start.
+const LARGE: u64 = 1 << 20;
 
 /// Takes what an archive holds. Directories on the way that it does not name are made.
 pub(super) trait Sink {
@@ -46,6 +50,7 @@ impl Unpack<'_> {
     }
 
     fn archive(&self, file: File, sink: &mut impl Sink) -> Result<(), Error> {
+        let is_large = file.metadata().is_ok_and(|found| found.len() >= LARGE);
         let mut reader = BufReader::with_capacity(1 << 16, file);
         let damaged = |error: std::io::Error| {
             Error::Invalid(format!(
@@ -58,6 +63,10 @@ impl Unpack<'_> {
             return Err(damaged(std::io::Error::other("it is empty")));
         }
         let reader: Box<dyn Read> = match magic.starts_with(&[0x1f, 0x8b]) {
+            true if is_large => {
+                let ahead = Ahead::of(MultiGzDecoder::new(reader));
+                Box::new(ahead.map_err(|e| failed_io(&e, "decompress", &self.digest))?)
+            }
             true => Box::new(MultiGzDecoder::new(reader)),
             false => Box::new(reader),
         };
@@ -176,6 +185,13 @@ impl<R: Read> Read for Bounded<R> {
 /// Mode bits that archives may set: none that lend privileges.
 pub(super) fn permissions(mode: u32) -> Mode {
     Mode::from_bits_truncate(mode & 0o777)
+}
+
+/// What a sink says where the content of one of its files ends too early, or is damaged.
+pub(super) fn breaks_off(name: &str, error: &std::io::Error) -> Error {
+    Error::Invalid(format!(
+        "the archive is not a whole tar or tar.gz, from within its `{name}` on: {error}"
+    ))
 }
 
 fn link_name(entry: &Entry<'_, impl Read>) -> Option<String> {

@@ -65,6 +65,10 @@ impl Tree {
     ) -> Result<Change, Error> {
         let spot = self.spot_to_change(path)?;
         let _changing = self.take(&spot);
+        if let Some(why) = self.unknown_at(&spot) {
+            let attributes = attributes.complete(None, 0o644);
+            return self.plan_over(&spot, &Deed::Write { content, secrets, attributes }, &why);
+        }
         let found = self.metadata(&spot)?;
         if let Some(found) = &found {
             if found.kind != Kind::File {
@@ -82,6 +86,9 @@ impl Tree {
     pub(crate) fn directory(&self, path: &str, attributes: Attributes) -> Result<Change, Error> {
         let spot = self.spot_in_made(path, Access::Write).and_then(changeable)?;
         let _changing = self.take(&spot);
+        if let Some(why) = self.unknown_at(&spot) {
+            return self.plan_over(&spot, &Deed::Directory(attributes.complete(None, 0o755)), &why);
+        }
         let found = self.metadata(&spot)?;
         let complete = attributes.complete(found.as_ref(), 0o755);
         match &found {
@@ -103,12 +110,13 @@ impl Tree {
     /// Makes a directory on the way to another, unless it is there.
     pub(super) fn make_missing(&self, spot: &Spot) -> Result<(), Error> {
         let _changing = self.take(spot);
+        let attributes = Attributes::default().complete(None, 0o755);
+        if let Some(why) = self.unknown_at(spot) {
+            return self.plan_over(spot, &Deed::Directory(attributes), &why).map(drop);
+        }
         match self.metadata(spot)? {
             Some(_) => Ok(()),
-            None => {
-                let attributes = Attributes::default().complete(None, 0o755);
-                self.perform(spot, None, &Deed::Directory(attributes))
-            }
+            None => self.perform(spot, None, &Deed::Directory(attributes)),
         }
     }
 
@@ -124,6 +132,9 @@ impl Tree {
         }
         let spot = self.spot_to_change(path)?;
         let _changing = self.take(&spot);
+        if let Some(why) = self.unknown_at(&spot) {
+            return self.plan_over(&spot, &Deed::Link { target, is_commit }, &why);
+        }
         let found = self.metadata(&spot)?;
         match &found {
             Some(found) if found.kind != Kind::Symlink => {

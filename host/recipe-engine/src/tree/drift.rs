@@ -4,6 +4,7 @@ use super::keep::Keep;
 use super::path::Plain;
 use super::{Tree, failed, manifest, open_beneath};
 use crate::bindings::interfaces::types::Error;
+use crate::journal::Signature;
 use cerebro_model::{Action, Effect, Form, Seen};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
@@ -11,12 +12,16 @@ use std::path::Path;
 
 impl Tree {
     /// What differs; none if nothing does. `journal` is the call's directory, its journal's id, and the
-    /// effect's number; `done` is when it was done, in microseconds since 1970.
+    /// effect's number; `left` is the file as it was left, and where an older journal does not tell of
+    /// that, `done` is when it was, in microseconds since 1970; `is_ours` says of a path whether we have
+    /// changed it since.
     pub(crate) fn drift(
         &self,
         effect: &Effect,
         journal: (&Path, &str, u32),
+        left: Option<Signature>,
         done: i64,
+        is_ours: impl Fn(&str) -> bool,
     ) -> Result<Option<String>, Error> {
         let path = match &effect.action {
             Action::Rename { to, .. } => to,
@@ -33,6 +38,10 @@ impl Tree {
             Err(Error::Invalid(why)) => return Ok(Some(why)),
             Err(error) => return Err(error),
         };
+        // It is not even opened.
+        if left.is_some() && spot.signature()? == left {
+            return Ok(None);
+        }
         let found = spot.metadata()?;
         let (now, after) = match (&found, &effect.after) {
             (None, None) => return Ok(None),
@@ -46,7 +55,8 @@ impl Tree {
         }
         // Whoever wrote to it since has left that time.
         let is_newer = now.modified.saturating_mul(1_000_000) >= done.saturating_sub(1_000_000);
-        if after.digest.is_some() && seen.form == Form::File && is_newer {
+        let may_differ = left.is_some() || is_newer;
+        if after.digest.is_some() && seen.form == Form::File && may_differ {
             seen.digest = Some(self.digest_at(&spot)?);
             if !seen.is(after) {
                 return Ok(Some("its content differs".to_owned()));
@@ -58,10 +68,19 @@ impl Tree {
             let dir = open_beneath(spot.dir()?, &spot.name, flags, Mode::empty())
                 .map_err(|errno| failed(errno, "open", &spot.path))?;
             let differing = manifest::differences(&dir, &Keep::new(directory, id, n).manifest())?;
+            let theirs = |name: &String| match name.as_str() {
+                "." => !is_ours(path),
+                name => !is_ours(&format!("{path}/{name}")),
+            };
+            let differing: Option<Vec<_>> =
+                differing.map(|differing| differing.into_iter().filter(theirs).collect());
             let differing = differing.filter(|differing| !differing.is_empty());
             return Ok(differing.map(|differing| {
                 let some = differing.iter().take(3).map(String::as_str).collect::<Vec<_>>();
-                format!("{} things in it differ, such as `{}`", differing.len(), some.join("`, `"))
+                match differing.len() {
+                    1 => format!("`{}` in it differs", some.join("")),
+                    all => format!("{all} things in it differ, such as `{}`", some.join("`, `")),
+                }
             }));
         }
         Ok(None)

@@ -7,6 +7,7 @@
 //! for the same access. What is acted upon, the last part, is never a link that is followed, except
 //! when reading and listing.
 
+mod ahead;
 mod archive;
 mod bulk;
 mod change;
@@ -32,8 +33,7 @@ mod unpack;
 use crate::bindings::interfaces::files::Kind;
 use crate::bindings::interfaces::types::Error;
 use crate::journal::Ledger;
-use cerebro_model::Action;
-use cerebro_model::Allowed;
+use cerebro_model::{Action, Allowed, account_to_be};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
 use nix::sys::stat::{Mode, fstat, mkdirat};
@@ -156,10 +156,16 @@ impl Tree {
         Error::Failed(told)
     }
 
-    /// An account is not there: that is no error where a plan has made accounts before.
+    /// The number of an account that is not there, but that the plan makes.
+    pub(crate) fn to_be(&self, name: &str) -> Option<u32> {
+        let is_it = |action: &Action| matches!(action, Action::Account { name: own, new: true, .. } if own == name);
+        self.ledger.plan()?.find(is_it).map(account_to_be)
+    }
+
+    /// An account is not there: that is no error where packages may bring it.
     pub(crate) fn not_yet(&self, why: String) -> Error {
         if let Some(plan) = self.ledger.plan()
-            && plan.has(|action| matches!(action, Action::Account { .. } | Action::Packages { .. }))
+            && plan.find(|action| matches!(action, Action::Packages { .. })).is_some()
         {
             plan.cut(format!("{why} yet: it may have one once what comes before was done"));
         }
@@ -201,26 +207,36 @@ impl Tree {
         self.find(path, access)
     }
 
-    fn find(&self, mut path: Plain, access: Access) -> Result<Spot, Error> {
+    fn find(&self, path: Plain, access: Access) -> Result<Spot, Error> {
+        let asked = path.clone();
+        self.find_for(&asked, path, access)
+    }
+
+    /// The same for a path on the way to the one that was `asked` for, which an error names.
+    fn find_for(&self, asked: &Plain, mut path: Plain, access: Access) -> Result<Spot, Error> {
         for _ in 0..MOST_LINKS {
             match self.walk(&path)? {
                 Walked::There(spot) => return Ok(spot),
                 Walked::Link { at, link } => path = self.through(&path, at, &link, access)?,
             }
         }
-        Err(Error::Invalid(format!("`{path}`: more than {MOST_LINKS} links on the way")))
+        Err(Error::Invalid(format!("`{asked}`: more than {MOST_LINKS} links on the way")))
     }
 
     /// Like [`Tree::spot`], and makes the directories that are missing on the way. They need no
     /// grant of their own.
     fn spot_in_made(&self, path: &str, access: Access) -> Result<Spot, Error> {
-        match self.spot(path, access) {
-            Err(Error::NotFound(_)) => {}
-            found => return found,
-        }
         let whole = Plain::parse(path)?;
+        self.allow(&whole, access)?;
+        // In a plan, nobody may know whether they are there. What is in the way is found below, so that
+        // it is told in the same words.
+        if self.shadow.is_none()
+            && let Ok(found) = self.find(whole.clone(), access)
+        {
+            return Ok(found);
+        }
         for at in 0..whole.parts().len().saturating_sub(1) {
-            let spot = self.find(whole.up_to(at), access)?;
+            let spot = self.find_for(&whole, whole.up_to(at), access)?;
             self.make_missing(&spot)?;
         }
         self.spot(path, access)

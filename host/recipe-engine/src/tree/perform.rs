@@ -3,11 +3,12 @@
 
 use super::change::{Attributes, Owner, set_owner};
 use super::keep::Keep;
+use super::path::Plain;
 use super::seen::sha256;
-use super::{Dir, Spot, Tree, Unpack, failed, open_beneath};
+use super::{Access, Dir, Spot, Tree, Unpack, failed, open_beneath};
 use crate::bindings::interfaces::files::Metadata;
-use crate::bindings::interfaces::types::Error;
-use crate::journal::{Moment, Stamp};
+use crate::bindings::interfaces::types::{Change, Error};
+use crate::journal::{Moment, Signature, Stamp};
 use cerebro_model::{Action, Effect, Form, Seen};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, RenameFlags, renameat, renameat2};
@@ -47,7 +48,7 @@ impl Tree {
         deed: &Deed<'_>,
     ) -> Result<(), Error> {
         if let Some(plan) = self.ledger.plan() {
-            let effect = self.effect(spot, deed)?;
+            let effect = self.effect(spot, deed, self.seen(spot)?)?;
             let diff = self.diff(spot, deed)?;
             if let Some(mut shadow) = self.shadow() {
                 shadow.perform(self, spot, found, deed, &effect)?;
@@ -61,7 +62,7 @@ impl Tree {
         if let Deed::Link { is_commit: true, .. } = deed {
             self.flush(spot)?;
         }
-        let effect = self.effect(spot, deed)?;
+        let effect = self.effect(spot, deed, self.seen(spot)?)?;
         let inode = match deed {
             Deed::Unpack(_) => spot.inode()?,
             _ => None,
@@ -70,13 +71,67 @@ impl Tree {
             Some(_) => self.diff(spot, deed)?,
             None => None,
         };
-        let moment = Moment { parents: stamps(spot, deed)?, diff, inode };
+        let capabilities = match deed {
+            Deed::Attributes(_) => spot.capabilities()?,
+            _ => None,
+        };
+        let moment = Moment { parents: stamps(spot, deed)?, diff, inode, capabilities };
+        self.ledger.pass(&effect, |planned| self.is_there(planned));
         let open = self.ledger.begin(effect, moment)?;
         let keep = open.as_ref().map(|open| Keep::of(writer, open.n));
         let acted = self.act(spot, found, deed, keep.as_ref());
         let why = acted.as_ref().err().map(|error| crate::host::words(error).to_owned());
-        self.ledger.done(open, stamps(spot, deed)?, why)?;
+        self.ledger.done(open, stamps(spot, deed)?, left(spot, deed)?, why)?;
         acted
+    }
+
+    /// In a plan: why nobody can know what is at `spot`.
+    pub(super) fn unknown_at(&self, spot: &Spot) -> Option<String> {
+        self.shadow()?.unknown_at(&spot.path).map(str::to_owned)
+    }
+
+    /// In a plan: does it where nobody can know what is there. What is there then is known, and whether
+    /// that changes anything is not.
+    pub(super) fn plan_over(
+        &self,
+        spot: &Spot,
+        deed: &Deed<'_>,
+        why: &str,
+    ) -> Result<Change, Error> {
+        let effect = self.effect(spot, deed, None)?;
+        if let Some(mut shadow) = self.shadow() {
+            shadow.perform(self, spot, None, deed, &effect)?;
+            if let Deed::Directory(_) = deed {
+                shadow.taint(self, &spot.path, why)?;
+            }
+        }
+        if let Some(plan) = self.ledger.plan() {
+            plan.note_over(self.ledger.call(), effect, why);
+        }
+        Ok(Change::Done)
+    }
+
+    /// Whether what was planned is there already, just so. Of what an artifact holds it is enough that
+    /// its directory is: to unpack it there looks at the rest.
+    pub(crate) fn is_there(&self, planned: &Effect) -> bool {
+        let path = match &planned.action {
+            // What a secret came to is not in a plan.
+            Action::Write { path, secrets } if secrets.is_empty() => path,
+            Action::Directory { path }
+            | Action::Link { path }
+            | Action::Attributes { path }
+            | Action::Remove { path }
+            | Action::Unpack { path, .. } => path,
+            _ => return false,
+        };
+        let spot = Plain::parse(path).and_then(|path| self.find(path, Access::Read));
+        let found = match spot {
+            Ok(spot) => self.seen(&spot),
+            Err(Error::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        };
+        // Where nobody can look, nobody can say that it is there.
+        found.is_ok_and(|found| found == planned.after)
     }
 
     /// Has all that was done in the file system of `spot` be on the disk, and the journal.
@@ -88,9 +143,8 @@ impl Tree {
             .map_err(|errno| failed(errno, "have on the disk what is in", &spot.path))
     }
 
-    fn effect(&self, spot: &Spot, deed: &Deed<'_>) -> Result<Effect, Error> {
+    fn effect(&self, spot: &Spot, deed: &Deed<'_>, before: Option<Seen>) -> Result<Effect, Error> {
         let path = spot.path.to_string();
-        let before = self.seen(spot)?;
         let (action, after) = match deed {
             Deed::Write { content, secrets, attributes } => {
                 let mut after = self.made(spot, Form::File, *attributes)?;
@@ -280,6 +334,16 @@ fn stamps(spot: &Spot, deed: &Deed<'_>) -> Result<Vec<Stamp>, Error> {
         stamps.push(to.stamp()?);
     }
     Ok(stamps)
+}
+
+/// What tells later that what a deed left there is still so.
+fn left(spot: &Spot, deed: &Deed<'_>) -> Result<Option<Signature>, Error> {
+    match deed {
+        Deed::Write { .. } | Deed::Attributes(_) => spot.signature(),
+        Deed::Rename(to) => to.signature(),
+        // What is there says all of itself, or is told apart by what is in it.
+        Deed::Link { .. } | Deed::Directory(_) | Deed::Remove | Deed::Unpack(_) => Ok(None),
+    }
 }
 
 fn fill(file: OwnedFd, content: &[u8], attributes: Attributes) -> Result<(), Errno> {

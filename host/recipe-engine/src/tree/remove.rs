@@ -21,6 +21,9 @@ impl Tree {
             spot => spot?,
         };
         let _changing = self.take(&spot);
+        if let Some(why) = self.unknown_at(&spot) {
+            return self.plan_over(&spot, &Deed::Remove, &why);
+        }
         let Some(found) = self.metadata(&spot)? else { return Ok(Change::Unchanged) };
         self.perform(&spot, Some(&found), &Deed::Remove)?;
         Ok(Change::Removed)

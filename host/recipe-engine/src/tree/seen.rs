@@ -1,15 +1,19 @@
 //! How a place is, in a journal's words.
 
-use super::{Spot, Tree, failed};
+use super::{Spot, Tree, failed, open_beneath};
 use crate::bindings::interfaces::files::{Kind, Metadata};
 use crate::bindings::interfaces::types::Error;
-use crate::journal::Stamp;
+use crate::journal::{Signature, Stamp};
 use cerebro_model::{Form, Seen};
 use nix::errno::Errno;
-use nix::fcntl::AtFlags;
-use nix::sys::stat::{UtimensatFlags, fstat, fstatat, utimensat};
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::{Mode, UtimensatFlags, fstat, fstatat, utimensat};
 use nix::sys::time::TimeSpec;
+use rustix::fs::{XattrFlags, fgetxattr, fsetxattr};
 use sha2::{Digest, Sha256};
+
+/// capabilities(7): taken away by the kernel when a file gets another owner.
+const CAPABILITIES: &str = "security.capability";
 
 impl From<&Metadata> for Seen {
     fn from(found: &Metadata) -> Self {
@@ -58,6 +62,49 @@ impl Spot {
             // Somebody else's directory, in which the agent may write.
             Ok(()) | Err(Errno::EPERM | Errno::EACCES) => Ok(()),
             Err(errno) => Err(failed(errno, "set the time of the directory of", &self.path)),
+        }
+    }
+
+    /// What a program there may do beyond its user, in the kernel's own form.
+    pub(super) fn capabilities(&self) -> Result<Option<Vec<u8>>, Error> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
+        let Ok(file) = open_beneath(self.dir()?, &self.name, flags, Mode::empty()) else {
+            return Ok(None);
+        };
+        let mut value = [0; 64];
+        match fgetxattr(&file, CAPABILITIES, &mut value) {
+            Ok(length) => Ok(value.get(..length).map(<[u8]>::to_vec)),
+            // It has none, or the file system knows of none.
+            Err(rustix::io::Errno::NODATA | rustix::io::Errno::OPNOTSUPP) => Ok(None),
+            Err(errno) => Err(failed(
+                Errno::from_raw(errno.raw_os_error()),
+                "look at the capabilities of",
+                &self.path,
+            )),
+        }
+    }
+
+    /// Gives a program back what it might do.
+    pub(super) fn set_capabilities(&self, value: &[u8]) -> Result<(), Error> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
+        let file = open_beneath(self.dir()?, &self.name, flags, Mode::empty());
+        let set = file.and_then(|file| {
+            fsetxattr(&file, CAPABILITIES, value, XattrFlags::empty())
+                .map_err(|errno| Errno::from_raw(errno.raw_os_error()))
+        });
+        set.map_err(|errno| failed(errno, "give back the capabilities of", &self.path))
+    }
+
+    /// What tells that what is there is still the same; none if nothing is there.
+    pub(super) fn signature(&self) -> Result<Option<Signature>, Error> {
+        match fstatat(self.dir()?, self.name.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(found) => Ok(Some(Signature {
+                inode: found.st_ino,
+                modified: (found.st_mtime, found.st_mtime_nsec),
+                changed: (found.st_ctime, found.st_ctime_nsec),
+            })),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(failed(errno, "look at", &self.path)),
         }
     }
 

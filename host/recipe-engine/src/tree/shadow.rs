@@ -2,7 +2,7 @@
 //! changed, so that what is written is read again, what is made is listed, and what is removed is
 //! gone. Nothing of it is on a disk.
 
-use super::archive::Sink;
+use super::archive::{Sink, breaks_off};
 use super::perform::Deed;
 use super::{Dir, Link, Plain, Spot, Tree, Unpack, Walked, failed};
 use crate::bindings::interfaces::files::{Entry, Kind, Metadata};
@@ -94,6 +94,14 @@ impl Shadow {
             }
         }
         Found::Folder(folder)
+    }
+
+    /// Why nobody can know what is at `path`.
+    pub(super) fn unknown_at(&self, path: &Plain) -> Option<&str> {
+        match self.find(path) {
+            Found::Unknown(why) => Some(why),
+            _ => None,
+        }
     }
 
     pub(super) fn look(&self, tree: &Tree, path: &Plain) -> Result<Option<Metadata>, Error> {
@@ -388,9 +396,7 @@ impl Sink for Unpacking<'_> {
         mode: u32,
         content: &mut dyn Read,
     ) -> Result<(), Error> {
-        let broken = |error: std::io::Error| {
-            Error::Invalid(format!("the archive breaks off within `{name}`: {error}"))
-        };
+        let broken = |error: std::io::Error| breaks_off(name, &error);
         let mut bytes = Vec::new();
         (&mut *content).take(LARGEST + 1).read_to_end(&mut bytes).map_err(broken)?;
         let mut size = bytes.len() as u64;

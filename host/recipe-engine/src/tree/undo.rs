@@ -3,14 +3,15 @@
 
 use super::keep::Keep;
 use super::path::Plain;
-use super::{Spot, Tree, failed, manifest};
+use super::{Spot, Tree, failed, manifest, open_beneath};
 use crate::bindings::interfaces::types::Error;
 use crate::journal::{Moment, Stamp};
 use cerebro_model::{Action, Effect, Seen};
 use nix::errno::Errno;
-use nix::fcntl::{RenameFlags, renameat2};
-use nix::sys::stat::Mode;
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::fcntl::{OFlag, RenameFlags, renameat2};
+use nix::sys::stat::{Mode, fstat};
+use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+use std::collections::HashSet;
 
 /// An effect to be taken back.
 pub(crate) struct Undo<'a> {
@@ -67,6 +68,46 @@ impl Tree {
         Ok(undone)
     }
 
+    /// Has what these changed be on the disk, as it is now: the directories that they happened in, and
+    /// what has another mode or owner.
+    pub(crate) fn settle(&self, actions: &[Action]) -> Result<(), Error> {
+        let mut done = HashSet::new();
+        for action in actions {
+            let to = match action {
+                Action::Rename { to, .. } => Some(to.as_str()),
+                _ => None,
+            };
+            for path in action.path().into_iter().chain(to) {
+                let spot = match self.exactly(&Plain::parse(path)?) {
+                    Ok(spot) => spot,
+                    // Its directory is gone, which was an effect on another.
+                    Err(Error::NotFound(_) | Error::Invalid(_)) => continue,
+                    Err(error) => return Err(error),
+                };
+                let what = match action {
+                    Action::Attributes { .. } => spot.name.as_str(),
+                    _ => ".",
+                };
+                let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
+                let opened = open_beneath(spot.dir()?, what, flags, Mode::empty());
+                let synced = opened.and_then(|opened| {
+                    let found = fstat(&opened)?;
+                    // Each is waited for once.
+                    match done.insert((found.st_dev, found.st_ino)) {
+                        true => fsync(&opened),
+                        false => Ok(()),
+                    }
+                });
+                match synced {
+                    // Gone, or a link, which its directory says all of; or nothing that can be synced.
+                    Ok(()) | Err(Errno::ENOENT | Errno::ELOOP | Errno::EINVAL | Errno::ENXIO) => {}
+                    Err(errno) => return Err(failed(errno, "have on the disk", &spot.path)),
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn undo_at(
         &self,
         spot: &Spot,
@@ -100,14 +141,21 @@ impl Tree {
             Action::Directory { .. } if now.is_some() => {
                 return spot.undo_directory(is_as(after) || is_open);
             }
-            Action::Attributes { .. } => match before {
-                _ if is_as(before) => {}
-                Some(before) if is_as(after) || is_open => spot.set(super::Attributes {
-                    mode: Some(before.mode),
-                    owner: Some(super::Owner { uid: before.uid, gid: before.gid }),
-                })?,
-                _ => return Ok(spot.conflict(now.as_ref())),
-            },
+            Action::Attributes { .. } => {
+                match before {
+                    _ if is_as(before) => {}
+                    Some(before) if is_as(after) || is_open => spot.set(super::Attributes {
+                        mode: Some(before.mode),
+                        owner: Some(super::Owner { uid: before.uid, gid: before.gid }),
+                    })?,
+                    _ => return Ok(spot.conflict(now.as_ref())),
+                }
+                if let Some(capabilities) = &undo.moment.capabilities
+                    && spot.capabilities()?.is_none()
+                {
+                    spot.set_capabilities(capabilities)?;
+                }
+            }
             Action::Remove { .. } => {
                 if now.is_none() && !keep.put_back(spot, false)? {
                     return Ok(Undone::Conflict("what was there before is not kept".to_owned()));
@@ -182,8 +230,8 @@ impl Spot {
         if now.is_none() {
             return Ok(self.conflict(None));
         }
-        let flags = nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_DIRECTORY;
-        let dir = super::open_beneath(self.dir()?, &self.name, flags, Mode::empty())
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        let dir = open_beneath(self.dir()?, &self.name, flags, Mode::empty())
             .map_err(|errno| failed(errno, "open", &self.path))?;
         let differing = match manifest::differences(&dir, &keep.manifest())? {
             Some(differing) => differing,

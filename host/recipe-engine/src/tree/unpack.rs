@@ -1,6 +1,6 @@
 //! Unpacking archives: beside the place first, then into it at once.
 
-use super::archive::{Sink, permissions};
+use super::archive::{Sink, breaks_off, permissions};
 use super::change::{Owner, set_owner};
 use super::keep::Keep;
 use super::perform::Deed;
@@ -114,7 +114,7 @@ impl Unpack<'_> {
         mkdirat(spot.dir()?, new, Mode::S_IRWXU).map_err(beside)?;
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
         let dir = open_beneath(spot.dir()?, new, flags, Mode::empty()).map_err(beside)?;
-        let mut unpacking = Unpacking { how: self, dir };
+        let mut unpacking = Unpacking { how: self, dir, buffer: vec![0; 1 << 17] };
         self.fill(&mut unpacking)?;
         if let Some(owner) = self.owner {
             set_owner(&unpacking.dir, owner).map_err(beside)?;
@@ -131,6 +131,8 @@ impl Unpack<'_> {
 struct Unpacking<'a> {
     how: &'a Unpack<'a>,
     dir: OwnedFd,
+    /// For what goes from the archive to a file.
+    buffer: Vec<u8>,
 }
 
 impl Sink for Unpacking<'_> {
@@ -147,15 +149,12 @@ impl Sink for Unpacking<'_> {
         let file = open_beneath(&dir, name, flags, Mode::from_bits_truncate(0o600))
             .map_err(|errno| failed(errno, "unpack", &name))?;
         let mut file = File::from(file);
-        let mut buffer = vec![0; 1 << 16];
         loop {
-            let read = content.read(&mut buffer).map_err(|error| {
-                Error::Invalid(format!("the archive breaks off within `{name}`: {error}"))
-            })?;
+            let read = content.read(&mut self.buffer).map_err(|error| breaks_off(name, &error))?;
             if read == 0 {
                 break;
             }
-            file.write_all(&buffer[..read]).map_err(|e| failed_io(&e, "unpack", &name))?;
+            file.write_all(&self.buffer[..read]).map_err(|e| failed_io(&e, "unpack", &name))?;
             self.how.in_time()?;
         }
         if let Some(owner) = self.how.owner {

@@ -8,6 +8,7 @@ use cerebro_recipe_engine::{
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -91,6 +92,7 @@ impl Machine {
         std::fs::read_to_string(self.path(path)).unwrap()
     }
 
+    #[allow(dead_code, reason = "not every suite has such")]
     pub fn names(&self, path: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.path(path)).unwrap();
         let mut names: Vec<_> =
@@ -131,7 +133,10 @@ impl Machine {
             root: self.path("/"),
             limits: self.limits.clone(),
             memory: self.dir.path().join("memory"),
-            agent: Arc::new(Host(self.dir.path().join("store"))),
+            agent: Arc::new(Host {
+                store: self.dir.path().join("store"),
+                is_rebound: AtomicBool::new(false),
+            }),
             log: Arc::new(move |line: LogLine| log.lock().unwrap().push(line)),
             journal: None,
         }
@@ -143,19 +148,25 @@ impl Machine {
     }
 }
 
+/// A name that leads to a far address at first, and to this machine from then on.
+pub const REBOUND: &str = "rebound.example";
+
 /// The agent of such a machine: it has one task, the instance's own, and some secrets.
-struct Host(PathBuf);
+struct Host {
+    store: PathBuf,
+    is_rebound: AtomicBool,
+}
 
 #[async_trait]
 impl Agent for Host {
     async fn artifact(&self, digest: Digest) -> Result<PathBuf, AgentError> {
-        let path = self.0.join(digest.to_string());
+        let path = self.store.join(digest.to_string());
         let missing = || AgentError::NotFound(format!("there is no `{digest}`; upload it first"));
         path.exists().then_some(path).ok_or_else(missing)
     }
 
     fn artifacts(&self) -> &Path {
-        &self.0
+        &self.store
     }
 
     async fn task(&self, name: Option<&str>) -> Result<Option<TaskStatus>, AgentError> {
@@ -195,8 +206,19 @@ impl Agent for Host {
         own(name)
     }
 
+    async fn look_up(&self, host: &str) -> std::io::Result<Vec<IpAddr>> {
+        if host == REBOUND {
+            let is_rebound = self.is_rebound.swap(true, Ordering::Relaxed);
+            let leads_to =
+                if is_rebound { Ipv4Addr::LOCALHOST } else { Ipv4Addr::new(192, 0, 2, 1) };
+            return Ok(vec![leads_to.into()]);
+        }
+        let found = tokio::net::lookup_host((host, 0)).await?;
+        Ok(found.map(|address| address.ip()).collect())
+    }
+
     async fn secret(&self, name: &str) -> Result<Vec<u8>, AgentError> {
-        let secret = std::fs::read(self.0.join(format!("secret-{name}")));
+        let secret = std::fs::read(self.store.join(format!("secret-{name}")));
         secret.map_err(|_| AgentError::NotFound(format!("there is no secret `{name}`")))
     }
 }

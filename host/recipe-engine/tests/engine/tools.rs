@@ -2,6 +2,7 @@
 //! and a user, a group and a service that are the tests' own. All of it is gone at the end.
 
 use crate::support::{Machine, component, engine};
+use cerebro_model::{Plan, PlanEnd};
 use cerebro_recipe_engine::Call;
 use serde_json::{Value, json};
 use std::fs;
@@ -105,6 +106,45 @@ async fn a_user_comes_changes_and_goes() {
     // To be in a group is to have what it has.
     let error = deploy(&machine, "walk", &account("/bin/sh", &["sudo"], false)).await.unwrap_err();
     assert!(error.contains(r#"add "sudo" to `grants.users`"#), "{error}");
+}
+
+/// What would be done on the machine itself.
+async fn plan(machine: &Machine, name: &str, options: &Value) -> Plan {
+    engine().plan(&component(name).await, call(machine, options)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_plan_tells_what_packages_bring_along() {
+    if !has(&["/usr/bin/apt-get", "/usr/bin/dpkg-query"]) {
+        return;
+    }
+    let packages = ["nginx", "no-such-package", "coreutils"];
+    let grants = json!({"write": ["/srv/cerebro-test"], "packages": packages});
+    let machine = Machine::granting(&grants.to_string());
+    let plan = plan(&machine, "package", &json!({"packages": {"nginx": "present"}})).await;
+    if Path::new("/usr/sbin/nginx").exists() {
+        assert_eq!(plan.exit_code(), 0, "{plan}");
+        return;
+    }
+    assert_eq!((plan.exit_code(), plan.lines.len()), (11, 1), "{plan}");
+    let brings = |what: &str| plan.lines[0].notes.iter().any(|note| note.starts_with(what));
+    assert!(brings("install nginx 1.") && brings("install nginx-common 1."), "{plan}");
+}
+
+#[tokio::test]
+async fn a_plan_knows_who_will_own_what() {
+    if !has(&["/usr/sbin/useradd"]) {
+        return;
+    }
+    let grants =
+        json!({"write": ["/srv/cerebro-test"], "secrets": ["s"], "users": ["cerebro-nobody"]});
+    let machine = Machine::granting(&grants.to_string());
+    let home = json!({"do": "home", "name": "cerebro-nobody", "path": "/srv/cerebro-test/home"});
+    let plan = plan(&machine, "walk", &home).await;
+    assert_eq!((&plan.end, plan.exit_code()), (&PlanEnd::Whole, 11), "{plan}");
+    let last = plan.lines.last().unwrap().to_string();
+    assert_eq!(last, "+ directory /srv/cerebro-test/home  (mode 0750, owner new:new)");
+    assert!(!Path::new("/srv/cerebro-test").exists());
 }
 
 const SCRIPT: &str = r#"#!/bin/sh

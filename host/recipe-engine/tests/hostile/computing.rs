@@ -52,6 +52,29 @@ fn memory(pages: u32) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
+/// A recipe that drops a resource of its own, whose destructor does something.
+fn destructor(what: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(component
+            (core module $d (func (export "end") (param i32) {what}))
+            (core instance $ends (instantiate $d))
+            (type $r (resource (rep i32) (dtor (core func $ends "end"))))
+            (core func $new (canon resource.new $r))
+            (core func $drop (canon resource.drop $r))
+            (core module $m
+                (import "host" "new" (func $new (param i32) (result i32)))
+                (import "host" "drop" (func $drop (param i32)))
+                (memory (export "memory") 1)
+                (func (export "f") (result i32) (call $drop (call $new (i32.const 1))) i32.const 0))
+            (core instance $i (instantiate $m (with "host" (instance
+                (export "new" (func $new)) (export "drop" (func $drop))))))
+            (func $f (result (result (error string))) (canon lift (core func $i "f")
+                (memory (core memory $i "memory"))))
+            (export "deploy" (func $f)) (export "undeploy" (func $f)))"#
+    );
+    wat::parse_str(text).unwrap()
+}
+
 /// A component in a component, so many times.
 fn nested(times: usize) -> Vec<u8> {
     const HEAD: [u8; 8] = *b"\0asm\x0d\0\x01\0";
@@ -92,6 +115,10 @@ pub fn cases() -> Vec<Case> {
         }),
         Case::component("trap in the start function", "`unreachable`", || {
             recipe(&format!("{WELL} (func $s unreachable) (start $s)"))
+        }),
+        Case::component("trap in a resource's destructor", "`unreachable`", || destructor("unreachable")),
+        Case::component("loop in a resource's destructor", loops, || {
+            destructor("(loop $l (br $l))")
         }),
         Case::component("division by zero", "divide by zero", || {
             recipe(&doing("(drop (i32.div_u (i32.const 1) (local.get $n)))"))

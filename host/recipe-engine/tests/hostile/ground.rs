@@ -71,7 +71,7 @@ impl Ground {
     pub fn new() -> Self {
         let mut machine = Machine::granting(
             r#"{"write": ["/opt/app"], "commands": ["/bin/true", "/bin/sh", "/usr/bin/yes"],
-                "secrets": ["db.password"], "hosts": ["0x7f000001:*"]}"#,
+                "secrets": ["db.password"], "hosts": ["0x7f000001:*", "rebound.example:*"]}"#,
         );
         machine.limits.wall = Duration::from_millis(1500);
         machine.limits.memory = MEMORY;

@@ -1,6 +1,6 @@
 //! Calls of the host that ask for too much, or at the wrong moment.
 
-use crate::ground::{Case, SECRET};
+use crate::ground::Case;
 use serde_json::json;
 
 pub fn cases() -> Vec<Case> {
@@ -85,14 +85,14 @@ pub fn cases() -> Vec<Case> {
             "secret",
             |_| json!({"do": "secret", "name": "../../etc/shadow"}),
         ),
-        Case::hostile(
-            "a secret on a command line",
-            "secret",
-            |_| json!({"do": "run", "argv": ["/bin/sh", "-c", "echo no secret here >&2; exit 1"]}),
-        )
-        .then(|_| {
-            let lines = std::fs::read("/proc/self/cmdline").unwrap();
-            String::from_utf8_lossy(&lines).contains(SECRET).then(|| "it is told".to_owned())
+        Case::hostile("what stands for a secret on a command line", "--password=<<secret:", |_| {
+            // What it says is what everybody on the machine could read.
+            let script = "tr '\\0' ' ' </proc/$$/cmdline >&2; exit 1";
+            json!({"do": "argue", "secret": "db.password", "script": script, "reveal": false})
+        }),
+        Case::hostile("a secret on a command line", "whoever is on the machine", |_| {
+            let script = "tr '\\0' ' ' </proc/$$/cmdline >&2; exit 1";
+            json!({"do": "argue", "secret": "db.password", "script": script, "reveal": true})
         }),
     ]
 }

@@ -1,6 +1,7 @@
 //! Whom a component may talk to, and those who answer in bad faith.
 
 use crate::ground::{Case, Ground, HANGS_UP};
+use crate::support::REBOUND;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -112,6 +113,15 @@ pub fn cases() -> Vec<Case> {
             let port = ground.serve(&[HEAD], Duration::ZERO);
             json!({"do": "download", "url": format!("http://127.0.0.1:{port}/granted/f"), "sha256": "../../etc/shadow"})
         }),
+        Case::hostile(
+            "a name that leads elsewhere when it is asked for again",
+            r#"["192.0.2.1"], then ["192.0.2.1"]: connect: "#,
+            |ground| {
+                let port = ground.serve(&["never said"], Duration::ZERO);
+                json!({"do": "rebind", "host": REBOUND, "port": port})
+            },
+        ),
+        Case::hostile("sockets without end", "behind 64 sockets", |_| json!({"do": "sockets"})),
         Case::hostile("a socket of its own that listens", "bind", |_| json!({"do": "bind"})),
         Case::hostile("a socket for datagrams", "udp", |_| json!({"do": "udp"})),
         Case::hostile(

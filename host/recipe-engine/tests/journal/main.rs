@@ -5,10 +5,14 @@
 #[path = "../engine/support.rs"]
 mod support;
 
+mod drift;
 mod killed;
-mod manifest;
 mod media;
+mod packages;
 mod plan;
+mod power;
 mod replay;
 mod rollback;
 mod scenario;
+
+use cerebro_manifest as manifest;

@@ -3,8 +3,8 @@
 use cerebro_recipe_engine::{FileMedium, Medium};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 
 /// What happens at a record.
 #[derive(Clone, Copy)]
@@ -65,6 +65,61 @@ impl Medium for Faulty {
 
     // The kernel has what was written: that is enough for a process that dies.
     fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What reached a disk: writes, and where all before was on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Logged {
+    Bytes(Vec<u8>),
+    Synced,
+}
+
+/// The writes of a journal, in their order.
+#[derive(Clone, Default)]
+pub struct Log(Arc<Mutex<Vec<Logged>>>);
+
+impl Log {
+    pub fn take(&self) -> Vec<Logged> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// A medium that takes records up to one, and tells what it took.
+pub struct Losing {
+    file: FileMedium,
+    left: usize,
+    log: Log,
+}
+
+impl Losing {
+    /// Opens media that take `at` records less one: then the machine is as it is when its power goes.
+    pub fn opening(
+        at: usize,
+        log: Log,
+    ) -> impl Fn(&Path, u64) -> io::Result<Box<dyn Medium>> + Send + Sync {
+        move |path, length| {
+            let file = FileMedium::open(path, length)?;
+            Ok(Box::new(Self { file, left: at - 1, log: log.clone() }))
+        }
+    }
+}
+
+impl Medium for Losing {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.left = self.left.checked_sub(1).ok_or(io::ErrorKind::BrokenPipe)?;
+        self.file.append(bytes)?;
+        self.log.0.lock().unwrap().push(Logged::Bytes(bytes.to_vec()));
+        Ok(())
+    }
+
+    fn reserve(&mut self, bytes: usize) -> io::Result<()> {
+        self.file.reserve(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.log.0.lock().unwrap().push(Logged::Synced);
         Ok(())
     }
 }

@@ -42,7 +42,8 @@ async fn what_is_planned_is_what_happens_effect_for_effect() {
     let second = plan(&scenario, &scenario.options).await;
     let text = |plan: &Plan| serde_json::to_string(plan).unwrap();
     assert_eq!(text(&first), text(&second));
-    assert_eq!((first.exit_code(), &first.end), (10, &PlanEnd::Whole));
+    // A command is among it.
+    assert_eq!((first.exit_code(), &first.end), (11, &PlanEnd::Whole));
     // What is planned is read again.
     assert!(scenario.machine.logged("/opt/app/current/app holds new"));
     let (made, failed) = make(&scenario, &scenario.options).await;
@@ -179,6 +180,50 @@ async fn a_bounded_command_leaves_what_is_beyond_its_bound_known() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_whole_is_known_whatever_was_there() {
+    let mut scenario = Scenario::new();
+    scenario.machine.grants = serde_json::from_value(json!({
+        "write": ["/srv"], "secrets": ["db"],
+        "commands": [{"argv": ["/bin/true"], "writes": ["/srv/data"], "network": false}],
+    }))
+    .unwrap();
+    fs::create_dir_all(scenario.machine.path("/srv/data")).unwrap();
+    fs::write(scenario.machine.path("/srv/data/just-so"), "a").unwrap();
+    let options = steps(json!([
+        {"run": ["/bin/true"]},
+        {"write": ["/srv/data/just-so", "a", null]},
+        {"write": ["/srv/data/other", "b", 0o600]},
+        {"directory": ["/srv/data/in/it", null]},
+        {"link": ["/srv/data/in/it/link", "there"]},
+        {"remove": "/srv/data/gone"},
+        {"read": "/srv/data/just-so"},
+        {"write": ["/srv/known", "c", null]},
+    ]));
+    let plan = plan(&scenario, &options).await;
+    assert_eq!((&plan.end, plan.exit_code()), (&PlanEnd::Whole, 11));
+    assert!(scenario.machine.logged("/srv/data/just-so holds a"));
+    let marks: String = plan.lines.iter().map(cerebro_model::PlanLine::mark).collect();
+    assert_eq!(marks, "?~~~~~-+", "{plan}");
+    let note = "nobody can know what is there before: #1 may have written there";
+    assert!(plan.lines[1].notes.contains(&note.to_owned()), "{plan}");
+    // Two of them turn out to be just so, and the way to a third was not there.
+    let call = Call {
+        journal: Some(scenario.journaling().held_to(plan, false)),
+        ..scenario.machine.call(&options)
+    };
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: a command is held to its bound by root only");
+        return;
+    }
+    engine().deploy(&scenario.component().await, call).await.unwrap();
+    assert_eq!(scenario.journal().unwrap().effects().len(), 6);
+    // What is looked for below a place that nobody knows is not made up.
+    let list = json!([{"run": ["/bin/true"]}, {"list": "/srv/data"}]);
+    let cut = self::plan(&scenario, &steps(list)).await;
+    assert_eq!(cut.exit_code(), 12, "{cut}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_held_to_a_plan_stops_where_the_machine_has_drifted() {
     let scenario = Scenario::new().fill().await;
     let options = steps(json!([
@@ -192,8 +237,10 @@ async fn a_call_that_is_held_to_a_plan_stops_where_the_machine_has_drifted() {
     };
     fs::write(scenario.machine.path("/etc/app/conf"), "theirs\n").unwrap();
     let drifted = engine().deploy(&script, held(&options)).await.unwrap_err().to_string();
-    let words = "#2 `write /etc/app/conf`: `/etc/app/conf` is not as the plan found it: plan again";
-    assert_eq!(drifted, words);
+    let words =
+        "#2 `write /etc/app/conf`: `/etc/app/conf` is not as the plan found it, a file of 7 bytes";
+    assert!(drifted.starts_with(words), "{drifted}");
+    assert!(drifted.contains(", but a file of 7 bytes (") && drifted.ends_with(": plan again"));
     assert_eq!(scenario.machine.text("/etc/app/conf"), "theirs\n");
     assert!(scenario.roll_back().await.is_complete());
 
@@ -203,6 +250,14 @@ async fn a_call_that_is_held_to_a_plan_stops_where_the_machine_has_drifted() {
     assert!(error.contains("was planned as `write /etc/app/new`"), "{error}");
     engine().deploy(&script, held(&options)).await.unwrap();
     assert_eq!(scenario.machine.text("/etc/app/conf"), "after\n");
+    // What somebody did just so need not be done; what comes behind it is.
+    fs::write(scenario.machine.path("/etc/app/conf"), "before\n").unwrap();
+    engine().deploy(&script, held(&options)).await.unwrap();
+    assert_eq!(scenario.machine.text("/etc/app/conf"), "after\n");
+    fs::write(scenario.machine.path("/etc/app/conf"), "before\n").unwrap();
+    fs::write(scenario.machine.path("/etc/app/new"), "else\n").unwrap();
+    let error = engine().deploy(&script, held(&options)).await.unwrap_err().to_string();
+    assert!(error.contains("#1 `write /etc/app/new`: `/etc/app/new` is not as"), "{error}");
     // Beyond its end nothing happens either.
     let more = steps(json!([{"write": ["/etc/app/more", "x", null]}]));
     let empty = engine().plan(&script, scenario.call(&steps(json!([])))).await.unwrap();
@@ -273,6 +328,13 @@ fn step() -> impl Strategy<Value = Value> {
 /// What is there before, and what is done then.
 fn recipe() -> impl Strategy<Value = (Vec<Value>, Vec<Value>)> {
     (prop::collection::vec(step(), 0..8), prop::collection::vec(step(), 1..8))
+}
+
+/// What the test below has found.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_itself_is_in_the_way_in_the_same_words() {
+    let link = json!({"link": ["/srv/c", "/srv/c"]});
+    one(vec![link], vec![json!({"tree": ["/srv/c/a/a", [], false]})]).await.unwrap();
 }
 
 #[test]

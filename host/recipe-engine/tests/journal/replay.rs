@@ -116,6 +116,30 @@ async fn a_replay_can_stop_on_its_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn from_where_each_call_came_is_found_afterwards() {
+    let read = json!({"read": "/srv/known"});
+    let steps =
+        [read.clone(), json!({"write": ["/srv/a", "a", null]}), read, json!({"fail": "no"})];
+    let (recording, _) = record(&steps, 60.0).await;
+    let asked = recording.questions();
+    let all = u32::try_from(asked.len()).unwrap();
+    let script = component("script").await;
+    let sites = engine().call_sites(&script, &recording, 0..=all + 1).await;
+    // Of none that was not made.
+    assert_eq!(sites.keys().copied().collect::<Vec<_>>(), (1..=all).collect::<Vec<_>>());
+    let of = |function: &str| {
+        let calls = asked.iter().filter(|question| question.function == function);
+        calls.map(|question| sites[&question.n].clone()).collect::<Vec<_>>()
+    };
+    let (reads, writes) = (of("files.read"), of("files.write"));
+    assert_eq!((reads.len(), writes.len()), (2, 1));
+    assert!(reads[0] == reads[1] && reads[0] != writes[0], "{sites:?}");
+    for site in sites.values() {
+        assert!(!site.is_empty() && site.iter().all(|place| place.contains("+0x")), "{site:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_component_departs_where_it_asks_for_something_else() {
     let steps = [json!({"read": "/srv/known"}), json!({"fail": "no"})];
     let (recording, _) = record(&steps, 60.0).await;

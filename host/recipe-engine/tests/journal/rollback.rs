@@ -3,7 +3,7 @@
 use crate::manifest::{assert_same, manifest};
 use crate::media::{Fault, Faulty};
 use crate::scenario::Scenario;
-use crate::support::engine;
+use crate::support::{Machine, engine};
 use cerebro_model::Kept;
 use cerebro_recipe_engine::forget_call;
 use std::fs;
@@ -82,6 +82,73 @@ async fn it_is_taken_back_when_the_disk_is_full_at_each_record_in_turn() {
     println!("{tried} records");
 }
 
+/// A file system of its own that is small, gone at the end.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    /// None if this process may not mount.
+    fn mount(bytes: usize) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let options = format!("size={bytes}");
+        let (none, flags) = (None::<&str>, nix::mount::MsFlags::empty());
+        let mounted =
+            nix::mount::mount(none, dir.path(), Some("tmpfs"), flags, Some(options.as_str()));
+        mounted.ok().map(|()| Self(dir))
+    }
+
+    /// Leaves so many pages free, and no more.
+    fn fill(&self, pages: usize) {
+        let ballast = fs::File::create(self.0.path().join("ballast")).unwrap();
+        let free = nix::sys::statvfs::statvfs(self.0.path()).unwrap();
+        let free = usize::try_from(free.blocks_available()).unwrap();
+        let length = i64::try_from(free.saturating_sub(pages) * 4096).unwrap();
+        let whole = nix::fcntl::FallocateFlags::empty();
+        nix::fcntl::fallocate(&ballast, whole, 0, length).unwrap();
+    }
+
+    fn free_up(&self) {
+        let ballast = self.0.path().join("ballast");
+        // A process that another test has just begun may hold it open for a moment.
+        fs::File::options().write(true).open(&ballast).unwrap().set_len(0).unwrap();
+        fs::remove_file(ballast).unwrap();
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = nix::mount::umount2(self.0.path(), nix::mount::MntFlags::MNT_DETACH);
+    }
+}
+
+/// A disk that really has no room left, for the files, for what is kept, and for the journal, with
+/// each number of free pages from none to enough. Nobody frees anything before all is taken back.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_taken_back_when_a_real_disk_is_full_at_any_point() {
+    let mut failed = 0;
+    for pages in 0.. {
+        let Some(disk) = Small::mount(32 << 20) else {
+            eprintln!("skipped: it needs to mount a file system");
+            return;
+        };
+        let scenario = Scenario::on(Machine::in_dir(disk.0.path())).fill().await;
+        let before = state(&scenario);
+        disk.fill(pages);
+        let component = scenario.component().await;
+        let deployed = engine().deploy(&component, scenario.call(&scenario.options)).await;
+        if deployed.is_ok() {
+            break;
+        }
+        failed += 1;
+        let report = scenario.roll_back().await;
+        assert!(report.is_complete(), "{pages} pages: {report}");
+        assert_restored(&before, &scenario, &format!("there were {pages} free pages"));
+        disk.free_up();
+        engine().deploy(&component, scenario.call(&scenario.options)).await.unwrap();
+    }
+    assert!(failed > 10, "{failed}");
+    println!("{failed} sizes");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_taken_back_when_the_recipe_fails_behind_each_of_its_steps() {
     let whole = Scenario::new().fill().await.steps();
@@ -119,7 +186,7 @@ async fn what_somebody_else_changed_meanwhile_stays_and_is_told() {
     let report = scenario.roll_back().await;
     let told = report.to_string();
     for words in [
-        "rolled back except: #1 write /etc/app/conf (`/etc/app/conf` was changed since)",
+        "rolled back except: #2 write /etc/app/conf (`/etc/app/conf` was changed since)",
         "directory /srv/a/b/c (`/srv/a/b/c` holds `theirs` since)",
         "in `/var/fresh/one`, `lib",
         "`/srv/gone` was changed since",

@@ -55,6 +55,7 @@ impl Scenario {
             ("srv/gone/deep/er/file", "dear\n"),
             ("srv/gone/other", "dearer\n"),
             ("srv/moved", "here\n"),
+            ("srv/server", "program\n"),
             ("srv/tree/kept", "kept\n"),
             ("srv/tree/sub/surplus", "surplus\n"),
         ] {
@@ -63,7 +64,10 @@ impl Scenario {
         fs::hard_link(m.path("etc/app/twin"), m.path("etc/app/twin2")).unwrap();
         symlink("old", m.path("etc/app/link")).unwrap();
         fs::set_permissions(m.path("etc/app/conf"), fs::Permissions::from_mode(0o604)).unwrap();
-        attribute(&m.path("etc/app/conf"), "user.origin", "by hand");
+        attribute(&m.path("etc/app/conf"), "user.origin", b"by hand");
+        // cap_net_bind_service, permitted and effective: version 2 of the kernel's form.
+        let capabilities = [0x0200_0001u32, 1 << 10, 0, 0, 0].map(u32::to_le_bytes).concat();
+        attribute(&m.path("srv/server"), "security.capability", &capabilities);
         // Two releases, as if deployed before, without a journal.
         let (old, base) = (&self.old, "/opt/app");
         let before = serde_json::json!({"steps": [
@@ -82,13 +86,23 @@ impl Scenario {
     /// A change of each kind, to what is there and to what is not.
     pub fn steps(&self) -> serde_json::Value {
         let (new, base) = (&self.new, "/opt/app");
+        // A command is told real paths; what it makes is in a directory that the recipe makes.
+        let made = self.machine.path("/srv/a/b/c/made");
+        let sh =
+            |what: &str| serde_json::json!(["/bin/sh", "-c", format!("{what} {}", made.display())]);
+        // Only root may give files away.
+        let user =
+            if nix::unistd::geteuid().is_root() { 4242 } else { nix::unistd::geteuid().as_raw() };
         serde_json::json!([
+            {"own": ["/srv/server", user.to_string()]},
             {"write": ["/etc/app/conf", "after\n", null]},
             {"write": ["/etc/app/new", "new\n", 0o640]},
             {"write": ["/etc/app/new", "newer\n", 0o640]},
             {"write": ["/etc/app/twin", "now two files\n", null]},
             {"directory": ["/srv/a/b/c", 0o700]},
             {"write": ["/srv/a/b/c/d", "d", null]},
+            {"run-undo": [sh("touch"), sh("rm -f")]},
+            {"at-end": sh("test -e")},
             {"link": ["/etc/app/link", "new"]},
             {"link": ["/etc/app/link2", "conf"]},
             {"attributes": ["/etc/app/conf", 0o600]},
@@ -148,7 +162,7 @@ impl Scenario {
     }
 }
 
-fn attribute(path: &Path, name: &str, value: &str) {
+fn attribute(path: &Path, name: &str, value: &[u8]) {
     use std::os::unix::ffi::OsStrExt;
     let path = std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap();
     let name = std::ffi::CString::new(name).unwrap();

@@ -2,6 +2,7 @@
 //! with nothing to do. The tools' own words for it are in `release/` beside this crate's sources.
 
 mod contender;
+mod journal;
 pub mod resident;
 mod setting;
 mod web;
@@ -40,6 +41,17 @@ pub struct Options {
     only: Vec<String>,
 }
 
+impl Options {
+    fn is_asked(&self, name: &str) -> bool {
+        self.only.is_empty()
+            || ["floor", "bash"].contains(&name)
+            || self.only.iter().any(|only| only == name)
+    }
+}
+
+/// The component that makes the release.
+const COMPONENT: &str = "ship.wasm";
+
 /// What one contender took, in ms.
 #[derive(Default)]
 struct Figures {
@@ -47,8 +59,17 @@ struct Figures {
     again: Vec<(f64, f64)>,
 }
 
+/// Measures all that is asked for.
+pub fn measure(options: &Options) -> Result<Vec<Table>> {
+    let mut tables = vec![contest(options)?];
+    if options.is_asked("Cerebro") {
+        tables.push(journal::measure(&options.components.join(COMPONENT), options.rounds)?);
+    }
+    Ok(tables)
+}
+
 /// Measures all of them in turn, round after round.
-pub fn measure(options: &Options) -> Result<Table> {
+fn contest(options: &Options) -> Result<Table> {
     let setting = Setting::new()?;
     let web = Web::start(setting.archive().to_vec())?;
     let group = Accounted(Hierarchies::detect()?.create("release")?);
@@ -126,11 +147,7 @@ fn contenders(
 
     let mut found = Vec::new();
     let mut missing = Vec::new();
-    let is_asked = |name: &str| {
-        options.only.is_empty()
-            || ["floor", "bash"].contains(&name)
-            || options.only.iter().any(|only| only == name)
-    };
+    let is_asked = |name: &str| options.is_asked(name);
     let options_of_puppet =
         ["--confdir", &puppet, "--vardir", &vardir, "--detailed-exitcodes", &manifest];
     let puppet = [&["/usr/bin/puppet", "apply"][..], &options_of_puppet].concat();
@@ -160,16 +177,12 @@ fn contenders(
         }
     }
     if is_asked("Cerebro") {
-        let component = options.components.join("ship.wasm");
+        let component = options.components.join(COMPONENT);
         let log = Path::new(&state).join("Cerebro.log");
-        let journal = with(&[(resident::JOURNAL, "on".to_owned())]);
-        for (name, environment) in
-            [("Cerebro, without a journal", environment), ("Cerebro", &journal)]
-        {
-            let mut cerebro = Contender::resident(name, &component, environment, &log, group)?;
-            cerebro.slowness = 1;
-            found.insert(found.len().min(2), cerebro);
-        }
+        let environment = with(&[(resident::JOURNAL, "on".to_owned())]);
+        let mut cerebro = Contender::resident("Cerebro", &component, &environment, &log, group)?;
+        cerebro.slowness = 1;
+        found.insert(found.len().min(2), cerebro);
     }
     Ok((found, missing))
 }

@@ -3,7 +3,10 @@
 
 mod http_check;
 mod new;
+mod plan;
 mod release;
+mod replay;
+mod rollback;
 
 use cerebro_conformance::{Language, Table, component};
 use cerebro_recipe_engine::Component;

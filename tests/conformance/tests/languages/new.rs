@@ -2,12 +2,18 @@
 
 use cerebro_conformance::{Answer, Machine, Server, languages, new_component};
 
+/// What its `grants.json` says, whatever the root.
+pub const GRANTS: &str = r#"{
+    "write": ["/opt/my-recipe"],
+    "commands": ["/bin/touch */opt/my-recipe/initialised", "/bin/rm -f */opt/my-recipe/initialised"]
+}"#;
+
 #[tokio::test]
 async fn a_new_recipe_deploys_and_leaves_nothing() {
     for language in languages() {
         let recipe = new_component(language, "my-recipe").await;
         let mut machine = Machine::new();
-        machine.grants = r#"{"write": ["/opt/my-recipe"]}"#;
+        machine.grants = GRANTS;
         let fresh = machine.deploy(&recipe, "1.0", None, "{}").await;
         assert_eq!(fresh.ended, "ok", "{language}");
         let greeting = "/opt/my-recipe/greeting 0644 \"hello from 1.0\\n\"";
@@ -21,7 +27,7 @@ async fn a_new_recipe_deploys_and_leaves_nothing() {
             ("ok", &["/opt/ 0755".to_owned()][..])
         );
 
-        machine.grants = r#"{"write": ["/srv"]}"#;
+        machine.grants = r#"{"write": ["/srv"], "commands": ["/bin/true"]}"#;
         let denied = machine.deploy(&recipe, "1.0", None, "{}").await;
         assert!(denied.ended.contains("make /opt/my-recipe"), "{language}: {}", denied.ended);
         assert!(denied.ended.contains("not granted"), "{language}: {}", denied.ended);

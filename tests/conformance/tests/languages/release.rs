@@ -8,12 +8,18 @@ use serde_json::json;
 const TEMPLATE: &str = "{{version}} at {{address}}:{{port}} says {{greeting}}\n{{other}} é\n";
 
 /// Options for a release of `version`.
-fn options(machine: &Machine, version: &str) -> String {
+pub fn options(machine: &Machine, version: &str) -> String {
     let artifact = machine.upload(&release(&[("app.conf.tmpl", TEMPLATE), ("app", version)]));
     // What needs an escape in JSON, more than one byte in UTF-8, or would be a value itself.
     let greeting = "\"grüß\" \\ 😀\t{{port}}";
     json!({ "base": "/opt/portal", "artifact": artifact, "greeting": greeting, "keep": 1.0 })
         .to_string()
+}
+
+/// Options for a release that has no template.
+pub fn bare(machine: &Machine) -> String {
+    let artifact = machine.upload(&release(&[("app", "2.0")]));
+    json!({ "base": "/opt/portal", "artifact": artifact }).to_string()
 }
 
 /// Goes through the life of an instance.
@@ -34,8 +40,7 @@ async fn fail(table: &mut Table, machine: &mut Machine, recipe: &Component) {
     let good = options(machine, "1.0");
     table.enter("good", machine.deploy(recipe, "1.0", None, &good).await);
     let missing = json!({ "base": "/opt/portal", "artifact": "0".repeat(64) }).to_string();
-    let bare = machine.upload(&release(&[("app", "2.0")]));
-    let bare = json!({ "base": "/opt/portal", "artifact": bare }).to_string();
+    let bare = bare(machine);
     let elsewhere = good.replace("/opt/portal", "/srv/portal");
     for (case, options) in [
         ("missing artifact", missing.as_str()),
@@ -62,7 +67,7 @@ async fn fail(table: &mut Table, machine: &mut Machine, recipe: &Component) {
     table.enter("no port", machine.deploy(recipe, "1.0", None, &good).await);
 }
 
-async fn filled(run: impl AsyncFn(&mut Table, Language)) -> Table {
+pub async fn filled(run: impl AsyncFn(&mut Table, Language)) -> Table {
     let languages = languages();
     let mut table = Table::new("release", &languages);
     for language in languages {

@@ -1,6 +1,7 @@
 use super::*;
 use cerebro_model::{Action, Effect, Form, Seen, Sureness};
 use serde_json::json;
+use std::collections::BTreeMap;
 
 fn seen(mode: u32, size: u64) -> Seen {
     Seen { form: Form::File, mode, uid: 0, gid: 0, size: Some(size), digest: None, target: None }
@@ -11,7 +12,7 @@ fn effect(action: Action, before: Option<Seen>, after: Option<Seen>) -> Effect {
 }
 
 fn plan_line(call: u32, sure: Sureness, effect: Effect) -> PlanLine {
-    PlanLine { call, sure, effect, diff: None, notes: Vec::new() }
+    PlanLine { call, sure, effect, over_unknown: false, diff: None, notes: Vec::new() }
 }
 
 fn sample() -> Plan {
@@ -54,7 +55,7 @@ fn report(plans: Vec<(Plan, u32)>) -> PlanReport {
     let mut group = |(plan, count): (Plan, u32)| {
         let id = |n: u32| format!("{n}.z-1.a.b").parse().unwrap();
         let instances = number.by_ref().take(count as usize).map(id).collect();
-        PlanGroup { digest: plan.digest(), plan, instances }
+        PlanGroup { digest: plan.digest(), plan, instances, named: false }
     };
     let deployment = json!({
         "id": "d-1", "revision": 1, "version": "1.5.0", "recipe": "0".repeat(64),
@@ -71,6 +72,7 @@ fn report(plans: Vec<(Plan, u32)>) -> PlanReport {
         silent: Vec::new(),
         waiting: Vec::new(),
         leaving: Vec::new(),
+        machines: BTreeMap::new(),
     }
 }
 
@@ -122,6 +124,24 @@ fn what_is_the_same_is_told_once_and_what_differs_beside_it() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
+    // Of one that is the same but for a line, only that is shown.
+    let mut other = sample();
+    other.lines[1].effect.before = Some(seen(0o600, 9));
+    let text = plain(&describe(&self::report(vec![(sample(), 48), (other, 2)])));
+    let (_, differing) = text.split_once("\n2 differ by 1 line: 48.z-1.a.b, 49.z-1.a.b ").unwrap();
+    let (_, lines) = differing.split_once('\n').unwrap();
+    let expected = "  #2 ~ write /etc/app.conf  0600 → 0640
+      @@ -1 +1 @@
+      -port = 80
+      +port = 8080
+  instead of #2 ~ write /etc/app.conf  0644 → 0640
+  and 4 lines as above
+";
+    assert!(lines.starts_with(expected), "{lines}");
+    let mut unbounded = sample();
+    unbounded.lines[3].sure = Sureness::Unbounded;
+    let text = plain(&describe(&self::report(vec![(unbounded, 1)])));
+    assert!(text.contains("\n  #4 ! run systemctl reload nginx  UNBOUNDED\n"), "{text}");
     let same = plain(&describe(&self::report(vec![(sample(), 3)])));
     assert!(
         same.contains("All 3 identical: ") && same.contains("on each of 3 instances"),

@@ -30,6 +30,14 @@ impl Scope {
                 "`{program}` is not a command: expected a plain absolute path and arguments"
             )));
         }
-        self.allowed(|grants| grants.run(argv, user))
+        self.allowed(|grants| grants.run(argv, user))?;
+        let named = argv.iter().flat_map(|word| self.secrets.told_in(word)).next();
+        match named {
+            Some(name) => Err(Error::Denied(format!(
+                "`{program}` would have the secret `{name}` on its command line, where whoever is on \
+                 the machine reads it: give it in `env` or `stdin`, by its placeholder"
+            ))),
+            None => Ok(()),
+        }
     }
 }

@@ -1,4 +1,6 @@
-//! A tree, down to the last bit that a rollback must restore.
+//! A tree, down to the last bit that a rollback must restore: for tests that compare one with what it
+//! was.
+#![allow(clippy::unwrap_used, reason = "a harness of tests")]
 
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -9,6 +11,9 @@ use std::path::Path;
 
 /// What is below `root`: a line for each path, with type, mode, owner, size, time, content, extended
 /// attributes, and which paths are one file.
+///
+/// # Panics
+/// If something there cannot be read.
 pub fn manifest(root: &Path) -> BTreeMap<String, String> {
     let mut lines = BTreeMap::new();
     let mut first_names = BTreeMap::new();
@@ -71,7 +76,10 @@ fn attributes(path: &Path) -> Vec<(String, Vec<u8>)> {
     names.map(value).collect()
 }
 
-/// Two manifests are the same; else their differences are shown.
+/// Two manifests are the same.
+///
+/// # Panics
+/// If they are not, with `what` and each path that differs.
 #[track_caller]
 pub fn assert_same(
     before: &BTreeMap<String, String>,

@@ -1,0 +1,90 @@
+//! What operators ask of machines and zones.
+
+use super::{Client, ClientError};
+use crate::body::{Because, DrainRequest, MachineView, MaintainRequest, ZoneView};
+use crate::paths;
+use cerebro_model::{MachineId, ZoneChange, ZoneName};
+use reqwest::Method;
+use serde::Serialize;
+
+impl Client {
+    async fn machine_to(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<MachineView, ClientError> {
+        let request = self.ask(method, path);
+        self.json(match body {
+            Some(body) => request.json(body),
+            None => request,
+        })
+        .await
+    }
+
+    /// Locks a machine against being terminated.
+    pub async fn lock_machine(
+        &self,
+        id: &MachineId,
+        reason: &str,
+    ) -> Result<MachineView, ClientError> {
+        let because = Because { reason: reason.to_owned() };
+        self.machine_to(Method::PUT, &paths::machine_lock(id), Some(&because)).await
+    }
+
+    /// Unlocks it.
+    pub async fn unlock_machine(&self, id: &MachineId) -> Result<MachineView, ClientError> {
+        self.machine_to(Method::DELETE, &paths::machine_lock(id), None::<&()>).await
+    }
+
+    /// Has a machine drained.
+    pub async fn drain_machine(
+        &self,
+        id: &MachineId,
+        request: &DrainRequest,
+    ) -> Result<MachineView, ClientError> {
+        self.machine_to(Method::PUT, &paths::machine_drain(id), Some(request)).await
+    }
+
+    /// Has it take instances again.
+    pub async fn undrain_machine(&self, id: &MachineId) -> Result<MachineView, ClientError> {
+        self.machine_to(Method::DELETE, &paths::machine_drain(id), None::<&()>).await
+    }
+
+    /// Has a machine left alone for a time.
+    pub async fn maintain_machine(
+        &self,
+        id: &MachineId,
+        request: &MaintainRequest,
+    ) -> Result<MachineView, ClientError> {
+        self.machine_to(Method::PUT, &paths::machine_maintenance(id), Some(request)).await
+    }
+
+    /// Ends that.
+    pub async fn end_maintenance(&self, id: &MachineId) -> Result<MachineView, ClientError> {
+        self.machine_to(Method::DELETE, &paths::machine_maintenance(id), None::<&()>).await
+    }
+
+    /// Has a machine drained, destroyed and forgotten.
+    pub async fn remove_machine(
+        &self,
+        id: &MachineId,
+        request: &DrainRequest,
+    ) -> Result<MachineView, ClientError> {
+        self.machine_to(Method::DELETE, &paths::machine(id), Some(request)).await
+    }
+
+    /// Every zone.
+    pub async fn zones(&self) -> Result<Vec<ZoneView>, ClientError> {
+        self.json(self.ask(Method::GET, paths::ZONES)).await
+    }
+
+    /// Changes how many machines a zone has.
+    pub async fn change_zone(
+        &self,
+        zone: &ZoneName,
+        change: &ZoneChange,
+    ) -> Result<ZoneView, ClientError> {
+        self.json(self.ask(Method::PATCH, &paths::zone(zone)).json(change)).await
+    }
+}

@@ -1,0 +1,50 @@
+//! What is not as it should be: the first question of whoever looks.
+
+use super::Cluster;
+use super::notes::failing;
+use cerebro_model::Phase;
+use cerebro_planner::cluster::Note;
+
+impl Cluster {
+    /// In sentences; none if all is well.
+    pub fn faults(&self) -> Vec<String> {
+        let notes = self.notes();
+        let mut faults: Vec<String> = notes.iter().map(sentence).collect();
+        for view in self
+            .jobs()
+            .iter()
+            .filter(|view| view.deployment.is_some() && view.healthy < view.wanted)
+        {
+            let (name, healthy, wanted) =
+                (&view.record.job.dns_basename, view.healthy, view.wanted);
+            faults.push(format!("{name}: {healthy} of {wanted} instances are healthy"));
+        }
+        for machine in self.machines().iter().map(|view| &view.machine) {
+            if matches!(machine.state.word(), "lost" | "terminating") {
+                faults.push(format!("{} is {}", machine.id, machine.state.word()));
+            }
+        }
+        for status in self.tasks().iter().filter_map(|task| task.status.as_ref()) {
+            if matches!(status.phase, Phase::Failed | Phase::Unhealthy) {
+                faults.push(format!("{} is {}: {}", status.id, status.phase, status.message));
+            }
+        }
+        faults
+    }
+}
+
+fn sentence(note: &Note) -> String {
+    match note {
+        Note::Unplaceable { job, zone, why } => format!("{job} lacks room in {zone}: {why}"),
+        Note::Masterless { job, why } => format!("{job} has no place: {why}"),
+        Note::Failing { deployment, job, why } => failing(deployment, job, why),
+        Note::DeploymentWaits { why, .. }
+        | Note::BreakerOpen { why, .. }
+        | Note::Suspect { why, .. }
+        | Note::Waits { why, .. }
+        | Note::Paused { why, .. }
+        | Note::Doubt { why }
+        | Note::Proposed { why, .. }
+        | Note::Held { why, .. } => why.clone(),
+    }
+}

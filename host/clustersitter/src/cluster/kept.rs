@@ -1,0 +1,202 @@
+//! The planner's view of the state, kept beside it: made anew for each look, its making would cost
+//! more than the look.
+
+use crate::records::{MachineRecord, Records, Touched};
+use cerebro_model::{Instance, InstanceStatus, MachineId, Proposal, Timestamp};
+use cerebro_planner::cluster::{
+    BrakeRecords, Clocks, Fleet, ObservedMachine, Occupancy, Plan, Policy, Probe, ProviderWord,
+    SeenInstance, mark_idle, plan_with,
+};
+use std::collections::BTreeSet;
+
+/// What the planner looks at. It follows every change of the records, and all that is heard.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    fleet: Fleet,
+    occupancy: Occupancy,
+}
+
+impl Kept {
+    /// Of what the store kept; nothing was heard yet.
+    pub(super) fn of(records: &Records) -> Self {
+        let mut kept = Self::default();
+        kept.follow(records.all(), records);
+        kept
+    }
+
+    /// The records were read again: what was heard of what is still there holds on.
+    pub(super) fn renew(&mut self, records: &Records) {
+        let before = std::mem::replace(self, Self::of(records));
+        for (id, observed) in before.fleet.machines {
+            if let Some(now) = self.fleet.machines.get_mut(&id) {
+                let (machine, comebacks, attempts) =
+                    (now.machine.clone(), now.comebacks.clone(), now.attempts.clone());
+                *now = ObservedMachine { machine, comebacks, attempts, ..observed };
+            }
+        }
+        self.fleet.own = before.fleet.own;
+        self.fleet.approvals = before.fleet.approvals;
+        for (id, seen) in before.fleet.instances {
+            if let Some(now) = self.fleet.instances.get_mut(&id) {
+                *now = seen.told_anew(now.instance.clone());
+            }
+        }
+    }
+
+    pub(super) fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// Since when a machine is without work, if it is.
+    pub(super) fn idle_since(&self, id: &MachineId) -> Option<Timestamp> {
+        self.fleet.machines.get(id)?.idle_since
+    }
+
+    /// Who is where.
+    pub(super) fn occupancy(&self) -> &Occupancy {
+        &self.occupancy
+    }
+
+    pub(super) fn plan(&mut self, policy: &Policy, clocks: Clocks) -> Plan {
+        self.fleet.look(clocks, policy);
+        mark_idle(&mut self.fleet, &self.occupancy, clocks.wall);
+        let plan = plan_with(&self.fleet, &self.occupancy, policy, clocks.wall);
+        // An approval goes with what it approved.
+        let proposals = &plan.proposals;
+        self.fleet
+            .approvals
+            .retain(|id, since| proposals.iter().any(|it| it.id == *id && it.since == *since));
+        if let Some(why) = &plan.doubt {
+            self.doubt(clocks.wall, why.clone());
+        }
+        plan
+    }
+
+    /// A person has approved a repair, for what speaks for it now.
+    pub(super) fn approve(&mut self, proposal: &Proposal) {
+        self.fleet.approvals.insert(proposal.id.clone(), proposal.since);
+    }
+
+    /// The controller has reason to doubt itself, now.
+    pub(super) fn doubt(&mut self, now: Timestamp, why: String) {
+        self.fleet.own.doubt(now, why);
+    }
+
+    /// `records` have changed in what was touched.
+    pub(super) fn follow(&mut self, touched: Vec<Touched>, records: &Records) {
+        // A deployment goes before the instances that run it: what they take depends on it.
+        for one in &touched {
+            match one {
+                Touched::Deployment(id) => {
+                    set(&mut self.fleet.deployments, id, records.deployments.get(id).cloned());
+                }
+                Touched::Job(name) => {
+                    set(&mut self.fleet.jobs, name, records.jobs.get(name).cloned());
+                }
+                Touched::Machine(id) => self.machine(id, records),
+                Touched::Brakes => {
+                    let observe_only = records.repair_mode.as_ref().map(|mode| mode.observe_only);
+                    let (pauses, tombstones) = (records.pauses.clone(), records.tombstones.clone());
+                    self.fleet.brakes = BrakeRecords { pauses, tombstones, observe_only };
+                }
+                Touched::Instance(_) => {}
+            }
+        }
+        for one in &touched {
+            let Touched::Instance(id) = one else { continue };
+            match records.instances.get(id) {
+                Some(instance) => self.instance(instance),
+                None => {
+                    self.fleet.instances.remove(id);
+                    self.occupancy.remove(id);
+                }
+            }
+        }
+        self.fleet.next_placement = records.counters.placement;
+    }
+
+    fn instance(&mut self, instance: &Instance) {
+        let seen = match self.fleet.instances.remove(&instance.id) {
+            Some(seen) => seen.told_anew(instance.clone()),
+            None => SeenInstance::told(instance.clone()),
+        };
+        self.occupancy.put(instance, self.fleet.deployments.get(&instance.deployment));
+        self.fleet.instances.insert(instance.id.clone(), seen);
+    }
+
+    fn machine(&mut self, id: &MachineId, records: &Records) {
+        let Some(record) = records.machines.get(id) else {
+            self.fleet.machines.remove(id);
+            return;
+        };
+        let MachineRecord { machine, comebacks, attempts, .. } = record.clone();
+        match self.fleet.machines.get_mut(id) {
+            Some(observed) => {
+                (observed.machine, observed.comebacks, observed.attempts) =
+                    (machine, comebacks, attempts);
+            }
+            None => {
+                let observed = ObservedMachine {
+                    machine,
+                    last_heartbeat: None,
+                    probe: None,
+                    provider: None,
+                    comebacks,
+                    attempts,
+                    reported: None,
+                    ended: BTreeSet::new(),
+                    idle_since: None,
+                };
+                self.fleet.machines.insert(id.clone(), observed);
+            }
+        }
+    }
+
+    /// A heartbeat came.
+    pub(super) fn heard(&mut self, id: &MachineId, at: Timestamp) {
+        if let Some(observed) = self.fleet.machines.get_mut(id) {
+            observed.last_heartbeat = Some(at);
+        }
+    }
+
+    /// A probe ended.
+    pub(super) fn probed(&mut self, id: &MachineId, probe: Probe) {
+        if let Some(observed) = self.fleet.machines.get_mut(id) {
+            observed.probe = Some(probe);
+        }
+    }
+
+    /// The provider spoke.
+    pub(super) fn provider_said(&mut self, id: &MachineId, word: ProviderWord) {
+        if let Some(observed) = self.fleet.machines.get_mut(id) {
+            observed.provider = Some(word);
+        }
+    }
+
+    /// A machine said all that it has; answers whether that is news.
+    pub(super) fn has(&mut self, id: &MachineId, instances: &[InstanceStatus]) -> bool {
+        let Some(observed) = self.fleet.machines.get_mut(id) else { return false };
+        let has: BTreeSet<u64> = instances.iter().map(|status| status.placement).collect();
+        let leaving = self.occupancy.leaving(id).filter_map(|it| self.fleet.instances.get(it));
+        let left = leaving.filter_map(|seen| seen.instance.leaving.as_ref());
+        let ended = left.map(|left| left.placement).filter(|it| !has.contains(it)).collect();
+        let reported = Some(instances.len());
+        let is_news = observed.reported != reported || observed.ended != ended;
+        (observed.reported, observed.ended) = (reported, ended);
+        is_news
+    }
+
+    /// A machine spoke of an instance's present placement.
+    pub(super) fn reported(&mut self, status: &InstanceStatus, at: Timestamp) {
+        if let Some(seen) = self.fleet.instances.get_mut(&status.id) {
+            seen.hear(status.clone(), at);
+        }
+    }
+}
+
+fn set<K: Ord + Clone, T>(map: &mut std::collections::BTreeMap<K, T>, key: &K, value: Option<T>) {
+    match value {
+        Some(value) => drop(map.insert(key.clone(), value)),
+        None => drop(map.remove(key)),
+    }
+}

@@ -1,0 +1,209 @@
+//! What must always hold, looked at from outside.
+
+use crate::controller::{BREAKER_PERCENT, Controller, Ground, SUSPECT_AFTER, capacity};
+use crate::world::{Host, Time};
+use cerebro_model::{InstanceId, JobName, MachineId, MachineState, ZoneName};
+use cerebro_planner::cluster::{Brake, Note, plan};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How long an instance may run in two places, while it moves from one to the other.
+const MOVES_WITHIN: Duration = Duration::from_secs(60);
+/// Looks for each one whose plan is made again.
+const AGAIN: u64 = 64;
+
+/// Keeps what was seen, to see what changes.
+#[derive(Default)]
+pub struct Check {
+    /// When each machine was heard last, by the world's time.
+    pub heard: BTreeMap<MachineId, Time>,
+    lost: BTreeSet<MachineId>,
+    /// Machines that people wanted given up.
+    pub approved: BTreeSet<MachineId>,
+    placement: u64,
+    looks: u64,
+    /// Since when an instance runs in more than one place.
+    doubled: BTreeMap<InstanceId, Time>,
+}
+
+impl Check {
+    /// Right behind a look.
+    pub fn after_look(&mut self, ground: &Ground, controller: &Controller) {
+        self.looks += 1;
+        let now = ground.clock.elapsed();
+        let mut wrong = self.losses(ground, controller, now);
+        wrong.extend(self.overcommitted(controller));
+        if self.looks.is_multiple_of(AGAIN) {
+            let (moment, policy) = (controller.cluster.now(), controller.cluster.policy());
+            let kept = controller.cluster.plan();
+            let fleet = controller.cluster.fleet();
+            if kept.is_ok_and(|kept| kept != plan(&fleet, &policy, moment)) {
+                wrong.push("the same look again decides otherwise".to_owned());
+            }
+        }
+        let mut world = ground.world.lock();
+        wrong.into_iter().for_each(|what| world.violated(now, what));
+    }
+
+    /// No machine is given up that is there, none while too much of its zone is silent, and none without
+    /// a tombstone that says who saw it die.
+    fn losses(&mut self, ground: &Ground, controller: &Controller, now: Time) -> Vec<String> {
+        let state = controller.cluster.state();
+        let machines = state.records.machines.values().map(|record| &record.machine);
+        let (mut new, mut zones) = (Vec::new(), BTreeMap::<&ZoneName, (u32, u32)>::new());
+        for machine in machines {
+            let is_lost = matches!(
+                machine.state,
+                MachineState::Lost { .. } | MachineState::Terminating { certificate: Some(_), .. }
+            );
+            let is_new = is_lost && self.lost.insert(machine.id.clone());
+            if is_new {
+                new.push((machine.id.clone(), machine.zone.clone()));
+            }
+            if is_new || machine.state.is_watched() {
+                let heard = self.heard.get(&machine.id).copied().unwrap_or_default();
+                let (silent, all) = zones.entry(&machine.zone).or_default();
+                *silent += u32::from(now.saturating_sub(heard) >= SUSPECT_AFTER);
+                *all += 1;
+            }
+        }
+        if new.is_empty() {
+            return Vec::new();
+        }
+        let (world, mut wrong) = (ground.world.lock(), Vec::new());
+        for (id, zone) in &new {
+            let grave = state.records.tombstones.get(id);
+            if !grave.is_some_and(|it| it.certificate.is_some() && it.gone_at.is_none()) {
+                wrong.push(format!("{id} is given up, and remembered as {grave:?}"));
+            }
+            if world.hosts.get(id).is_some_and(Host::exists) {
+                wrong.push(format!("{id} is given up, and is there"));
+            }
+            let (silent, all) = zones.get(zone).copied().unwrap_or_default();
+            if !self.approved.contains(id) && silent > 1 && silent * 100 > all * BREAKER_PERCENT {
+                wrong
+                    .push(format!("{id} is given up while {silent} of {all} in {zone} are silent"));
+            }
+        }
+        wrong
+    }
+
+    /// No machine has promised more than it has.
+    fn overcommitted(&mut self, controller: &Controller) -> Vec<String> {
+        let state = controller.cluster.state();
+        let (records, whole) = (&state.records, capacity());
+        if std::mem::replace(&mut self.placement, records.counters.placement)
+            == records.counters.placement
+        {
+            return Vec::new();
+        }
+        let mut taken = BTreeMap::<&MachineId, (u64, u64)>::new();
+        for instance in records.instances.values() {
+            let Some(deployment) = records.deployments.get(&instance.deployment) else { continue };
+            let (cpu, mem) = deployment.job.reserves(&instance.zone);
+            let sum = taken.entry(&instance.machine).or_default();
+            *sum = (sum.0 + u64::from(cpu.millis()), sum.1 + mem.get());
+        }
+        let over = taken.into_iter().filter(|(_, (cpu, mem))| {
+            *cpu > u64::from(whole.cpu.millis()) || *mem > whole.mem.get()
+        });
+        over.map(|(id, taken)| format!("{id} has promised {taken:?} of {whole:?}")).collect()
+    }
+
+    /// No instance runs in two places for longer than it takes to move it, where both can be told.
+    pub fn doubles(&mut self, ground: &Ground, now: Time) {
+        let mut world = ground.world.lock();
+        let mut places = BTreeMap::<InstanceId, u32>::new();
+        for host in world.hosts.values().filter(|host| host.answers(now)) {
+            host.agent.running().for_each(|id| *places.entry(id.clone()).or_default() += 1);
+        }
+        places.retain(|_, places| *places > 1);
+        self.doubled.retain(|id, _| places.contains_key(id));
+        for id in places.into_keys() {
+            let since = *self.doubled.entry(id.clone()).or_insert(now);
+            if now.saturating_sub(since) > MOVES_WITHIN {
+                world.violated(now, format!("{id} runs twice since {:.0} s", since.as_secs_f64()));
+                self.doubled.insert(id, now);
+            }
+        }
+    }
+
+    /// In the end, with nothing broken for long: all is as it should be, and nothing is left over.
+    pub fn at_rest(&self, ground: &Ground, controller: &Controller) {
+        let (now, notes) = (ground.clock.elapsed(), controller.cluster.notes());
+        let state = controller.cluster.state();
+        let records = &state.records;
+        let mut world = ground.world.lock();
+        let mut wrong = Vec::new();
+        for deployment in records.deployments.values().filter(|it| it.state.is_running()) {
+            wrong.push(format!("{} of {} never ends", deployment.id, deployment.job_name()));
+        }
+        // Zones of which so much is gone that a person has to decide, or that have had their share.
+        let is_held = |zone: &ZoneName| {
+            notes.iter().any(|note| match note {
+                Note::BreakerOpen { zone: held, .. } => held == zone,
+                Note::Held { brake: Brake::Losses(held), .. } => {
+                    held.as_ref().is_none_or(|held| held == zone)
+                }
+                Note::Held { brake: Brake::Births(held) | Brake::ZoneBudget(held), .. } => {
+                    held == zone
+                }
+                _ => false,
+            })
+        };
+        let is_told = |job: &JobName| {
+            notes.iter().any(|note| match note {
+                Note::Unplaceable { job: told, .. }
+                | Note::Held { brake: Brake::JobBudget(told), .. } => told == job,
+                _ => false,
+            })
+        };
+        let mut wanted = BTreeMap::<&MachineId, BTreeSet<&InstanceId>>::new();
+        for instance in records.instances.values().filter(|it| !is_held(&it.zone)) {
+            let goes_well = records
+                .deployments
+                .get(&instance.deployment)
+                .is_some_and(|it| it.state.has_succeeded());
+            if goes_well {
+                wanted.entry(&instance.machine).or_default().insert(&instance.id);
+            }
+        }
+        for (id, wanted) in &wanted {
+            match world.hosts.get(*id) {
+                Some(host) => wrong.extend(
+                    host.agent
+                        .lacks(wanted)
+                        .iter()
+                        .map(|lacked| format!("{lacked} does not run on {id}")),
+                ),
+                None => wrong.push(format!("{id} has instances, and is nowhere")),
+            }
+        }
+        for record in records.jobs.values() {
+            let name = &record.job.dns_basename;
+            let of_job = records.deployments.values().filter(|it| it.job_name() == name);
+            let target =
+                of_job.filter(|it| it.state.has_succeeded()).max_by_key(|it| it.id.ordinal());
+            let Some(target) = target else { continue };
+            for (zone, layout) in &target.job.deployment_layout {
+                let there =
+                    records.instances.values().filter(|it| it.job == *name && it.zone == *zone);
+                let (there, wanted) = (there.count() as u32, layout.instances());
+                if there != wanted && !is_told(name) && !is_held(zone) {
+                    wrong.push(format!("{name} has {there} instances in {zone}, not {wanted}"));
+                }
+            }
+        }
+        for grave in records.tombstones.values().filter(|it| it.gone_at.is_none()) {
+            if !records.machines.contains_key(&grave.machine) {
+                wrong.push(format!("{} is gone, and its tombstone does not say so", grave.machine));
+            }
+        }
+        for (id, host) in &world.hosts {
+            if host.exists() && !records.machines.contains_key(id) {
+                wrong.push(format!("{id} is there, and nobody knows of it"));
+            }
+        }
+        wrong.into_iter().for_each(|what| world.violated(now, what));
+    }
+}

@@ -1,0 +1,120 @@
+//! A controller: the real state, executor and API, on simulated ways.
+
+use crate::clock::SimulatedClock;
+use crate::provider::{SimulatedProbe, SimulatedProvider};
+use crate::store::{Life, SimulatedStore};
+use crate::world::Shared;
+use anyhow::Result;
+use cerebro_clustersitter::clock::Clock;
+use cerebro_clustersitter::cluster::Cluster;
+use cerebro_clustersitter::executor::Executor;
+use cerebro_clustersitter::http;
+use cerebro_model::{Capacity, Cores, MachineId, Megabytes};
+use cerebro_planner::cluster::{Limits, Policy, ZonePolicy};
+use cerebro_store::{Blobs, SqliteStore};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+use crate::operator::ZONES;
+
+/// What outlives every controller.
+pub struct Ground {
+    pub world: Shared,
+    pub clock: Arc<SimulatedClock>,
+    pub committed: Arc<SqliteStore>,
+    pub blobs: Blobs,
+    /// How many machines there are to be in each zone.
+    pub per_zone: u32,
+}
+
+impl Ground {
+    /// In a directory that is memory.
+    pub fn new(seed: u64, machines: u32, directory: &Path) -> Result<Self> {
+        Ok(Self {
+            world: Shared::new(seed),
+            clock: Arc::new(SimulatedClock::new()),
+            committed: Arc::new(SqliteStore::open(&directory.join("store"))?),
+            blobs: Blobs::open(&directory.join("blobs"))?,
+            per_zone: machines / ZONES.len() as u32,
+        })
+    }
+}
+
+/// A controller that leads, or that did.
+pub struct Controller {
+    pub cluster: Arc<Cluster>,
+    pub executor: Executor,
+    pub api: axum::Router,
+    pub life: Arc<Life>,
+    pub changed: watch::Receiver<u64>,
+    news: BTreeMap<MachineId, watch::Receiver<()>>,
+}
+
+impl Controller {
+    /// Starts one, which takes the lead.
+    pub fn start(ground: &Ground) -> Result<Self> {
+        let life = Arc::new(Life::default());
+        let (world, clock) = (ground.world.clone(), ground.clock.clone());
+        let store = Arc::new(SimulatedStore::new(
+            ground.committed.clone(),
+            world.clone(),
+            clock.clone(),
+            life.clone(),
+        ));
+        let provider = Arc::new(SimulatedProvider {
+            world: world.clone(),
+            clock: clock.clone(),
+            life: life.clone(),
+            committed: ground.committed.clone(),
+        });
+        let cluster = Cluster::open(store, ground.blobs.clone(), provider, policy(ground))?;
+        let cluster = Arc::new(cluster.with_clock(clock.clone()));
+        let probing = Arc::new(SimulatedProbe { world, clock });
+        let executor = Executor::new(cluster.clone(), "http://10.0.0.1:30000".to_owned(), probing);
+        let (api, changed) = (http::router(cluster.clone()), cluster.changed());
+        Ok(Self { cluster, executor, api, life, changed, news: BTreeMap::new() })
+    }
+
+    /// Whether there is news for a machine since this was asked last.
+    pub fn has_news_for(&mut self, id: &MachineId) -> bool {
+        match self.news.get_mut(id) {
+            Some(news) => {
+                let is_new = news.has_changed().unwrap_or(false);
+                news.mark_unchanged();
+                is_new
+            }
+            None => {
+                self.news.insert(id.clone(), self.cluster.news_of(id));
+                true
+            }
+        }
+    }
+}
+
+fn policy(ground: &Ground) -> Policy {
+    let zone = ZonePolicy::new(ground.per_zone, ground.per_zone + ground.per_zone / 4 + 2);
+    let zones = ZONES.iter().filter_map(|name| Some((name.parse().ok()?, zone)));
+    Policy {
+        zones: zones.collect(),
+        machine_capacity: capacity(),
+        started_at: ground.clock.now(),
+        suspect_after: SUSPECT_AFTER,
+        join_within: Duration::from_secs(60),
+        breaker_percent: BREAKER_PERCENT,
+        limits: Limits::default(),
+    }
+}
+
+/// Silence that counts.
+pub const SUSPECT_AFTER: Duration = Duration::from_millis(2500);
+/// The share of a zone above which nothing there is given up.
+pub const BREAKER_PERCENT: u32 = 30;
+
+/// What each machine has to give.
+pub fn capacity() -> Capacity {
+    let mem = Megabytes::new(16_384);
+    Capacity { cpu: Cores::from_millis(8000), mem, disk: Megabytes::new(100_000) }
+}

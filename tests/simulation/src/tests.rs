@@ -1,0 +1,102 @@
+//! What a person would try first, and that a seed is one.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
+use crate::faults::Fault;
+use crate::run::{BEGINNING, Faults, Options, Outcome, Told, run};
+use cerebro_model::EventKind;
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const MACHINES: u32 = 40;
+const IN_A_ZONE: usize = MACHINES as usize / 4;
+
+fn with(faults: Faults) -> Outcome {
+    let (span, machines, acts, trace) = (BEGINNING + 100 * MINUTE, MACHINES, 0, false);
+    run(&Options { seed: 7, span, machines, faults, acts, trace }).unwrap()
+}
+
+/// One fault, once all has come to rest, and what is told from then on.
+fn after(fault: Fault) -> (Outcome, Vec<Told>) {
+    let outcome = with(Faults::These(vec![(BEGINNING, fault)]));
+    let told = outcome.history.iter().filter(|told| told.at >= BEGINNING).cloned().collect();
+    (outcome, told)
+}
+
+fn count(told: &[Told], kind: EventKind) -> usize {
+    told.iter().filter(|told| told.kind == kind).count()
+}
+
+#[test]
+fn a_seed_does_the_same_again() {
+    let first = with(Faults::Drawn(25));
+    assert_eq!(first, with(Faults::Drawn(25)));
+    assert_eq!(first.violations, [] as [String; 0]);
+}
+
+#[test]
+fn a_controller_that_is_cut_off_from_all_machines_ends_none_and_makes_none() {
+    let (outcome, told) = after(Fault::ControllerIsCut(20 * MINUTE));
+    assert_eq!(outcome.violations, [] as [String; 0]);
+    for kind in [
+        EventKind::MachineLost,
+        EventKind::MachineTerminated,
+        EventKind::MachineProvisioning,
+        EventKind::InstancePlaced,
+    ] {
+        assert_eq!(count(&told, kind), 0, "{kind}");
+    }
+    let first = told.iter().find(|told| told.kind == EventKind::BreakerOpen).unwrap();
+    assert!(first.at <= BEGINNING + Duration::from_secs(5), "{first:?}");
+}
+
+#[test]
+fn a_fifth_of_a_zone_that_dies_at_once_is_replaced_one_after_the_other() {
+    let (outcome, told) = after(Fault::ZoneLosesMachines(20));
+    assert_eq!(outcome.violations, [] as [String; 0]);
+    let lost: Vec<_> = told.iter().filter(|told| told.kind == EventKind::MachineLost).collect();
+    assert_eq!(lost.len(), IN_A_ZONE / 5);
+    let apart = |pair: &[&Told]| pair[1].at.saturating_sub(pair[0].at);
+    assert!(lost.windows(2).all(|pair| apart(pair) >= Duration::from_secs(10)), "{lost:?}");
+    assert_eq!(count(&told, EventKind::BreakerOpen), 0);
+}
+
+#[test]
+fn most_of_a_zone_that_dies_at_once_is_left_to_a_person() {
+    let (outcome, told) = after(Fault::ZoneLosesMachines(60));
+    assert_eq!(outcome.violations, [] as [String; 0]);
+    assert_eq!(count(&told, EventKind::MachineLost), 0);
+    assert_eq!(count(&told, EventKind::MachineTerminated), 0);
+    assert!(count(&told, EventKind::BreakerOpen) > 0);
+}
+
+#[test]
+fn a_provider_that_is_away_or_deaf_makes_no_machine_twice_and_ends_none() {
+    for fault in [Fault::ProviderIsAway(10 * MINUTE), Fault::ProviderIsDeaf(10 * MINUTE)] {
+        let faults = vec![(BEGINNING, fault), (BEGINNING + MINUTE, Fault::MachineDies)];
+        let outcome = with(Faults::These(faults));
+        assert_eq!(outcome.violations, [] as [String; 0]);
+        let told: Vec<_> =
+            outcome.history.into_iter().filter(|told| told.at >= BEGINNING).collect();
+        assert_eq!(count(&told, EventKind::MachineLost), 1);
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_or_lies_costs_no_machine() {
+    let minute = Duration::from_secs(60);
+    for fault in [Fault::StoreIsFull(minute), Fault::StoreIsDeaf(minute)] {
+        let faults = vec![(BEGINNING, fault), (BEGINNING + MINUTE / 2, Fault::MachineDies)];
+        let outcome = with(Faults::These(faults));
+        assert_eq!(outcome.violations, [] as [String; 0]);
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_costs_no_machine() {
+    for by in [-3600, -30, 30, 3600] {
+        let (outcome, told) = after(Fault::ClockIsWrong(by, 10 * MINUTE));
+        assert_eq!(outcome.violations, [] as [String; 0]);
+        assert_eq!(count(&told, EventKind::MachineLost), 0, "{by}");
+    }
+}

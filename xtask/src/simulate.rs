@@ -1,0 +1,124 @@
+//! The simulation, and whether it would notice if what holds the cluster back were not there.
+
+use crate::shell::{output, run};
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// What is simulated.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Optimised: for thousands of seeds.
+    #[arg(long)]
+    release: bool,
+    /// Break what holds the cluster back, one thing after the other, and see that seeds fail.
+    #[arg(long)]
+    mutants: bool,
+    /// Handed on: `--seeds N`, `--from N`, `--seed N`, `--hours N`, `--machines N`, ...
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<String>,
+}
+
+/// Something that must hold, taken away.
+struct Mutant {
+    name: &'static str,
+    file: &'static str,
+    from: &'static str,
+    to: &'static str,
+}
+
+/// Each is one edit of the sources, of a text that is there once.
+const MUTANTS: [Mutant; 5] = [
+    Mutant {
+        name: "no fence: whoever led before can still commit",
+        file: "host/store/src/sqlite.rs",
+        from: "if current != fence.0 {",
+        to: "if current < fence.0 {",
+    },
+    Mutant {
+        name: "no breaker: a zone that is silent as a whole is given up",
+        file: "host/planner/src/cluster/repair.rs",
+        from: "        breaker: breakers.contains_key(zone),",
+        to: "        breaker: false,",
+    },
+    Mutant {
+        name: "no second witness: a provider that cannot say is taken for one that says no",
+        file: "host/planner/src/cluster/repair.rs",
+        from: "if word.presence != Presence::Gone {",
+        to: "if word.presence == Presence::Running {",
+    },
+    Mutant {
+        name: "no ownership: what a listing shows and no record names is destroyed",
+        file: "host/clustersitter/src/executor.rs",
+        from: "    fn create_what_is_missing(&self, standstill: &Standstill) {\n",
+        to: "    fn create_what_is_missing(&self, standstill: &Standstill) {\n        let cluster = self.cluster.clone();\n        self.spawn(async move {\n            for id in cluster.provider.list().await.unwrap_or_default() {\n                if !cluster.state().records.machines.contains_key(&id) {\n                    let _ = cluster.provider.destroy(&id).await;\n                }\n            }\n        });\n",
+    },
+    Mutant {
+        name: "no intent first: a machine is asked for before that is committed",
+        file: "host/clustersitter/src/executor.rs",
+        from: "        let token = new_token();\n        self.cluster.change(|state| {",
+        to: "        let token = new_token();\n        let next = MachineId::nth(self.cluster.state().records.counters.machine);\n        let early = CreateMachine {\n            id: next,\n            zone: zone.clone(),\n            capacity,\n            controller: self.controller.clone(),\n            join_token: token.clone(),\n            environment: BTreeMap::new(),\n        };\n        let cluster = self.cluster.clone();\n        self.spawn(async move { drop(cluster.provider.create(&early).await) });\n        self.cluster.change(|state| {",
+    },
+];
+
+/// Seeds within which each must be caught.
+const CAUGHT_WITHIN: &str = "1000";
+
+pub fn simulate(options: &Options) -> Result<()> {
+    if options.mutants {
+        return mutants(options);
+    }
+    let mut arguments = vec!["run", "--package", "cerebro-simulation"];
+    arguments.extend(options.release.then_some("--release"));
+    arguments.push("--");
+    arguments.extend(options.rest.iter().map(String::as_str));
+    run("cargo", &arguments)
+}
+
+/// Each in a copy of the sources, built with the same dependencies.
+fn mutants(options: &Options) -> Result<()> {
+    let root = cerebro_tests::root();
+    let tree = root.join("target/mutants");
+    let files = output("git", &["ls-files", "--cached", "--others", "--exclude-standard"])?;
+    for file in files.lines() {
+        copy(&root.join(file), &tree.join(file))?;
+    }
+    for Mutant { name, file, from, to } in &MUTANTS {
+        let (original, mutated) = (root.join(file), tree.join(file));
+        let text = fs::read_to_string(&original).with_context(|| format!("cannot read {file}"))?;
+        ensure!(
+            text.matches(from).count() == 1,
+            "{file} does not hold once what `{name}` takes away: write that mutant anew"
+        );
+        fs::write(&mutated, text.replace(from, to))?;
+        eprintln!("\x1b[2m{name}\x1b[0m");
+        let mut command = Command::new("cargo");
+        command.current_dir(&tree).env("CARGO_TARGET_DIR", root.join("target"));
+        command.args(["run", "--quiet", "--package", "cerebro-simulation"]);
+        command.args(options.release.then_some("--release"));
+        command.args(["--", "--seeds", CAUGHT_WITHIN, "--until-caught"]).args(&options.rest);
+        let run = command.output().context("cannot run cargo")?;
+        let words = String::from_utf8_lossy(&run.stdout);
+        let caught = words.lines().find(|line| line.starts_with("seed "));
+        let caught = caught.with_context(|| {
+            let errors = String::from_utf8_lossy(&run.stderr);
+            format!("no seed of {CAUGHT_WITHIN} noticed: {name}\n{words}{errors}")
+        })?;
+        println!("{name}\n  caught: {caught}\n  {}", words.lines().last().unwrap_or_default());
+        copy(&original, &mutated)?;
+    }
+    Ok(())
+}
+
+/// Only what differs, so that what is built stays fresh.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let Ok(new) = fs::read(from) else { return Ok(()) };
+    if fs::read(to).is_ok_and(|old| old == new) {
+        return Ok(());
+    }
+    if let Some(directory) = to.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    fs::write(to, new).with_context(|| format!("cannot write {}", to.display()))
+}
