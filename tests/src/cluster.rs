@@ -32,6 +32,8 @@ pub struct Options {
     pub own_network: bool,
     /// The port to listen on; the next free one if it is taken.
     pub port: u16,
+    /// Whatever dies is replaced at once, however much it is.
+    pub no_repair_limits: bool,
 }
 
 impl Default for Options {
@@ -43,6 +45,7 @@ impl Default for Options {
             unprivileged: false,
             own_network: false,
             port: 0,
+            no_repair_limits: false,
         }
     }
 }
@@ -102,6 +105,10 @@ impl Cluster {
         if options.own_network {
             command.args(["--network", "own"]);
         }
+        if options.no_repair_limits {
+            command.arg("--no-repair-limits");
+        }
+        command.env("CEREBRO_DIE_AT", die_at(&data));
         // Away from the terminal's Ctrl-C, which is ours to pass on.
         command.process_group(0).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().context("cannot start `cerebro dev`")?;
@@ -329,6 +336,20 @@ impl Cluster {
         found.first().copied().context("there is no controller")
     }
 
+    /// Has the controller die by SIGKILL at its next such moment, as `commit machine-lost: behind` or
+    /// `create: before`; it is started again.
+    pub fn die_at(&self, moment: &str) -> Result<()> {
+        let file = die_at(&self.data);
+        let new = file.with_extension("new");
+        fs::write(&new, moment)?;
+        Ok(fs::rename(new, file)?)
+    }
+
+    /// Whether it has.
+    pub fn has_died(&self) -> bool {
+        !die_at(&self.data).exists()
+    }
+
     /// Ends the cluster as Ctrl-C would, and waits until it has cleaned up. Panics if a secret was
     /// told by then.
     pub fn stop(&mut self) {
@@ -350,6 +371,11 @@ impl Cluster {
         processes.extend(descendants(self.child.id().cast_signed()));
         canary::search(&self.data, &processes)
     }
+}
+
+/// Where a controller of a build for tests is told when to die.
+fn die_at(data: &Path) -> PathBuf {
+    data.join("die-at")
 }
 
 /// The init of a machine, as this host sees it.

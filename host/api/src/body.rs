@@ -1,9 +1,9 @@
 //! Bodies of requests and answers that are not model types themselves.
 
 use cerebro_model::{
-    Attempt, Capacity, Deployment, Digest, EventKind, HeldTo, Instance, InstanceStatus, JobName,
-    JobRecord, Line, Machine, MachineId, MachineStats, Options, Pause, PauseScope, Recipe, Seconds,
-    SecretName, Subject, Timestamp, Unbounded, Version, WhenBusy, ZoneSettings,
+    Assignment, Attempt, Capacity, Deployment, Digest, EventKind, HeldTo, Instance, InstanceStatus,
+    JobName, JobRecord, Line, Machine, MachineId, MachineStats, Options, Pause, PauseScope, Recipe,
+    Seconds, SecretName, Subject, Timestamp, Unbounded, Version, WhenBusy, ZoneSettings,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -288,6 +288,12 @@ pub struct JoinRequest {
     pub pid: u32,
     /// The agent's version.
     pub version: String,
+    /// The highest term that it has obeyed.
+    #[serde(default)]
+    pub term: u64,
+    /// What it runs: a controller that takes its machine over takes that over too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<Assignment>,
 }
 
 /// The controller's answer to an agent: whom it should obey.

@@ -136,6 +136,11 @@ pub fn machine_labels(id: &MachineId) -> String {
     format!("{MACHINES}/{id}/labels")
 }
 
+/// `POST` to take a machine over whose record is lost.
+pub fn machine_adoption(id: &MachineId) -> String {
+    format!("{MACHINES}/{id}/adoption")
+}
+
 /// `PUT` to lock a machine against being terminated, `DELETE` to unlock it.
 pub fn machine_lock(id: &MachineId) -> String {
     format!("{MACHINES}/{id}/lock")

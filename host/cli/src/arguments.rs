@@ -65,7 +65,7 @@ pub enum Command {
     /// Tasks: the instances of all jobs.
     #[command(subcommand)]
     Task(Task),
-    /// Look after the controller's store, on its own host: check, backup, restore, sql; `cerebro store
+    /// Look after the controller's store, on its own host: check, backup, restore, begin, sql; `cerebro store
     /// --help` says how.
     #[command(disable_help_flag = true)]
     Store {
@@ -110,6 +110,10 @@ pub struct Dev {
     /// Give machines no isolation, even as root.
     #[arg(long)]
     pub unprivileged: bool,
+    /// Give up and replace whatever dies at once, however much it is: for who breaks machines to see what
+    /// follows.
+    #[arg(long)]
+    pub no_repair_limits: bool,
 }
 
 #[derive(Debug, Subcommand)]

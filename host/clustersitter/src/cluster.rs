@@ -1,5 +1,6 @@
 //! The state of the cluster, and the one way to change it.
 
+mod adopt;
 pub mod course;
 mod desired;
 mod faults;
@@ -20,6 +21,7 @@ mod wants;
 use kept::Kept;
 use news::{News, concerned};
 
+pub use adopt::AdoptError;
 pub use known::AgentError;
 pub use pauses::PauseError;
 pub use proposals::ApprovalError;
@@ -31,8 +33,8 @@ use crate::records::{Change, LoadError, NewEvent, Records};
 use cerebro_api::body::{Heartbeat, JoinRequest, Report};
 use cerebro_machines::{LocalProvider, MachineProvider};
 use cerebro_model::{
-    Assignment, Deployment, Event, EventKind, Instance, InstanceId, InstanceStatus, MachineId,
-    MachineStats, Phase, Proposal, Subject, Timestamp,
+    Assignment, Deployment, Event, EventKind, Instance, InstanceId, InstanceStatus, Leaving,
+    MachineId, MachineStats, Phase, Proposal, Subject, Timestamp,
 };
 use cerebro_planner::cluster::{
     Clocks, Fleet, Note, Plan, Policy, Probe, ProviderWord, ZonePolicy,
@@ -404,7 +406,12 @@ impl Cluster {
                 about_machine(id),
                 message,
             ));
-            Ok::<_, AgentError>((change, ()))
+            if !first {
+                return Ok::<_, AgentError>((change, ()));
+            }
+            let taken = adopt::take_over(state, change, self.term(), id, request);
+            let refused = |why| AgentError::RunsOtherThings(id.clone(), why);
+            Ok((taken.map_err(refused)?, ()))
         })?;
         self.hear(id, request.pid, MachineStats::default())
     }
@@ -437,6 +444,11 @@ impl Cluster {
                 let State { records, observed, kept, now, .. } = &mut *state;
                 let Some(instance) = records.instances.get(&status.id) else { continue };
                 if instance.machine != *id || instance.placement != status.placement {
+                    let leaves =
+                        |it: &&Box<Leaving>| (&it.machine, it.placement) == (id, status.placement);
+                    if instance.leaving.as_ref().filter(leaves).is_some() {
+                        kept.left_reported(status);
+                    }
                     continue;
                 }
                 let before = observed.statuses.insert(status.id.clone(), status.clone());

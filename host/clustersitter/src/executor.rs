@@ -9,7 +9,7 @@ use crate::cluster::{
 };
 use crate::probe::Probing;
 use crate::records::{Change, Gone, MachineRecord, Records};
-use cerebro_machines::{CreateMachine, Presence as Found};
+use cerebro_machines::{CreateMachine, Presence as Found, ProviderError};
 use cerebro_model::{
     Deployment, DeploymentId, DeploymentState, Digest, EventKind, Instance, InstanceId, Machine,
     MachineId, Rung, ZoneName,
@@ -134,6 +134,13 @@ impl Executor {
                 self.give_up(&id, EventKind::ProviderFailed, words, to)
             }
             Step::Turn(id, turn) => self.turn(&id, turn, &reason),
+            Step::Return(id) => self.cluster.change(|state| {
+                let Some(back) = state.records.instances.get(&id).and_then(Instance::back) else {
+                    return Ok((Change::default(), ()));
+                };
+                let told = event(EventKind::InstanceMoved, about_instance(&back), reason);
+                Ok((Change::default().instance(&id, Some(back)).event(told), ()))
+            }),
             Step::LetGo(id) => self.cluster.change(|state| {
                 let Some(instance) = state.records.instances.get(&id) else {
                     return Ok((Change::default(), ()));
@@ -350,6 +357,9 @@ impl Executor {
                     Ok(()) => {
                         under_way.lock().unwrap_or_else(PoisonError::into_inner).created.insert(id);
                     }
+                    Err(Failed::Provider(error @ ProviderError::Taken { .. })) => {
+                        begun.named_otherwise(&cluster, &request.join_token, &error);
+                    }
                     Err(why) => begun.failed(&cluster, &format!("{id} could not be made: {why}")),
                 }
             });
@@ -360,13 +370,19 @@ impl Executor {
     /// for the digest of its token: its agent may still show up. Whoever decided it: one that is locked
     /// is not destroyed.
     fn destroy(&self, id: &MachineId) {
-        if !self.machine(id).is_some_and(|machine| machine.may_be_destroyed()) {
-            return;
-        }
+        let record = self.cluster.state().records.machines.get(id).cloned();
+        let Some(record) = record.filter(|it| it.machine.may_be_destroyed()) else { return };
         let Some(begun) = self.begin(Effect::Destroy, id) else { return };
         let (cluster, id) = (self.cluster.clone(), id.clone());
         self.spawn(async move {
-            if let Err(why) = led(&cluster, cluster.provider.destroy(&id)).await {
+            // What has its name by another intent is another machine: of an earlier store, and nobody's to end.
+            let made = cluster.provider.made_from(&id).await;
+            let is_another = made.is_ok_and(|made| made.join_token != record.token);
+            let destroyed = match is_another {
+                true => Ok(()),
+                false => led(&cluster, cluster.provider.destroy(&id)).await,
+            };
+            if let Err(why) = destroyed {
                 begun.failed(&cluster, &format!("{id} could not be destroyed: {why}"));
                 return;
             }
@@ -421,18 +437,31 @@ impl Executor {
 /// Has an effect in the world, if this controller still leads.
 async fn led(
     cluster: &Cluster,
-    call: impl Future<Output = Result<(), cerebro_machines::ProviderError>>,
-) -> Result<(), String> {
-    cluster.leads().map_err(|error| chain(&error))?;
+    call: impl Future<Output = Result<(), ProviderError>>,
+) -> Result<(), Failed> {
+    cluster.leads()?;
     match tokio::time::timeout(PROVIDER_PATIENCE, call).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(chain(&error)),
-        Err(_) => Err(format!("no answer within {} s", PROVIDER_PATIENCE.as_secs())),
+        Ok(ended) => Ok(ended?),
+        Err(_) => Err(Failed::Late),
     }
 }
 
+/// Why a call of a provider's had no effect, or none that is known of.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    /// Another controller leads, or nobody knows who does.
+    #[error("{}", chain(.0))]
+    Lead(#[from] CommitError),
+    /// It says why.
+    #[error("{}", chain(.0))]
+    Provider(#[from] ProviderError),
+    /// It says nothing.
+    #[error("no answer within {} s", PROVIDER_PATIENCE.as_secs())]
+    Late,
+}
+
 /// An error with what it came from.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let sources = std::iter::successors(error.source(), |error| error.source());
     sources.fold(error.to_string(), |words, source| format!("{words}: {source}"))
 }
@@ -444,6 +473,27 @@ struct Begun {
 }
 
 impl Begun {
+    /// The machine's name is that of another one, which an earlier store knew: the intent is taken back, and
+    /// the next machine gets the next number. The other one is not touched.
+    fn named_otherwise(self, cluster: &Cluster, token: &str, why: &ProviderError) {
+        let id = &self.key.1;
+        let taken_back = cluster.change(|state| {
+            // It may have been adopted meanwhile, and then it is that one.
+            let record = state.records.machines.get(id);
+            let is_pending =
+                |it: &&MachineRecord| it.machine.state.is_pending() && it.token == token;
+            if record.filter(is_pending).is_none() {
+                return Ok::<_, ChangeError>((Change::default(), ()));
+            }
+            let message = format!("{id} is not made, and another machine is: {why}");
+            let told = event(EventKind::ProviderFailed, about_machine(id), message);
+            Ok((Change::default().machine(id, None).event(told), ()))
+        });
+        if let Err(error) = taken_back {
+            self.failed(cluster, &format!("{why}; and that could not be recorded: {error}"));
+        }
+    }
+
     /// Puts the next try off, and tells why.
     fn failed(self, cluster: &Cluster, why: &str) {
         let wait = {

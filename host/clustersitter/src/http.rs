@@ -22,6 +22,7 @@ mod zones;
 use crate::cluster::links::LinkError;
 use crate::cluster::{AgentError, ApprovalError, ChangeError, Cluster, PauseError, SecretError};
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use cerebro_api::{PROBLEM_JSON, Problem, paths};
@@ -29,8 +30,11 @@ use cerebro_model::MoveError;
 use cerebro_store::{BlobError, CommitError, StoreError};
 use std::sync::Arc;
 use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
+
+/// The largest word of an agent that joins, in bytes: it holds all that its machine runs, each with its job.
+const LARGEST_JOIN: usize = 64 << 20;
 
 /// What every handler gets.
 type Shared = axum::extract::State<Arc<Cluster>>;
@@ -116,7 +120,7 @@ impl From<AgentError> for Refusal {
         match error {
             AgentError::Unknown(_) => Self::not_found(error.to_string()),
             AgentError::WrongToken(_) => Self::new(StatusCode::UNAUTHORIZED, error.to_string()),
-            AgentError::GivenUp(_) | AgentError::NotJoined(_) => {
+            AgentError::GivenUp(_) | AgentError::NotJoined(_) | AgentError::RunsOtherThings(..) => {
                 Self::new(StatusCode::CONFLICT, error.to_string())
             }
             AgentError::Change(error) => error.into(),
@@ -205,6 +209,7 @@ fn api() -> OpenApiRouter<Arc<Cluster>> {
         .routes(routes!(calls::drift))
         .routes(routes!(machines::list))
         .routes(routes!(machines::get, machine_life::remove))
+        .routes(routes!(machine_life::adopt))
         .routes(routes!(machine_life::lock, machine_life::unlock))
         .routes(routes!(machine_life::drain, machine_life::undrain))
         .routes(routes!(machine_life::maintain, machine_life::end_maintenance))
@@ -213,7 +218,7 @@ fn api() -> OpenApiRouter<Arc<Cluster>> {
         .routes(routes!(machines::tombstones))
         .routes(routes!(machines::kill))
         .routes(routes!(machines::label))
-        .routes(routes!(agents::join))
+        .routes(routes!(agents::join).layer(DefaultBodyLimit::max(LARGEST_JOIN)))
         .routes(routes!(agents::heartbeat))
         .routes(routes!(agents::desired))
         .routes(routes!(agents::report))

@@ -18,6 +18,8 @@
 mod agent;
 pub mod clock;
 pub mod cluster;
+#[cfg(debug_assertions)]
+pub mod die;
 pub mod executor;
 pub mod http;
 pub mod page;

@@ -8,10 +8,12 @@ use cerebro_clustersitter::probe::HttpProbe;
 use cerebro_clustersitter::settings::{Arguments, Command, Network, Serve};
 use cerebro_clustersitter::store_command;
 use cerebro_clustersitter::{http, serve};
-use cerebro_machines::{Isolation, LocalConfig, LocalProvider, beyond_host, host_capacity};
+use cerebro_machines::{
+    Isolation, LocalConfig, LocalProvider, MachineProvider, beyond_host, host_capacity,
+};
 use cerebro_model::{Digest, EventKind, Subject};
 use cerebro_planner::cluster::{Limits, Policy};
-use cerebro_store::{Blobs, SqliteStore};
+use cerebro_store::{Blobs, SqliteStore, Store};
 use clap::Parser;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -73,9 +75,9 @@ async fn lead(settings: Serve) -> Result<()> {
         breaker_percent: 30,
         limits: Limits { observe_only: settings.observe_only, ..limits },
     };
-    let cluster = Arc::new(
-        Cluster::open(Arc::new(store), blobs, local.clone(), policy)?.with_local(local.clone()),
-    );
+    let (store, provider) = worn(Arc::new(store), local.clone());
+    let cluster =
+        Arc::new(Cluster::open(store, blobs, provider, policy)?.with_local(local.clone()));
     let address = listener.local_addr().context("the listener has no address")?;
     announce(&cluster, &settings, sentence, address)?;
 
@@ -97,6 +99,31 @@ async fn lead(settings: Serve) -> Result<()> {
             tracing::info!("stopping; machines and tasks go on, and are found again at the next start");
             Ok(())
         }
+    }
+}
+
+/// Store and provider, as they are.
+#[cfg(not(debug_assertions))]
+fn worn(
+    store: Arc<dyn Store>,
+    provider: Arc<dyn MachineProvider>,
+) -> (Arc<dyn Store>, Arc<dyn MachineProvider>) {
+    (store, provider)
+}
+
+/// Store and provider, beside whose effects the controller dies where a test says so.
+#[cfg(debug_assertions)]
+fn worn(
+    store: Arc<dyn Store>,
+    provider: Arc<dyn MachineProvider>,
+) -> (Arc<dyn Store>, Arc<dyn MachineProvider>) {
+    use cerebro_clustersitter::die::{DieAt, DyingProvider, DyingStore};
+    match DieAt::from_environment() {
+        Some(at) => (
+            Arc::new(DyingStore::new(store, at.clone())),
+            Arc::new(DyingProvider::new(provider, at)),
+        ),
+        None => (store, provider),
     }
 }
 

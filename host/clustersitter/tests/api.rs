@@ -333,6 +333,8 @@ async fn a_machine_is_made_from_its_record_also_after_a_crash() {
         port: 1,
         pid: 7,
         version: "0".to_owned(),
+        term: 0,
+        runs: Vec::new(),
     };
     assert_eq!(refused(served.client.join(&id, &join("stolen".to_owned())).await).status, 401);
     // Until it has joined it is neither heard nor told anything: it may run what this store has lost.
@@ -473,7 +475,15 @@ async fn who_only_observes_does_what_is_approved_and_remembers_it() {
     let (id, token) =
         until("a machine is made", || async { served.provider.created().pop() }).await;
     let (address, port) = ("127.0.0.1".parse().unwrap(), 1);
-    let join = JoinRequest { token, address, port, pid: 7, version: "0".to_owned() };
+    let join = JoinRequest {
+        token,
+        address,
+        port,
+        pid: 7,
+        version: "0".to_owned(),
+        term: 0,
+        runs: Vec::new(),
+    };
     served.client.join(&id, &join).await.unwrap();
     let problem = refused(served.client.approve("give-up-m-1", "eva").await);
     assert!(problem.status == 404 && problem.detail.contains("cerebro repair list"), "{problem}");
@@ -511,7 +521,15 @@ async fn an_agent_that_does_not_answer_is_started_again_and_its_machine_stays() 
     let (id, token) =
         until("a machine is made", || async { served.provider.created().pop() }).await;
     let (address, port) = ("127.0.0.1".parse().unwrap(), 1);
-    let join = JoinRequest { token, address, port, pid: 7, version: "0".to_owned() };
+    let join = JoinRequest {
+        token,
+        address,
+        port,
+        pid: 7,
+        version: "0".to_owned(),
+        term: 0,
+        runs: Vec::new(),
+    };
     served.client.join(&id, &join).await.unwrap();
     let restarted = async {
         while served.provider.restarted.lock().unwrap().is_empty() {

@@ -5,9 +5,9 @@
 #[allow(dead_code, reason = "shared with other tests, which use the rest of it")]
 mod fleet;
 
-use cerebro_api::body::{DrainRequest, MachineView, MaintainRequest};
+use cerebro_api::body::{DrainRequest, JoinRequest, MachineView, MaintainRequest};
 use cerebro_api::{ClientError, Problem};
-use cerebro_model::{EventKind, MachineId, Seconds, ZoneChange};
+use cerebro_model::{Assignment, EventKind, MachineId, Seconds, ZoneChange};
 use fleet::{Fleet, job, until};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -197,4 +197,63 @@ async fn a_zones_limits_are_changed_live_and_outlive_the_controller() {
     let fleet = fleet.restarted(data.path(), 3).await;
     let after = fleet.client.zones().await.unwrap();
     assert_eq!((&after[0].settings, after[0].machines), (&now.settings, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_of_a_lost_store_are_left_alone_and_taken_over_with_what_they_run() {
+    let (lost, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let fleet = running(lost.path(), 2, 2).await;
+    let tokens = [m(1), m(2)].map(|id| fleet.machines.token(&id));
+    let mut ran = Vec::new();
+    for (id, token) in [m(1), m(2)].iter().zip(&tokens) {
+        let desired = fleet.client.desired(id, token, None, Duration::ZERO).await.unwrap();
+        ran.push(desired.assignments);
+    }
+    let fleet = fleet.anew(data.path(), 2).await;
+    // It makes two machines, which get the names of neither, and ends none.
+    until("two others are made", || async {
+        (fleet.machines.has(&m(3)) && fleet.machines.has(&m(4))).then_some(())
+    })
+    .await;
+    assert_eq!([m(1), m(2)].map(|id| fleet.machines.token(&id)), tokens);
+    told(&fleet, EventKind::ProviderFailed, "m-1 is not made, and another machine is").await;
+
+    let problem = refused(fleet.client.adopt_machine(&m(9), "lost").await);
+    assert!(problem.status == 404 && problem.detail.contains("m-9"), "{problem}");
+    let problem = refused(fleet.client.adopt_machine(&m(3), "lost").await);
+    assert!(problem.status == 409 && problem.detail.contains("known here already"), "{problem}");
+
+    let join = |index: usize, term: u64, runs: &[Assignment]| JoinRequest {
+        token: tokens[index].clone(),
+        address: "127.0.0.1".parse().unwrap(),
+        port: 1,
+        pid: 7,
+        version: "0".to_owned(),
+        term,
+        runs: runs.to_vec(),
+    };
+    for id in [m(1), m(2)] {
+        let adopted = fleet.client.adopt_machine(&id, "the store was lost").await.unwrap();
+        assert!(adopted.details().contains("locked: adopted: the store was lost"), "{adopted:?}");
+    }
+    // Whoever has obeyed a later controller would not listen to this one.
+    let problem = refused(fleet.client.join(&m(1), &join(0, 99, &ran[0])).await);
+    assert!(problem.status == 409 && problem.detail.contains("cerebro store begin"), "{problem}");
+    fleet.client.join(&m(1), &join(0, 0, &ran[0])).await.unwrap();
+    let desired = fleet.client.desired(&m(1), &tokens[0], None, Duration::ZERO).await.unwrap();
+    assert_eq!(desired.assignments, ran[0], "it goes on with just that");
+
+    // What is another thing here is not taken for it, and keeps its agent from obeying.
+    let mut other = ran[1].clone();
+    other[0].deployment.version = "7".parse().unwrap();
+    let problem = refused(fleet.client.join(&m(2), &join(1, 0, &other)).await);
+    assert!(
+        problem.status == 409 && problem.detail.contains("another deployment here"),
+        "{problem}"
+    );
+    assert!(view(&fleet, &m(2)).await.unwrap().machine.state.is_pending());
+    fleet.client.join(&m(2), &join(1, 0, &ran[1])).await.unwrap();
+    assert_eq!((on(&fleet, &m(1)).await, on(&fleet, &m(2)).await), (1, 1));
+    let job = fleet.client.job(&"a.b".parse().unwrap()).await.unwrap();
+    assert_eq!(job.record.job, fleet::job(2));
 }

@@ -141,6 +141,8 @@ impl Served {
                 port: 1,
                 pid: 7,
                 version: "0".to_owned(),
+                term: 0,
+                runs: Vec::new(),
             };
             self.client.join(id, &request).await.unwrap();
             let (client, machines, id) = (self.client.clone(), self.machines.clone(), id.clone());

@@ -158,3 +158,21 @@ fn it_answers_queries_and_takes_no_orders() {
     }
     assert!(controller.store.get("counters").unwrap().is_some());
 }
+
+#[test]
+fn a_store_that_takes_a_lost_ones_place_goes_on_behind_all_its_numbers() {
+    let controller = Controller::start();
+    let words = succeeds("begin", &controller.path("new"), &[]);
+    assert!(words.contains("cerebro machine adopt"), "{words}");
+    let checked = succeeds("check", &controller.path("new"), &[]);
+    assert!(checked.contains("term 1000001"), "{checked}");
+    let sql = succeeds(
+        "sql",
+        &controller.path("new"),
+        &["SELECT value FROM entry WHERE key = 'counters'"],
+    );
+    assert!(sql.contains("1000001"), "{sql}");
+    let again = store("begin", &controller.path("data"), &[]);
+    let words = String::from_utf8(again.stderr).unwrap();
+    assert!(!again.status.success() && words.contains("is there already"), "{words}");
+}

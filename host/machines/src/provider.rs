@@ -24,6 +24,14 @@ pub trait MachineProvider: Send + Sync {
     /// The machines that this provider made for this cluster and did not destroy, dead or alive.
     async fn list(&self) -> Result<Vec<MachineId>, ProviderError>;
 
+    /// What a machine of this provider's was made from: for a controller that has lost its record of it.
+    async fn made_from(&self, machine: &MachineId) -> Result<CreateMachine, ProviderError> {
+        Err(ProviderError::Unavailable {
+            doing: format!("take `{machine}` over"),
+            why: format!("`{}` does not keep what its machines were made from", self.name()),
+        })
+    }
+
     /// Ends a machine's agent, so that what keeps it there starts it again. Its tasks go on. Safe to
     /// repeat.
     async fn restart_agent(&self, machine: &MachineId) -> Result<(), ProviderError> {
@@ -116,6 +124,15 @@ pub enum ProviderError {
         path: PathBuf,
         /// What it describes.
         found: String,
+    },
+    /// The name is that of another machine.
+    #[error(
+        "there is a machine `{machine}` already that was made by another intent, as of a store that was lost: it is \
+         left as it is; `cerebro machine adopt` takes it over"
+    )]
+    Taken {
+        /// The name.
+        machine: MachineId,
     },
     /// A machine that this provider does not have.
     #[error("there is no machine `{machine}` here; the machines are: {known}")]

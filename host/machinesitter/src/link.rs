@@ -79,6 +79,8 @@ async fn join(
         port: settings.port,
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        term: agent.term(),
+        runs: agent.table.map(|entry| entry.record.task.clone()).into_iter().flatten().collect(),
     };
     link.client.join(&settings.machine, &request).await
 }

@@ -107,6 +107,8 @@ pub enum EventKind {
     MachineTerminating,
     /// An agent shows up whose machine is not known here: it is left alone.
     MachineUnknown,
+    /// A machine is taken over whose agent is ours, and was not known here.
+    MachineAdopted,
     ZoneChanged,
     MachineTerminated,
     /// Repairs stand still, because too much looks dead at once.

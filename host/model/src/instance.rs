@@ -74,7 +74,12 @@ impl Instance {
         if self.machine == *machine {
             return Some(Self { leaving: None, ..self.clone() });
         }
-        let left = self.leaving.as_deref().cloned().filter(|left| left.machine == *machine)?;
+        self.back().filter(|back| back.machine == *machine)
+    }
+
+    /// The instance as it was in the placement that it leaves, if it leaves one.
+    pub fn back(&self) -> Option<Self> {
+        let left = self.leaving.as_deref().cloned()?;
         let Leaving { machine, placement, ports, deployment, since, beside, .. } = left;
         let leaving = None;
         let (id, job, zone) = (self.id.clone(), self.job.clone(), self.zone.clone());

@@ -1,8 +1,8 @@
 //! Jobs: what a user wants to run, where, and how it is kept alive.
 
 use crate::{
-    Cores, Grants, HealthCheck, JobName, Megabytes, Placement, PortName, PortRef, RecipeName,
-    Rollout, TaskConfiguration, Timestamp, ZoneName,
+    Cores, Grants, HealthCheck, JobName, Megabytes, Moves, Placement, PortName, PortRef,
+    RecipeName, Rollout, Strategy, TaskConfiguration, Timestamp, ZoneName,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,6 +91,18 @@ impl Job {
                 "{name} is linked to {master} and to be apart from it: take it out of `linked_job` or \
                  `apart_from`"
             )),
+            Some(master) if self.rollout.strategy == Strategy::BlueGreen => Some(format!(
+                "{name} is linked to {master} and has the strategy `blue-green`: it goes where {master} goes, so \
+                 give {master} that strategy"
+            )),
+            _ if self.rollout.strategy == Strategy::BlueGreen
+                && self.placement.moves == Moves::StopFirst =>
+            {
+                Some(format!(
+                    "the strategy `blue-green` runs two versions of {name} at a time, and `moves` of \
+                     `stop-first` forbids that: take one of them out"
+                ))
+            }
             _ if apart.contains(name) => Some(format!(
                 "`apart_from` names {name} itself: to have one of its instances on each machine, set \
                  `spread` to `require`"

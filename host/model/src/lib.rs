@@ -64,7 +64,7 @@ pub use proposal::{Proposal, Repair};
 pub use quantity::{Cores, Megabytes, QuantityError, Seconds};
 pub use recipe::{ComponentKind, Recipe};
 pub use rollback::{Kept, Rollback};
-pub use rollout::{Canary, OnFailure, Promote, Rollout, WhenBusy};
+pub use rollout::{Canary, OnFailure, Promote, Rollout, Strategy, WhenBusy};
 pub use secret::{Secret, SecretSizeError};
 pub use task::{
     Flap, Holds, MaxRestarts, OnViolation, OomKill, PerConstraint, Percent, PortRef, Readiness,

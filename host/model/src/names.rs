@@ -169,6 +169,11 @@ impl MachineId {
     pub fn nth(n: u64) -> Self {
         Self(format!("m-{n}"))
     }
+
+    /// The ordinal of this machine, if it was named by [`MachineId::nth`].
+    pub fn ordinal(&self) -> Option<u64> {
+        self.0.strip_prefix("m-")?.parse().ok()
+    }
 }
 
 impl DeploymentId {

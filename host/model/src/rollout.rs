@@ -11,6 +11,9 @@ use std::num::NonZeroU32;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rollout {
+    /// Whether a new version takes the place of the old one, or runs beside it first.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub strategy: Strategy,
     /// Instances that may be away at a time.
     #[serde(default = "one")]
     pub batch: u32,
@@ -48,6 +51,7 @@ pub struct Rollout {
 impl Default for Rollout {
     fn default() -> Self {
         Self {
+            strategy: Strategy::default(),
             batch: one(),
             deadline: two_minutes(),
             on_failure: OnFailure::default(),
@@ -60,6 +64,18 @@ impl Default for Rollout {
             canary: None,
         }
     }
+}
+
+/// Whether a new version takes the place of the old one, or runs beside it first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// Batch by batch, each instance where it is.
+    #[default]
+    Rolling,
+    /// All of it on other machines, while the old version goes on where it is. That ends once all of the
+    /// new one is healthy; if it does not become so, the old version has never been away.
+    BlueGreen,
 }
 
 /// What becomes of a deployment that is asked for while another one of its job is on its way.

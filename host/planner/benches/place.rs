@@ -218,7 +218,7 @@ fn measure(name: &str, sizes: Sizes) {
     let (time, ()) = median(1, || {
         for decision in &plan.decisions {
             if let Step::Place(instance) = &decision.step {
-                kept.put(instance, Some(deployment));
+                kept.put(instance, |_| Some(deployment));
             }
         }
     });

@@ -94,6 +94,11 @@ impl Batch {
             && self.events.is_empty()
     }
 
+    /// The events that it adds, in order.
+    pub fn events(&self) -> impl Iterator<Item = &[u8]> {
+        self.events.iter().map(Vec::as_slice)
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         let puts: usize = self.puts.iter().map(|(key, value)| key.len() + value.len()).sum();
         let secret = |secret: &Option<Secret>| secret.as_ref().map_or(0, |s| s.reveal().len());

@@ -16,7 +16,7 @@ mod random;
 use cerebro_linux::pidfd::PidFd;
 use cerebro_linux::process::Identity;
 use cerebro_tasksitter::protocol::{Exit, ExitNote, Phase, Request, TaskState};
-use common::{PATIENCE, SITTER, Task, eager, in_new_group, is_running, line, until};
+use common::{PATIENCE, Task, copy_sitter, eager, in_new_group, is_running, line, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use random::Random;
@@ -137,7 +137,7 @@ impl Agent {
         });
         fs::create_dir(task.file("counts")).unwrap();
         for name in ["one", "other"] {
-            fs::copy(SITTER, task.file(name)).unwrap();
+            copy_sitter(&task.file(name));
         }
         task.launch();
         let random = Random::new(seed.wrapping_add(index));

@@ -165,7 +165,15 @@ impl Agent {
             let [_, a, b, c] = number.to_be_bytes();
             let address = IpAddr::V4(Ipv4Addr::new(10, a, b, c));
             let (token, version) = (token.to_owned(), "0".to_owned());
-            let request = JoinRequest { token, address, port: 40_000, pid: 1, version };
+            let request = JoinRequest {
+                token,
+                address,
+                port: 40_000,
+                pid: 1,
+                version,
+                term: 0,
+                runs: Vec::new(),
+            };
             match cluster.joined(&self.id, &request) {
                 Ok(()) => (self.joined, self.has_news) = (true, true),
                 Err(error) => return self.refused(&error),

@@ -2,7 +2,7 @@
 
 use crate::controller::{BREAKER_PERCENT, Controller, Ground, SUSPECT_AFTER, capacity};
 use crate::world::{Host, Time};
-use cerebro_model::{InstanceId, JobName, MachineId, MachineState, ZoneName};
+use cerebro_model::{InstanceId, JobName, MachineId, MachineState, Moves, ZoneName};
 use cerebro_planner::cluster::{Brake, Note, plan};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -101,8 +101,15 @@ impl Check {
         for instance in records.instances.values() {
             let Some(deployment) = records.deployments.get(&instance.deployment) else { continue };
             let (cpu, mem) = deployment.job.reserves(&instance.zone);
-            let sum = taken.entry(&instance.machine).or_default();
-            *sum = (sum.0 + u64::from(cpu.millis()), sum.1 + mem.get());
+            // Where it leaves it keeps its room, be that another one's.
+            let left = instance.leaving.as_ref().and_then(|left| {
+                let runs = records.deployments.get(&left.deployment)?;
+                Some((&left.machine, runs.job.reserves(&instance.zone)))
+            });
+            for (machine, (cpu, mem)) in [(&instance.machine, (cpu, mem))].into_iter().chain(left) {
+                let sum = taken.entry(machine).or_default();
+                *sum = (sum.0 + u64::from(cpu.millis()), sum.1 + mem.get());
+            }
         }
         let over = taken.into_iter().filter(|(_, (cpu, mem))| {
             *cpu > u64::from(whole.cpu.millis()) || *mem > whole.mem.get()
@@ -110,14 +117,32 @@ impl Check {
         over.map(|(id, taken)| format!("{id} has promised {taken:?} of {whole:?}")).collect()
     }
 
-    /// No instance runs in two places for longer than it takes to move it, where both can be told.
-    pub fn doubles(&mut self, ground: &Ground, now: Time) {
+    /// No instance runs in two places for longer than it takes to move it, where both can be told, or its
+    /// new version is deployed beside the old one; of a job that says so never two, not for a moment.
+    pub fn doubles(&mut self, ground: &Ground, controller: Option<&Controller>, now: Time) {
+        let (mut alone, mut both) = (BTreeSet::new(), BTreeSet::new());
+        if let Some(controller) = controller {
+            let state = controller.cluster.state();
+            for instance in state.records.instances.values() {
+                let deployment = state.records.deployments.get(&instance.deployment);
+                if deployment.is_some_and(|it| it.job.placement.moves == Moves::StopFirst) {
+                    alone.insert(instance.id.clone());
+                }
+                if instance.leaving.is_some() {
+                    both.insert(instance.id.clone());
+                }
+            }
+        }
         let mut world = ground.world.lock();
         let mut places = BTreeMap::<InstanceId, u32>::new();
         for host in world.hosts.values().filter(|host| host.answers(now)) {
             host.agent.running().for_each(|id| *places.entry(id.clone()).or_default() += 1);
         }
         places.retain(|_, places| *places > 1);
+        for id in places.keys().filter(|id| alone.contains(*id)) {
+            world.violated(now, format!("{id} runs twice, and must never"));
+        }
+        places.retain(|id, _| !both.contains(id));
         self.doubled.retain(|id, _| places.contains_key(id));
         for id in places.into_keys() {
             let since = *self.doubled.entry(id.clone()).or_insert(now);

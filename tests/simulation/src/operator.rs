@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use cerebro_api::paths;
+use cerebro_model::MachineId;
 use fastrand::Rng;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -54,6 +55,13 @@ impl Operator {
             .map(|n| {
                 let name = format!("job-{n}.example.com");
                 let batch = rng.u32(1..6);
+                // Most go as most jobs do; of some there must never be two, and some are deployed beside
+                // what runs.
+                let (strategy, moves) = match rng.u8(0..6) {
+                    0 => ("blue-green", "start-first"),
+                    1 => ("rolling", "stop-first"),
+                    _ => ("rolling", "start-first"),
+                };
                 let mut layout = serde_json::Map::new();
                 for zone in ZONES {
                     if rng.u8(0..3) > 0 {
@@ -72,7 +80,8 @@ impl Operator {
                         "name": name, "command": "true",
                         "cpu": f64::from(rng.u32(1..8)) / 4.0, "mem": rng.u32(50..1500),
                     },
-                    "rollout": { "batch": batch, "deadline": 90 },
+                    "rollout": { "strategy": strategy, "batch": batch, "deadline": 90 },
+                    "placement": { "moves": moves },
                 });
                 Wanted { name, definition }
             })
@@ -105,13 +114,24 @@ impl Operator {
         expect(ask(api, Method::POST, &path, body).await?)
     }
 
-    /// Does one of the things that people do. An error is the API's, which may be away.
-    pub async fn act(&mut self, api: &axum::Router, rng: &mut Rng) -> Result<()> {
+    /// Does one of the things that people do; answers the machine of which something was asked that is to
+    /// be taken back. An error is the API's, which may be away, or refuse.
+    pub async fn act(
+        &mut self,
+        api: &axum::Router,
+        rng: &mut Rng,
+        machine: Option<MachineId>,
+    ) -> Result<Option<MachineId>> {
         let job = rng.usize(0..self.jobs.len());
         match rng.u8(0..100) {
-            0..55 => self.deploy(api, job, "").await,
-            55..70 => self.deploy(api, job, &format!("-{BAD}")).await,
-            70..78 => self.deploy(api, job, &format!("-{BROKEN}")).await,
+            0..45 => self.deploy(api, job, "").await?,
+            45..58 => self.deploy(api, job, &format!("-{BAD}")).await?,
+            58..65 => self.deploy(api, job, &format!("-{BROKEN}")).await?,
+            65..85 => {
+                let Some(id) = machine else { return Ok(None) };
+                self.ask_of(api, rng, &id).await?;
+                return Ok(Some(id));
+            }
             _ => {
                 let layout = self.jobs[job].definition["deployment_layout"].as_object_mut();
                 for zone in layout.into_iter().flat_map(serde_json::Map::values_mut) {
@@ -120,8 +140,35 @@ impl Operator {
                     zone["count"] = json!(other);
                 }
                 self.define(api, job).await?;
-                self.deploy(api, job, "").await
+                self.deploy(api, job, "").await?;
             }
+        }
+        Ok(None)
+    }
+
+    /// Asks something of a machine.
+    async fn ask_of(&self, api: &axum::Router, rng: &mut Rng, id: &MachineId) -> Result<()> {
+        let because = json!({ "reason": "a person" });
+        let (method, path, body) = match rng.u8(0..4) {
+            0 => (Method::PUT, paths::machine_drain(id), because),
+            1 => (Method::PUT, paths::machine_lock(id), because),
+            2 => {
+                let lasts = rng.u32(60..900);
+                let body = json!({ "reason": "a person", "lasts": lasts, "drain": rng.bool() });
+                (Method::PUT, paths::machine_maintenance(id), body)
+            }
+            _ => (Method::DELETE, paths::machine(id), because),
+        };
+        expect(ask(api, method, &path, serde_json::to_vec(&body)?).await?)
+    }
+
+    /// Takes back what was asked of a machine, as far as it was and still can be.
+    pub async fn undo(&self, api: &axum::Router, id: &MachineId) {
+        for path in
+            [paths::machine_lock(id), paths::machine_drain(id), paths::machine_maintenance(id)]
+        {
+            // Refused where it does not apply, and where the machine is gone.
+            let _ = ask(api, Method::DELETE, &path, Vec::new()).await;
         }
     }
 }

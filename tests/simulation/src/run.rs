@@ -1,5 +1,7 @@
 //! One run: a seed, and what follows from it.
 
+mod pace;
+
 use crate::agent::Agent;
 use crate::check::Check;
 use crate::controller::{Controller, Ground};
@@ -10,7 +12,6 @@ use anyhow::{Context, Result};
 use cerebro_clustersitter::clock::Clock;
 use cerebro_clustersitter::cluster::ChangeError;
 use cerebro_model::{EventKind, MachineId};
-use cerebro_planner::cluster::Note;
 use cerebro_store::CommitError;
 use fastrand::Rng;
 use std::collections::BTreeMap;
@@ -96,6 +97,8 @@ enum Happening {
     /// A machine is cut off for a moment, so often still.
     Flap(MachineId, u8),
     Act,
+    /// What was asked of a machine is taken back.
+    Undo(MachineId),
     ClockIsRight,
 }
 
@@ -234,14 +237,34 @@ impl Simulation {
                 Happening::Fault(fault) => self.fault(fault, now),
                 Happening::Flap(id, times) => self.flap(id, times, now),
                 Happening::ClockIsRight => self.ground.clock.set_ahead(0),
-                Happening::Act => {
-                    let Some(controller) = &self.leads else { continue };
-                    let done = self.operator.act(&controller.api, &mut self.rng).await;
-                    if let (true, Err(error)) = (self.options.trace, done) {
-                        eprintln!("{:>10.3} refused: {error:#}", now.as_secs_f64());
-                    }
+                Happening::Act => self.act(now).await,
+                Happening::Undo(id) => {
+                    let Some(controller) = &self.leads else {
+                        // Nobody to say it to: in a moment.
+                        self.to_come.insert((now + MINUTE, n), Happening::Undo(id));
+                        continue;
+                    };
+                    self.operator.undo(&controller.api, &id).await;
                 }
             }
+        }
+    }
+
+    /// People do something; what they ask of a machine they take back after a while.
+    async fn act(&mut self, now: Time) {
+        let Some(controller) = &self.leads else { return };
+        let up = self.ground.world.lock().any_up();
+        let asked = self.operator.act(&controller.api, &mut self.rng, up).await;
+        match asked {
+            Ok(None) => {}
+            Ok(Some(id)) => {
+                let after = Duration::from_secs(self.rng.u64(60..1800));
+                self.to_come.insert((now + after, self.rng.u64(..) >> 1), Happening::Undo(id));
+            }
+            Err(error) if self.options.trace => {
+                eprintln!("{:>10.3} refused: {error:#}", now.as_secs_f64());
+            }
+            Err(_) => {}
         }
     }
 
@@ -445,63 +468,6 @@ impl Simulation {
         }
     }
 
-    /// When to go on.
-    fn next(&mut self) -> Time {
-        let now = self.ground.clock.elapsed();
-        let world = self.ground.world.lock();
-        let mut next = self.options.span;
-        let mut at_latest = |at: Time| {
-            if at > now {
-                next = next.min(at);
-            }
-        };
-        let mut is_busy = false;
-        if let Some(((at, _), _)) = self.to_come.first_key_value() {
-            at_latest((*at).max(now + SETTLES));
-            at_latest(at.saturating_sub(AHEAD));
-            if now + AHEAD >= *at {
-                at_latest(now + SLOW);
-            }
-        }
-        self.starts_at.into_iter().for_each(&mut at_latest);
-        self.stalled.iter().for_each(|(at, _)| at_latest(*at));
-        let broken = &world.broken;
-        [broken.machines, broken.provider, broken.store, broken.store_answers]
-            .into_iter()
-            .for_each(&mut at_latest);
-        for host in world.hosts.values() {
-            at_latest(host.cut_until);
-            at_latest(host.hung_until);
-            match host.state {
-                HostState::Boots(Some(at)) => at_latest(at),
-                HostState::Up if now >= host.hung_until => {
-                    host.agent
-                        .next(now)
-                        .map(|at| at.max(now + SETTLES))
-                        .into_iter()
-                        .for_each(&mut at_latest);
-                }
-                _ => {}
-            }
-        }
-        if let Some(controller) = &self.leads {
-            let heard = |id: &MachineId| world.hosts.get(id).is_some_and(|host| host.answers(now));
-            is_busy |= now < broken.machines || is_under_way(controller, heard);
-            if has_something_held(controller) {
-                at_latest(now + SLOW);
-            }
-        }
-        if is_busy {
-            at_latest(now + TICK);
-        }
-        drop(world);
-        if now >= self.last_minute + MINUTE {
-            self.last_minute = now;
-            self.check.doubles(&self.ground, now);
-        }
-        next
-    }
-
     fn end(mut self) -> Outcome {
         match &self.leads {
             Some(controller) => self.check.at_rest(&self.ground, controller),
@@ -516,22 +482,4 @@ impl Simulation {
         self.outcome.digest = self.told.1.finish();
         self.outcome
     }
-}
-
-/// Whether a note tells of something that ends by itself.
-fn has_something_held(controller: &Controller) -> bool {
-    let is_lasting =
-        |note: &Note| matches!(note, Note::Unplaceable { .. } | Note::Masterless { .. });
-    controller.cluster.notes().iter().any(|note| !is_lasting(note))
-}
-
-/// Whether anything may come to be due while nothing happens: silence is heard only by looking.
-fn is_under_way(controller: &Controller, heard: impl Fn(&MachineId) -> bool) -> bool {
-    let state = controller.cluster.state();
-    let records = &state.records;
-    records.deployments.values().any(|it| it.state.is_running())
-        || records
-            .machines
-            .values()
-            .any(|record| !record.machine.state.is_active() || !heard(&record.machine.id))
 }

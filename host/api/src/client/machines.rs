@@ -22,6 +22,16 @@ impl Client {
         .await
     }
 
+    /// Takes a machine over whose record is lost, with what it runs.
+    pub async fn adopt_machine(
+        &self,
+        id: &MachineId,
+        reason: &str,
+    ) -> Result<MachineView, ClientError> {
+        let because = Because { reason: reason.to_owned() };
+        self.machine_to(Method::POST, &paths::machine_adoption(id), Some(&because)).await
+    }
+
     /// Locks a machine against being terminated.
     pub async fn lock_machine(
         &self,

@@ -12,6 +12,15 @@ pub enum Machine {
         /// Its id.
         id: MachineId,
     },
+    /// Take a machine over that this cluster made and does not know any more, with what it runs. It is
+    /// locked until you unlock it.
+    Adopt {
+        /// Its id, as `cerebro events` tells of it.
+        id: MachineId,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
     /// Lock a machine: nothing that Cerebro does terminates it.
     Lock {
         /// Its id.

@@ -77,8 +77,12 @@ fn start(program: &Path, data: &Path, options: &Dev) -> Result<Child, Fault> {
     for zone in &options.zones {
         command.arg("--zone").arg(zone);
     }
-    if options.unprivileged {
-        command.arg("--unprivileged");
+    for (flag, given) in
+        [("--unprivileged", options.unprivileged), ("--no-repair-limits", options.no_repair_limits)]
+    {
+        if given {
+            command.arg(flag);
+        }
     }
     command.process_group(0).kill_on_drop(true);
     command

@@ -120,7 +120,7 @@ impl Kept {
             Some(seen) => seen.told_anew(instance.clone()),
             None => SeenInstance::told(instance.clone()),
         };
-        self.occupancy.put(instance, self.fleet.deployments.get(&instance.deployment));
+        self.occupancy.put(instance, |id| self.fleet.deployments.get(id));
         self.fleet.instances.insert(instance.id.clone(), seen);
     }
 
@@ -184,6 +184,13 @@ impl Kept {
         let is_news = observed.reported != reported || observed.ended != ended;
         (observed.reported, observed.ended) = (reported, ended);
         is_news
+    }
+
+    /// A machine spoke of an instance that leaves it.
+    pub(super) fn left_reported(&mut self, status: &InstanceStatus) {
+        if let Some(seen) = self.fleet.instances.get_mut(&status.id) {
+            seen.hear_left(status.clone());
+        }
     }
 
     /// A machine spoke of an instance's present placement.

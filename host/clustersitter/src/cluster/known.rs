@@ -28,6 +28,9 @@ pub enum AgentError {
     /// It has to join first.
     #[error("the agent of machine {0} has not joined: it goes on with what it runs, and joins")]
     NotJoined(MachineId),
+    /// It runs what this store cannot take over.
+    #[error("machine {0} cannot be taken over with what it runs, and its agent goes on: {1}")]
+    RunsOtherThings(MachineId, String),
     /// Its word could not be kept.
     #[error(transparent)]
     Change(#[from] ChangeError),

@@ -2,12 +2,14 @@
 
 use super::extract::{Json as Body, Path};
 use super::{Answer, Refusal, Shared, machines};
-use crate::cluster::{Cluster, about_machine, event};
+use crate::cluster::{AdoptError, Cluster, about_machine, event};
+use crate::executor::chain;
 use crate::records::{Change, MachineRecord};
 use axum::Json;
 use axum::http::StatusCode;
 use cerebro_api::Problem;
 use cerebro_api::body::{Because, DrainRequest, MachineView, MaintainRequest};
+use cerebro_machines::ProviderError;
 use cerebro_model::{
     AfterDrain, Drain, EventKind, Lock, Machine, MachineId, Maintenance, MoveError,
 };
@@ -60,6 +62,29 @@ pub async fn lock(
     let lock = Lock { reason: said(reason)?, at: cluster.now() };
     let words = format!("{id} is locked against being terminated: {}", lock.reason);
     change(cluster, id, EventKind::MachineLocked, words, |it| it.locked(lock)).await
+}
+
+/// Takes a machine over that this cluster made, and whose record is lost, with what it runs. It is locked
+/// until somebody unlocks it.
+#[utoipa::path(post, path = "/v1/machines/{id}/adoption", params(("id" = String, Path)), request_body = Because,
+    responses((status = 200, body = MachineView), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 422, body = Problem), (status = 502, body = Problem)))]
+pub async fn adopt(
+    cluster: Shared,
+    Path(id): Path<MachineId>,
+    Body(Because { reason }): Body<Because>,
+) -> Answer<Json<MachineView>> {
+    let status = |error: &AdoptError| match error {
+        AdoptError::Provider { source: ProviderError::Unknown { .. }, .. }
+        | AdoptError::Gone { .. } => StatusCode::NOT_FOUND,
+        AdoptError::Provider { .. } => StatusCode::BAD_GATEWAY,
+        _ => StatusCode::CONFLICT,
+    };
+    match cluster.adopt(&id, &said(reason)?).await {
+        Ok(()) => machines::get(cluster, Path(id)).await,
+        Err(AdoptError::Change(error)) => Err(error.into()),
+        Err(error) => Err(Refusal::new(status(&error), chain(&error))),
+    }
 }
 
 /// Unlocks a machine.

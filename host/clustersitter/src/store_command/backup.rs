@@ -73,18 +73,48 @@ pub(super) fn restore(data: &Data, from: &Path) -> Result<(), StoreCommandError>
     if key.exists() {
         copy(&key, &partial.join(KEY))?;
     }
-    go_on_behind(&partial, from)?;
-    sync(&partial)?;
-    // An empty directory may have been left by a controller that never got further.
-    let _ = fs::remove_dir(&store);
-    fs::rename(&partial, &store).map_err(file("make", &store))?;
-    sync(&data.directory)?;
+    let message = format!(
+        "the store was restored from {}: what happened since that backup is not known here",
+        from.display()
+    );
+    go_on_behind(&partial, message)?;
+    finish(data, &partial)?;
     println!("{}: restored; start the cluster sitter with --data {0}", data.directory.display());
     Ok(())
 }
 
-/// Has the restored store give no number that may have been given since the backup.
-fn go_on_behind(directory: &Path, from: &Path) -> Result<(), StoreCommandError> {
+/// Makes an empty store in place of one that is lost.
+pub(super) fn begin_anew(data: &Data) -> Result<(), StoreCommandError> {
+    let store = data.store();
+    if store.join(STATE).exists() {
+        return Err(StoreCommandError::Taken(store));
+    }
+    fs::create_dir_all(&data.directory).map_err(file("make", &data.directory))?;
+    let partial = begin(&store)?;
+    let message =
+        "the store is new, in place of one that was lost: what that knew is not known here";
+    go_on_behind(&partial, message.to_owned())?;
+    finish(data, &partial)?;
+    println!(
+        "{}: a new store; start the cluster sitter with --data {0}, and take over the machines whose agents show \
+         up, with `cerebro machine adopt`",
+        data.directory.display()
+    );
+    Ok(())
+}
+
+/// Puts the store in its place that was made in `partial`.
+fn finish(data: &Data, partial: &Path) -> Result<(), StoreCommandError> {
+    let store = data.store();
+    sync(partial)?;
+    // An empty directory may have been left by a controller that never got further.
+    let _ = fs::remove_dir(&store);
+    fs::rename(partial, &store).map_err(file("make", &store))?;
+    sync(&data.directory)
+}
+
+/// Has a store give no number that may have been given since what it was made from.
+fn go_on_behind(directory: &Path, message: String) -> Result<(), StoreCommandError> {
     let store = SqliteStore::open(directory)?;
     store.raise(LOST_NUMBERS)?;
     let fence = store.take_term()?;
@@ -94,10 +124,6 @@ fn go_on_behind(directory: &Path, from: &Path) -> Result<(), StoreCommandError> 
         deployment: deployment + LOST_NUMBERS,
         placement: placement + LOST_NUMBERS,
     };
-    let message = format!(
-        "the store was restored from {}: what happened since that backup is not known here",
-        from.display()
-    );
     let told = event(EventKind::StoreRestored, Subject::default(), message);
     let change = Change::default().counters(counters).event(told);
     let batch =

@@ -38,6 +38,13 @@ pub enum StoreCommand {
         /// The backup.
         backup: PathBuf,
     },
+    /// Make a new, empty store in place of one that is lost: it goes on behind all numbers that the lost one
+    /// can have given, so that agents obey its controller and `cerebro machine adopt` can take them over.
+    Begin {
+        /// Which store.
+        #[command(flatten)]
+        data: Data,
+    },
     /// Ask it in SQL; nothing can be changed. Tables: entry (key, value, revision), event (seq,
     /// value), counter (name, value).
     Sql {
@@ -112,6 +119,7 @@ pub fn run(command: StoreCommand) -> Result<(), StoreCommandError> {
         StoreCommand::Check { data } => check::report(&data.store(), &data.blobs()),
         StoreCommand::Backup { data, target, with_key } => backup::take(&data, &target, with_key),
         StoreCommand::Restore { data, backup } => backup::restore(&data, &backup),
+        StoreCommand::Begin { data } => backup::begin_anew(&data),
         StoreCommand::Sql { data, query, json } => sql::answer(&data.store(), &query, json),
     }
 }

@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 
 /// Remembers what it was asked to create, and creates nothing.
 #[derive(Default)]
-pub struct Machines(Mutex<BTreeMap<MachineId, String>>, AtomicBool);
+pub struct Machines(Mutex<BTreeMap<MachineId, CreateMachine>>, AtomicBool);
 
 impl Machines {
     /// Whether a machine was made and not destroyed.
@@ -39,7 +39,7 @@ impl Machines {
     }
 
     pub fn token(&self, id: &MachineId) -> String {
-        self.0.lock().unwrap()[id].clone()
+        self.0.lock().unwrap()[id].join_token.clone()
     }
 }
 
@@ -49,8 +49,17 @@ impl MachineProvider for Machines {
         "recorder"
     }
     async fn create(&self, machine: &CreateMachine) -> Result<(), ProviderError> {
-        self.0.lock().unwrap().insert(machine.id.clone(), machine.join_token.clone());
-        Ok(())
+        let mut made = self.0.lock().unwrap();
+        let known = made.entry(machine.id.clone()).or_insert_with(|| machine.clone());
+        match known.join_token == machine.join_token {
+            true => Ok(()),
+            false => Err(ProviderError::Taken { machine: machine.id.clone() }),
+        }
+    }
+    async fn made_from(&self, id: &MachineId) -> Result<CreateMachine, ProviderError> {
+        let made = self.0.lock().unwrap().get(id).cloned();
+        let unknown = || ProviderError::Unknown { machine: id.clone(), known: String::new() };
+        made.ok_or_else(unknown)
     }
     async fn describe(&self, _: &MachineId) -> Result<Presence, ProviderError> {
         Ok(Presence::Running)
@@ -84,8 +93,8 @@ impl Fleet {
             let made = fleet.machines.0.lock().unwrap().clone();
             (made.len() == machines as usize).then_some(made)
         };
-        for (id, token) in until("machines are made", made).await {
-            fleet.join(id, token).await;
+        for (id, made) in until("machines are made", made).await {
+            fleet.join(id, made.join_token).await;
         }
         fleet.client.put_recipe(&"r".parse().unwrap(), recipe()).await.unwrap();
         fleet
@@ -103,10 +112,17 @@ impl Fleet {
         let mut fleet = Self::with(data, machines, provider).await;
         fleet.ways = ways;
         let made = fleet.machines.0.lock().unwrap().clone();
-        for (id, token) in made {
-            fleet.join(id, token).await;
+        for (id, made) in made {
+            fleet.join(id, made.join_token).await;
         }
         fleet
+    }
+
+    /// A controller with a store of its own in place of this one: its agents are not known there.
+    pub async fn anew(self, data: &Path, machines: u32) -> Self {
+        let provider = self.machines.clone();
+        self.stop().await;
+        Self::with(data, machines, provider).await
     }
 
     async fn with(data: &Path, machines: u32, provider: Arc<Machines>) -> Self {
@@ -152,6 +168,8 @@ impl Fleet {
             port: listener.local_addr().unwrap().port(),
             pid: 7,
             version: "0".to_owned(),
+            term: 0,
+            runs: Vec::new(),
         };
         // One whose end is recorded is told so, and shows up all the same.
         let _ = self.client.join(&id, &request).await;

@@ -144,7 +144,7 @@ fn set_id_programs_lend_nothing() {
     }
     let dir = ground();
     let lent = dir.path().join("id");
-    fs::copy("/usr/bin/id", &lent).unwrap();
+    copy_program(Path::new("/usr/bin/id"), &lent);
     fs::set_permissions(&lent, fs::Permissions::from_mode(0o4755)).unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let sandbox = |no_new_privs| Sandbox {
@@ -240,13 +240,19 @@ fn who_cannot_have_one_is_told_why() {
     assert!(words.contains("run the agent as root with CAP_SYS_ADMIN, or allow unprivileged"));
 }
 
+/// By a process of its own: what this one writes, children of other tests hold open until they have started, and
+/// nobody can run it so long.
+fn copy_program(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
+}
+
 /// Runs one of these tests as somebody else.
 fn test_as(who: &[&str], test: &str) -> String {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = dir.path().join("tests");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    copy_program(&std::env::current_exe().unwrap(), &program);
     let mut command = Command::new("setpriv");
     command.args(who).arg(&program).args(["--exact", &format!("sandbox::tests::{test}")]);
     said(&command.output().unwrap())

@@ -171,6 +171,15 @@ impl MachineProvider for LocalProvider {
         .await
     }
 
+    async fn made_from(&self, machine: &MachineId) -> Result<CreateMachine, ProviderError> {
+        self.with(machine, |inner, id| {
+            let MachineSpec { id, zone, capacity, controller, join_token, environment, .. } =
+                inner.known(id)?.1;
+            Ok(CreateMachine { id, zone, capacity, controller, join_token, environment })
+        })
+        .await
+    }
+
     async fn restart_agent(&self, machine: &MachineId) -> Result<(), ProviderError> {
         self.with(machine, |inner, id| {
             let (directory, spec) = inner.known(id)?;
@@ -220,7 +229,11 @@ impl Inner {
     ) -> Result<MachineSpec, ProviderError> {
         let _lock = lock(&self.machines)?;
         if let Some(spec) = spec_of(directory)? {
-            return Ok(spec);
+            // The token is part of the intent: with another one, this is another machine's name.
+            return match spec.join_token == machine.join_token {
+                true => Ok(spec),
+                false => Err(ProviderError::Taken { machine: machine.id.clone() }),
+            };
         }
         // What a purged machine of the same name left is not this one's.
         for left in [directory.upper(), directory.work(), directory.root(), directory.data()] {

@@ -4,7 +4,7 @@
 use super::fill::{self, Filled};
 use super::need::Need;
 use super::yard::{Search, Standing};
-use super::{Fleet, Note, Occupancy, Plan, Policy, SeenInstance, Step, WhyNot, brakes};
+use super::{Fleet, Note, Occupancy, Plan, Policy, SeenInstance, Step, WhyNot, blue_green, brakes};
 use cerebro_model::{
     AfterDrain, Deployment, Drain, Instance, InstanceId, JobName, MachineId, MoveError, Moves,
     Timestamp, ZoneName,
@@ -113,7 +113,8 @@ fn let_go(fleet: &Fleet, occupancy: &Occupancy, filled: &Filled<'_>, plan: &mut 
                 let beside = family.iter().map(|it| InstanceId::new(number, zone, it.job_name()));
                 let moves = |seen: &&SeenInstance| seen.instance.leaving.is_some();
                 let mut together = beside.filter_map(|id| fleet.instances.get(&id)).filter(moves);
-                if !seen.is_healthy() || !together.all(SeenInstance::is_healthy) {
+                let is_kept = blue_green::keeps(fleet, filled, seen);
+                if is_kept || !seen.is_healthy() || !together.all(SeenInstance::is_healthy) {
                     continue;
                 }
                 format!("{id} has moved: it is healthy on {to}, and ends on {machine}")

@@ -6,7 +6,8 @@ use super::occupancy::{Group, Occupancy};
 use super::yard::{Search, Standing, Yard};
 use super::{Fleet, Note, Plan, Policy, SeenInstance, Step, WhyNot};
 use cerebro_model::{
-    Deployment, Instance, InstanceId, JobName, MachineId, Ports, Priority, Timestamp, ZoneName,
+    Deployment, Instance, InstanceId, JobName, MachineId, Moves, Ports, Priority, Timestamp,
+    ZoneName,
 };
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -138,6 +139,12 @@ impl<'a> Filling<'a> {
         let displaced = self.displaced.get(&(job, zone));
         let is_displaced = displaced.is_some_and(|numbers| numbers.contains(&number));
         group.get(&number).filter(|_| !is_displaced)
+    }
+
+    /// The machine that an instance leaves, if that is there.
+    fn leaves(&self, job: &JobName, zone: &ZoneName, number: u32) -> Option<u32> {
+        let seen = self.fleet.instances.get(&InstanceId::new(number, zone, job))?;
+        self.filled.yard.index(&seen.instance.leaving.as_ref()?.machine)
     }
 
     /// Puts linked jobs beside those of their family that have a place.
@@ -304,9 +311,17 @@ impl<'a> Filling<'a> {
         let wanted = layout.map_or(0, |layout| layout.instances());
         let mut search = Search::default();
         for (done, number) in missing.iter().enumerate() {
+            // One that leaves a machine does not come back to it: it is still there.
+            let left = self.leaves(first.job_name(), zone, *number);
+            if let Some(left) = left {
+                search = Search::except(left);
+            }
             let Some(index) = self.filled.yard.best(zone, Standing::Here, need, &mut search) else {
                 return missing.get(done..).unwrap_or_default();
             };
+            if left.is_some() {
+                search = Search::default();
+            }
             let machine = self.filled.yard.machine(index);
             for member in &need.members {
                 let (job, id) =
@@ -448,10 +463,15 @@ impl<'a> Filled<'a> {
     ) -> Instance {
         let placement = self.placement;
         self.placement += 1;
+        let seen = self.fleet.instances.get(&id);
         // It may be placed anew while it moves: where it came from, it goes on.
-        let before = self.fleet.instances.get(&id).and_then(|seen| seen.instance.leaving.clone());
-        let leaving =
-            before.filter(|left| left.machine != machine && counts(self.fleet, &left.machine));
+        let before = seen.and_then(|seen| seen.instance.leaving.clone());
+        // Of a job that says so there are never two: it ends where it is before it starts.
+        let left = seen.filter(|_| deployment.job.placement.moves == Moves::StopFirst);
+        let left = before.into_iter().chain(left.map(|seen| seen.instance.left(Moves::StopFirst)));
+        let mut left =
+            left.filter(|left| left.machine != machine && counts(self.fleet, &left.machine));
+        let leaving = left.next();
         Instance {
             id,
             job: deployment.job_name().clone(),

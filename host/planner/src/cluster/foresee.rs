@@ -1,7 +1,8 @@
 //! Where a deployment would go, if it began now.
 
 use super::fill::{self, has_place};
-use super::{Fleet, Occupancy, Plan, Policy, Step};
+use super::moves::Moves;
+use super::{Fleet, Occupancy, Plan, Policy, Step, blue_green};
 use cerebro_model::{Deployment, Instance, InstanceId, Timestamp};
 use std::collections::BTreeMap;
 
@@ -26,7 +27,18 @@ pub fn places(
     fleet.deployments.insert(deployment.id.clone(), deployment.clone());
     let mut plan = Plan::default();
     let occupancy = Occupancy::of(&fleet);
-    let filled = fill::plan(&fleet, &occupancy, policy, now, &mut plan);
+    let mut filled = fill::plan(&fleet, &occupancy, policy, now, &mut plan);
+    if let Some(target) = filled.families.target(deployment.job_name())
+        && blue_green::is_one(target)
+    {
+        let wanted = filled.families.wanted(deployment.job_name());
+        let mut moves = Moves { occupancy: &occupancy, policy, now, filled: &mut filled };
+        for seen in wanted.iter().filter_map(|id| fleet.instances.get(id)) {
+            if seen.is_healthy() {
+                moves.bring_beside(&fleet, target, seen, &mut plan);
+            }
+        }
+    }
     let mut places = Places::default();
     let mut anew = BTreeMap::new();
     for decision in plan.decisions {
@@ -48,7 +60,7 @@ pub fn places(
             since: now,
             ..seen.instance.clone()
         });
-        match there.or_else(|| anew.remove(&id)) {
+        match anew.remove(&id).or(there) {
             Some(instance) => places.placed.push(instance),
             None => {
                 let why = filled.unplaced.get(deployment.job_name()).map(ToString::to_string);

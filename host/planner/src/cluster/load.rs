@@ -1,7 +1,7 @@
 //! What is taken of one machine.
 
 use super::need::Amounts;
-use cerebro_model::{Deployment, Instance, InstanceId, Job, JobName, Ports, Priority};
+use cerebro_model::{Deployment, InstanceId, Job, JobName, Ports, Priority};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The first port that is given to a task that leaves the choice to Cerebro.
@@ -39,12 +39,12 @@ impl Takes {
     }
 
     /// What an instance takes of which it is not known any more what it runs.
-    pub(super) fn unknown(instance: &Instance) -> Self {
+    pub(super) fn unknown(job: &JobName, ports: &Ports) -> Self {
         Self {
             amounts: Amounts::default(),
             priority: Priority::default(),
-            ports: instance.ports.values().copied().collect(),
-            job: instance.job.clone(),
+            ports: ports.values().copied().collect(),
+            job: job.clone(),
             apart_from: BTreeSet::new(),
         }
     }

@@ -6,7 +6,8 @@
 //! [`gate`](mod@gate) says which of them count as healthy and which never will ([`seen`](mod@seen)
 //! remembers what that takes), [`queue`](mod@queue) says whose turn it is, [`link`](mod@link) starts
 //! again what runs beside it,
-//! [`canary`](mod@canary) when a new version may go on from its first instances, and
+//! [`canary`](mod@canary) when a new version may go on from its first instances,
+//! [`blue_green`](mod@blue_green) has it run beside the old one, and
 //! [`rollback`](mod@rollback) says what takes a failed one back; [`drain`](mod@drain) takes instances
 //! off machines, [`idle`](mod@idle) finds machines that are too many, and [`turn`](mod@turn) says
 //! what follows for a machine on its way out. What all of them decided goes through the
@@ -18,6 +19,9 @@
 //! and gives them away, [`family`](mod@family) says who shares a machine with whom, and
 //! [`why_not`](mod@why_not) why something has no place.
 
+mod blue_green;
+#[cfg(test)]
+mod blue_green_tests;
 mod brakes;
 mod canary;
 mod drain;
@@ -114,6 +118,8 @@ pub enum Step {
     Turn(MachineId, Turn),
     /// Put an instance on a machine, or on another one than before.
     Place(Instance),
+    /// An instance goes back to the placement that it leaves: what it was to run elsewhere is given up.
+    Return(InstanceId),
     /// An instance has moved: where it came from, it is to end; or it has, and may start.
     LetGo(InstanceId),
     /// Take an instance away.

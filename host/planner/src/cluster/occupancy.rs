@@ -2,7 +2,7 @@
 
 use super::Fleet;
 use super::load::{Load, Takes};
-use cerebro_model::{Deployment, Instance, InstanceId, JobName, MachineId, ZoneName};
+use cerebro_model::{Deployment, DeploymentId, Instance, InstanceId, JobName, MachineId, ZoneName};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Who is where, and what that takes of each machine. It follows the instances of a [`Fleet`], one
@@ -41,28 +41,32 @@ impl Occupancy {
     pub fn of(fleet: &Fleet) -> Self {
         let mut occupancy = Self::default();
         for seen in fleet.instances.values() {
-            let deployment = fleet.deployments.get(&seen.instance.deployment);
-            occupancy.put(&seen.instance, deployment);
+            occupancy.put(&seen.instance, |id| fleet.deployments.get(id));
         }
         occupancy
     }
 
     /// An instance is new, or is somewhere else or runs something else than before.
-    pub fn put(&mut self, instance: &Instance, deployment: Option<&Deployment>) {
+    pub fn put<'d>(
+        &mut self,
+        instance: &Instance,
+        find: impl Fn(&DeploymentId) -> Option<&'d Deployment>,
+    ) {
         self.remove(&instance.id);
         let Instance { id, job, zone, number, machine, ports, leaving, .. } = instance;
-        let takes = |ports| match deployment {
+        let takes = |runs, ports| match find(runs) {
             Some(deployment) => Takes::of(deployment, zone, ports),
-            None => Takes::unknown(instance),
+            None => Takes::unknown(job, ports),
         };
-        // By what it runs now: there it has room for what it runs, and nothing else comes.
-        let left = leaving.as_ref().map(|left| (left.machine.clone(), takes(&left.ports)));
+        let left = leaving
+            .as_ref()
+            .map(|left| (left.machine.clone(), takes(&left.deployment, &left.ports)));
         if let Some((machine, takes)) = &left {
             let occupied = self.machines.entry(machine.clone()).or_default();
             occupied.load.take(id, takes);
             occupied.leaving.insert(id.clone());
         }
-        let takes = takes(ports);
+        let takes = takes(&instance.deployment, ports);
         let occupied = self.machines.entry(machine.clone()).or_default();
         occupied.load.take(id, &takes);
         occupied.tenants.insert(id.clone());

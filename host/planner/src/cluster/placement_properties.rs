@@ -241,7 +241,7 @@ proptest! {
                     _ => continue,
                 };
                 match fleet.instances.get(id) {
-                    Some(seen) => kept.put(&seen.instance, fleet.deployments.get(&seen.instance.deployment)),
+                    Some(seen) => kept.put(&seen.instance, |id| fleet.deployments.get(id)),
                     None => kept.remove(id),
                 }
             }

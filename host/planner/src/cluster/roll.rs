@@ -5,8 +5,8 @@ use super::fill::Filled;
 use super::link;
 use super::moves::Moves;
 use super::{
-    Fleet, Note, Occupancy, Plan, Policy, Restore, SeenInstance, Step, WhyNot, brakes, gate, queue,
-    rollback,
+    Fleet, Note, Occupancy, Plan, Policy, Restore, SeenInstance, Step, WhyNot, blue_green, brakes,
+    gate, queue, rollback,
 };
 use cerebro_model::{
     Canary, CanaryStage, Deployment, DeploymentState, JobName, Promote, Rollout, Timestamp,
@@ -71,8 +71,9 @@ fn roll<'a>(
         wanted.iter().filter_map(|id| fleet.instances.get(id)).collect();
     let (spared, concerned): (Vec<&SeenInstance>, Vec<&SeenInstance>) =
         present.into_iter().partition(|seen| rollback::needs_nothing(fleet, deployment, seen));
-    let (mut reached, waiting): (Vec<_>, Vec<_>) =
+    let (mut reached, mut waiting): (Vec<_>, Vec<_>) =
         concerned.into_iter().partition(|seen| seen.instance.deployment == deployment.id);
+    let is_beside = blue_green::is_one(deployment);
     let look = Look { deployment, policy, now };
     let linked: Vec<_> = reached
         .iter()
@@ -94,6 +95,15 @@ fn roll<'a>(
     if let Some(reason) = failure {
         return look.fail(fleet, reason, plan);
     }
+    // What runs elsewhere still as it did is there again at once, and costs nothing.
+    waiting.retain(|seen| {
+        let back = blue_green::way_back(fleet, deployment, seen);
+        let is_placed = moves.filled.placed.contains(&seen.instance.id);
+        if let Some(back) = back.as_ref().filter(|_| !is_placed) {
+            blue_green::go_back(fleet, moves.filled, seen, back, plan);
+        }
+        back.is_none()
+    });
     // One that is being placed just now is away too.
     let is_placed = |seen: &&SeenInstance| moves.filled.placed.contains(&seen.instance.id);
     // And so is one until those that are linked to it have been started again, and are well.
@@ -124,10 +134,18 @@ fn roll<'a>(
     // Those that are known not to serve go first, and cost nothing.
     let (mut first, serving): (Vec<_>, Vec<_>) =
         heard.into_iter().partition(|seen| !seen.is_healthy());
-    let room = (rollout.batch.max(1) as usize).saturating_sub(away + first.len());
+    // Beside what runs, nothing is away: all of it comes at once.
+    let room = match is_beside {
+        true => usize::MAX,
+        false => (rollout.batch.max(1) as usize).saturating_sub(away + first.len()),
+    };
     first.extend(serving.into_iter().take(room));
     for seen in first.into_iter().take(at_most) {
-        moves.bring(deployment, &seen.instance, plan);
+        if is_beside && seen.is_healthy() {
+            moves.bring_beside(fleet, deployment, seen, plan);
+        } else {
+            moves.bring(deployment, &seen.instance, plan);
+        }
     }
     let stalled = look.has_no_place(&reached, &moves.filled.unplaced);
     reached.extend(linked.iter().map(|(seen, _)| *seen));

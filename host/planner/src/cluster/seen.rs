@@ -10,6 +10,8 @@ pub struct SeenInstance {
     pub instance: Instance,
     /// What its machine said last of its present placement.
     pub status: Option<InstanceStatus>,
+    /// What the machine that it leaves said last of it there.
+    left: Option<InstanceStatus>,
     /// Since when it runs what it should, and well, without a break, by the controller's clock. A
     /// controller that has just started has heard of nothing yet: then it counts from what it hears.
     well_since: Option<Timestamp>,
@@ -20,7 +22,7 @@ pub struct SeenInstance {
 impl SeenInstance {
     /// One that was told what to run, and has not been heard of.
     pub fn told(instance: Instance) -> Self {
-        Self { instance, status: None, well_since: None, before: None }
+        Self { instance, status: None, left: None, well_since: None, before: None }
     }
 
     /// The same instance, as it is told now. What was said of another placement says nothing of this
@@ -28,12 +30,21 @@ impl SeenInstance {
     #[must_use]
     pub fn told_anew(self, instance: Instance) -> Self {
         let same_place = self.instance.placement == instance.placement;
+        let (mut status, mut left) = (None, None);
+        for said in self.status.into_iter().chain(self.left) {
+            if said.placement == instance.placement {
+                status = Some(said);
+            } else if instance.leaving.as_ref().is_some_and(|it| it.placement == said.placement) {
+                left = Some(said);
+            }
+        }
         let same_work = same_place
             && self.instance.deployment == instance.deployment
             && self.instance.beside == instance.beside;
         Self {
             instance,
-            status: self.status.filter(|_| same_place),
+            status,
+            left,
             well_since: self.well_since.filter(|_| same_work),
             before: self.before.filter(|_| same_work),
         }
@@ -53,6 +64,11 @@ impl SeenInstance {
         if self.is_healthy() {
             self.well_since.get_or_insert(now);
         }
+    }
+
+    /// Takes the word of the machine that it leaves.
+    pub fn hear_left(&mut self, status: InstanceStatus) {
+        self.left = Some(status);
     }
 
     /// Whether it runs what it should, and well, or has done its work.

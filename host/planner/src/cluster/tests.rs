@@ -27,7 +27,14 @@ pub(crate) fn carry_out(fleet: &mut Fleet, plan: &Plan, now: Timestamp) {
                     from.ended.insert(left.placement);
                 }
                 let instance = &linked(fleet, instance.clone());
-                fleet.instances.insert(instance.id.clone(), healthy(instance));
+                let mut seen = healthy(instance);
+                // What the machine that it leaves said of it holds.
+                if let Some(before) = fleet.instances.remove(&instance.id) {
+                    let status = seen.status.take().unwrap();
+                    seen = before.told_anew(instance.clone());
+                    seen.hear(status, now);
+                }
+                fleet.instances.insert(instance.id.clone(), seen);
             }
             Step::Remove(id) => drop(fleet.instances.remove(id)),
             Step::Retarget(id, deployment) => {
@@ -98,6 +105,11 @@ pub(crate) fn carry_out(fleet: &mut Fleet, plan: &Plan, now: Timestamp) {
                 bury(fleet, id, &decision.reason, now);
                 let machine = &mut fleet.machines.get_mut(id).unwrap().machine;
                 *machine = machine.terminating(decision.reason.clone()).unwrap();
+            }
+            Step::Return(id) => {
+                let seen = fleet.instances.remove(id).unwrap();
+                let back = seen.instance.back().unwrap();
+                fleet.instances.insert(id.clone(), seen.told_anew(back));
             }
             Step::LetGo(id) => {
                 let mut instance = fleet.instances[id].instance.clone();

@@ -217,6 +217,10 @@ fn in_words(lacks: &[Lack], many: bool) -> String {
         let lack = if many { "lack" } else { "lacks" };
         words.push(format!("{lack} {}", amounts.join(" and ")));
     }
+    // Where nothing lacks and yet it cannot go, it is now: nobody else is asked why.
+    if words.is_empty() {
+        words.push(if many { "have it now" } else { "has it now" }.to_owned());
+    }
     words.join(" and ")
 }
 

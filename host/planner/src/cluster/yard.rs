@@ -76,6 +76,8 @@ pub(super) struct Search {
     /// The next grade that was seen on the way.
     next: Option<Grade>,
     cursor: Cursor,
+    /// A machine that is not looked at.
+    except: Option<u32>,
 }
 
 /// The lower, the better: how many instances of the job are there already, then how many of its
@@ -331,6 +333,9 @@ impl<'a> Yard<'a> {
         loop {
             while let Some(index) = shelf.next(need.amounts, &mut search.cursor) {
                 let Some(spot) = self.spot(index).filter(|spot| spot.fits(need)) else { continue };
+                if search.except == Some(index) {
+                    continue;
+                }
                 let grade = spot.grade(need);
                 if grade > search.grade {
                     search.see(grade);
@@ -484,6 +489,11 @@ impl<'a> Yard<'a> {
 }
 
 impl Search {
+    /// Of any machine but one.
+    pub(super) fn except(index: u32) -> Self {
+        Self { except: Some(index), ..Self::default() }
+    }
+
     fn see(&mut self, grade: Grade) {
         self.next = Some(self.next.map_or(grade, |next| next.min(grade)));
     }

@@ -24,6 +24,12 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// The task sitter under test.
 pub const SITTER: &str = env!("CARGO_BIN_EXE_tasksitter");
 
+/// Copies it, by a process of its own: what this one writes, children of other tests hold open until they have
+/// started, and nobody can run it so long.
+pub fn copy_sitter(to: &Path) {
+    assert!(std::process::Command::new("cp").arg(SITTER).arg(to).status().unwrap().success());
+}
+
 /// A task in a directory of its own; dropped, it takes everything with it.
 pub struct Task {
     pub dir: tempfile::TempDir,

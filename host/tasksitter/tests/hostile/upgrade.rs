@@ -1,6 +1,6 @@
 //! Going on as another program in the same process.
 
-use crate::common::{SITTER, Task, is_running, signal, throughout, until};
+use crate::common::{Task, copy_sitter, is_running, signal, throughout, until};
 use cerebro_tasksitter::protocol::{Exit, Phase, Request};
 use nix::sys::signal::Signal;
 use std::fs::{self, File, TryLockError};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 fn copy() -> (tempfile::TempDir, PathBuf) {
     let place = tempfile::tempdir().unwrap();
     let copy = place.path().join("tasksitter-next");
-    fs::copy(SITTER, &copy).unwrap();
+    copy_sitter(&copy);
     (place, copy)
 }
 

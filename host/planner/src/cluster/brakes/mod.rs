@@ -121,7 +121,11 @@ fn reach<'a>(fleet: &'a Fleet, step: &'a Step) -> Option<Reach<'a>> {
         | Step::Turn(id, _)
         | Step::Destroy(id) => of_machine(id),
         Step::Place(instance) => Reach { zones: vec![&instance.zone], job: Some(&instance.job) },
-        Step::LetGo(id) | Step::Remove(id) | Step::Retarget(id, _) | Step::Restart(id, _) => {
+        Step::LetGo(id)
+        | Step::Return(id)
+        | Step::Remove(id)
+        | Step::Retarget(id, _)
+        | Step::Restart(id, _) => {
             let instance = fleet.instances.get(id).map(|seen| &seen.instance);
             Reach {
                 zones: instance.map(|it| &it.zone).into_iter().collect(),
