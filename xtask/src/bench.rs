@@ -1,7 +1,7 @@
 //! Measurements: builds and installs what they need, and runs them.
 
 use crate::shell::{output, run, run_in};
-use crate::{bench_checks, build, packages};
+use crate::{bench_checks, bench_heal, build, packages};
 use anyhow::{Context, Result};
 use cerebro_bench::{Defaults, Scenario};
 use clap::builder::PossibleValuesParser;
@@ -21,6 +21,8 @@ pub enum Bench {
     Place,
     /// A controller under thousands of agents: what it takes, and how soon a death is found.
     Agents(Agents),
+    /// How soon the death of a machine is found, and all serves again.
+    Heal(bench_heal::Heal),
 }
 
 /// How a controller is measured under its agents.
@@ -121,6 +123,7 @@ pub fn run_bench(bench: Bench) -> Result<()> {
             run("cargo", &["bench", "--package", "cerebro-planner", "--bench", "place"])
         }
         Bench::Agents(options) => agents(&options),
+        Bench::Heal(options) => bench_heal::run(&options),
     }
 }
 

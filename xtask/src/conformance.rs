@@ -37,7 +37,7 @@ pub fn run(named: &[String]) -> Result<()> {
     let built = start.elapsed();
 
     let selection = format!("CEREBRO_LANGUAGES={}", languages.join(","));
-    let test = ["cargo", "test", "-p", "cerebro-conformance", "--", "--nocapture"];
+    let test = ["cargo", "test", "--workspace", "--test", "languages", "--", "--nocapture"];
     shell::run("env", &[&[selection.as_str()], &test[..], &["--test-threads=1"]].concat())?;
     eprintln!(
         "{}: tools {:.0} s, building {:.0} s, cases {:.0} s",
@@ -52,7 +52,7 @@ pub fn run(named: &[String]) -> Result<()> {
 /// Has `cerebro` write new components.
 fn write_new(languages: &[&str]) -> Result<()> {
     // The agent does the work of `cerebro recipe run`.
-    shell::run("cargo", &["build", "-p", "cerebro-cli", "-p", "cerebro-machinesitter", "--bins"])?;
+    shell::run("cargo", &["build", "--workspace", "--bins"])?;
     let cerebro = binaries()?.join("cerebro");
     for language in languages {
         let dir = new_dir(language);

@@ -4,6 +4,7 @@
 mod bad_release;
 mod bench;
 mod bench_checks;
+mod bench_heal;
 mod build;
 mod conformance;
 mod demo;

@@ -13,7 +13,7 @@ pub enum Suite {
     Clippy,
     /// Who may depend on what, and that released interfaces stay.
     Rules,
-    /// Every crate's own tests.
+    /// Every crate's own tests; the next three are parts of them.
     Unit,
     /// Components and inputs that mean harm, and what the engine makes of them.
     Hostile,
@@ -33,14 +33,12 @@ pub enum Suite {
     E2e,
 }
 
-const ALL: [Suite; 12] = [
+/// Hostile, rollback and replay are parts of unit, to be run by themselves.
+const ALL: [Suite; 9] = [
     Suite::Fmt,
     Suite::Rules,
     Suite::Clippy,
     Suite::Unit,
-    Suite::Hostile,
-    Suite::Rollback,
-    Suite::Replay,
     Suite::Simulation,
     Suite::Fuzz,
     Suite::Guests,
@@ -110,24 +108,24 @@ pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {
             Suite::Simulation => {
                 let seeds =
                     ["--seeds", "200", "--machines", "40", "--faults", "30", "--acts", "20"];
-                shell::run(
-                    "cargo",
-                    &[&["run", "-p", "cerebro-simulation", "--"][..], &seeds].concat(),
-                )?
+                // As it was built with everything else.
+                let program = cerebro_tests::root().join("target/debug/cerebro-simulation");
+                shell::run(&program.to_string_lossy(), &seeds)?
             }
             Suite::Guests => run_in("recipes-wasm", "cargo", &["test", "--workspace"])?,
             Suite::Conformance => conformance::run(languages)?,
             // One cluster at a time: each is a few machines, and measures nothing but itself.
             Suite::E2e => {
-                shell::run("cargo", &["test", "-p", "cerebro-tests", "--", "--test-threads=1"])?
+                let test = ["test", "--workspace", "--test", "e2e", "--", "--test-threads=1"];
+                shell::run("cargo", &test)?
             }
         }
     }
     Ok(())
 }
 
-/// The engine's tests of journals whose names begin so. Of the whole workspace: by itself, a package has
-/// other features of its dependencies, and all of these are built again.
+/// The engine's tests of journals whose names begin so. Always of the whole workspace: by itself, a package
+/// has other features of its dependencies, and all of these are built again.
 fn journal(names: &[&str]) -> Result<()> {
     let test = ["test", "--workspace", "--test", "journal", "--"];
     shell::run("cargo", &[&test[..], names].concat())

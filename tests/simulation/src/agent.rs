@@ -88,20 +88,22 @@ impl Agent {
         self.instances.iter().filter(|(_, run)| run.task.is_some()).map(|(id, _)| id)
     }
 
-    /// When something ends there next.
+    /// When something ends there next, or it has something to decide.
     pub fn next(&self, now: Time) -> Option<Time> {
         let ends = self.instances.values().flat_map(|run| {
             let healthy =
                 run.task.as_ref().map(|(_, at)| *at).filter(|_| run.phase == Phase::Starting);
             run.under_way.as_ref().map(|(_, at)| *at).into_iter().chain(healthy)
         });
-        ends.filter(|at| *at != NEVER).map(|at| at.max(now)).min()
+        let decides = self.is_told.then_some(now);
+        ends.chain(decides).filter(|at| *at != NEVER).map(|at| at.max(now)).min()
     }
 
     /// What ends until now, ends; then it decides what is next.
     pub fn turn(&mut self, rng: &mut Rng, now: Time) {
         let has_ended = self.next(now).is_some_and(|at| at <= now);
-        if !has_ended && !std::mem::take(&mut self.is_told) {
+        let is_told = std::mem::take(&mut self.is_told);
+        if !has_ended && !is_told {
             return;
         }
         let desired = self.desired.as_ref();

@@ -1,0 +1,7 @@
+//! Whole clusters through the built binaries. Each test is one; dropped, it leaves nothing behind.
+
+mod adoption;
+mod deployments;
+mod killed;
+mod secrets;
+mod story;
