@@ -29,6 +29,8 @@ pub struct Agent {
     has_news: bool,
     /// Whether it was told something else since it decided last.
     is_told: bool,
+    /// Instances whose tasks were started since somebody asked.
+    started: Vec<InstanceId>,
 }
 
 /// An instance there.
@@ -51,8 +53,9 @@ const NEVER: Time = Time::MAX;
 impl Agent {
     /// One that has not started.
     pub fn new(id: MachineId) -> Self {
-        let (instances, desired) = (BTreeMap::new(), None);
-        Self { id, joined: false, term: 0, desired, instances, has_news: false, is_told: false }
+        let (instances, desired, started) = (BTreeMap::new(), None, Vec::new());
+        let (joined, has_news, is_told) = (false, false, false);
+        Self { id, joined, term: 0, desired, instances, has_news, is_told, started }
     }
 
     /// Its machine is gone.
@@ -88,6 +91,11 @@ impl Agent {
         self.instances.iter().filter(|(_, run)| run.task.is_some()).map(|(id, _)| id)
     }
 
+    /// The instances whose tasks were started there since this was asked last.
+    pub fn started(&mut self) -> Vec<InstanceId> {
+        std::mem::take(&mut self.started)
+    }
+
     /// When something ends there next.
     pub fn next(&self, now: Time) -> Option<Time> {
         let ends = self.instances.values().flat_map(|run| {
@@ -114,6 +122,9 @@ impl Agent {
                     return false;
                 }
                 run.end(&action, told(id), rng, now);
+                if matches!(action, Action::Start(_) | Action::Replace(_)) && run.task.is_some() {
+                    self.started.push(id.clone());
+                }
             }
             if run.phase == Phase::Starting
                 && run.task.as_ref().is_some_and(|(_, healthy)| *healthy <= now)

@@ -1,7 +1,8 @@
 //! What must always hold, looked at from outside.
 
 use crate::controller::{BREAKER_PERCENT, Controller, Ground, SUSPECT_AFTER, capacity};
-use crate::world::{Host, Time};
+use crate::operator::ALONE;
+use crate::world::{Time, World};
 use cerebro_model::{InstanceId, JobName, MachineId, MachineState, ZoneName};
 use cerebro_planner::cluster::{Brake, Note, plan};
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,8 +77,21 @@ impl Check {
             if !grave.is_some_and(|it| it.certificate.is_some() && it.gone_at.is_none()) {
                 wrong.push(format!("{id} is given up, and remembered as {grave:?}"));
             }
-            if world.hosts.get(id).is_some_and(Host::exists) {
-                wrong.push(format!("{id} is given up, and is there"));
+            let certificate = grave.and_then(|it| it.certificate.as_ref());
+            let hangs = certificate.is_some_and(|it| !it.verdict.is_gone());
+            match world.hosts.get(id).filter(|host| host.exists()) {
+                Some(_) if !hangs => wrong.push(format!("{id} is given up, and is there")),
+                Some(host) if host.must_be_known_to_live(now) => {
+                    wrong.push(format!("{id} is given up, and others reach it"));
+                }
+                _ => {}
+            }
+            if hangs && certificate.is_some_and(|it| it.peers.is_empty() || it.attempts.is_empty())
+            {
+                wrong.push(format!("{id} is given up by the controller's word alone"));
+            }
+            if hangs && world.controller_must_doubt(now) {
+                wrong.push(format!("{id} is given up by a controller that is cut off"));
             }
             let (silent, all) = zones.get(zone).copied().unwrap_or_default();
             if !self.approved.contains(id) && silent > 1 && silent * 100 > all * BREAKER_PERCENT {
@@ -108,6 +122,24 @@ impl Check {
             *cpu > u64::from(whole.cpu.millis()) || *mem > whole.mem.get()
         });
         over.map(|(id, taken)| format!("{id} has promised {taken:?} of {whole:?}")).collect()
+    }
+
+    /// Where there must never be two, none is started while another runs anywhere, reached or not.
+    pub fn started(&self, world: &mut World, now: Time) {
+        let is_alone = |id: &InstanceId| id.as_str().contains(ALONE);
+        let mut started = Vec::new();
+        for (on, host) in &mut world.hosts {
+            let ids = host.agent.started().into_iter().filter(is_alone);
+            started.extend(ids.map(|id| (on.clone(), id)));
+        }
+        for (on, id) in started {
+            let others = world.hosts.iter().filter(|(other, host)| **other != on && host.exists());
+            let mut others = others.filter(|(_, host)| host.agent.running().any(|it| *it == id));
+            if let Some((other, _)) = others.next() {
+                let what = format!("{id} is started on {on}, and runs on {other}");
+                world.violated(now, what);
+            }
+        }
     }
 
     /// No instance runs in two places for longer than it takes to move it, where both can be told.

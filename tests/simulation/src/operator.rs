@@ -15,6 +15,9 @@ use crate::agent::{BAD, BROKEN};
 pub const ZONES: [&str; 4] =
     ["aws-us-east-1a", "aws-us-east-1b", "aws-us-west-2a", "aws-us-west-2b"];
 
+/// How jobs are called of which there must never be two.
+pub const ALONE: &str = "alone";
+
 /// What people have in mind.
 pub struct Operator {
     jobs: Vec<Wanted>,
@@ -52,7 +55,10 @@ impl Operator {
         let per_zone = machines / ZONES.len() as u32;
         let jobs = (0..12)
             .map(|n| {
-                let name = format!("job-{n}.example.com");
+                let name = match n % 4 {
+                    3 => format!("{ALONE}-{n}.example.com"),
+                    _ => format!("job-{n}.example.com"),
+                };
                 let batch = rng.u32(1..6);
                 let mut layout = serde_json::Map::new();
                 for zone in ZONES {
@@ -64,7 +70,7 @@ impl Operator {
                 if layout.is_empty() {
                     layout.insert(ZONES[0].to_owned(), json!({ "mem": 100, "count": 1 }));
                 }
-                let definition = json!({
+                let mut definition = json!({
                     "dns_basename": name,
                     "deployment_recipe": "recipe",
                     "deployment_layout": layout,
@@ -74,6 +80,10 @@ impl Operator {
                     },
                     "rollout": { "batch": batch, "deadline": 90 },
                 });
+                // Of some there must never be two.
+                if n % 4 == 3 {
+                    definition["placement"] = json!({ "moves": "stop-first" });
+                }
                 Wanted { name, definition }
             })
             .collect();

@@ -2,7 +2,7 @@
 
 use super::testing::{at, capacity, deployment, fleet, healthy, job, machine, policy, zone};
 use super::*;
-use cerebro_model::{CanaryStage, Cores, Machine, Megabytes, Moves, Phase};
+use cerebro_model::{CanaryStage, Cores, Machine, Megabytes, Moves, PeerWord, Phase, Sight};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -85,6 +85,11 @@ pub(crate) fn carry_out(fleet: &mut Fleet, plan: &Plan, now: Timestamp) {
                 let probe =
                     Probe { at: now, answered: false, said: "connection refused".to_owned() };
                 fleet.machines.get_mut(id).unwrap().probe = Some(probe);
+            }
+            Step::AskPeer(id, peer) => {
+                let (sight, said) = (Sight::Silent, "no answer in time".to_owned());
+                let word = PeerWord { peer: peer.clone(), at: now, sight, said };
+                fleet.machines.get_mut(id).unwrap().peers.insert(peer.clone(), word);
             }
             Step::AskProvider(id) => {
                 let word = ProviderWord {
