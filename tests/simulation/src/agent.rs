@@ -96,8 +96,11 @@ impl Agent {
         std::mem::take(&mut self.started)
     }
 
-    /// When something ends there next.
+    /// When something ends there next, or is decided.
     pub fn next(&self, now: Time) -> Option<Time> {
+        if self.is_told {
+            return Some(now);
+        }
         let ends = self.instances.values().flat_map(|run| {
             let healthy =
                 run.task.as_ref().map(|(_, at)| *at).filter(|_| run.phase == Phase::Starting);
@@ -108,10 +111,10 @@ impl Agent {
 
     /// What ends until now, ends; then it decides what is next.
     pub fn turn(&mut self, rng: &mut Rng, now: Time) {
-        let has_ended = self.next(now).is_some_and(|at| at <= now);
-        if !has_ended && !std::mem::take(&mut self.is_told) {
+        if self.next(now).is_none_or(|at| at > now) {
             return;
         }
+        self.is_told = false;
         let desired = self.desired.as_ref();
         let told =
             |id: &InstanceId| desired?.assignments.iter().find(|told| told.instance.id == *id);
@@ -231,7 +234,7 @@ impl Agent {
     /// Who was given up runs nothing any longer; who is merely not known goes on.
     fn refused(&mut self, error: &AgentError) {
         match (error, &mut self.desired) {
-            (AgentError::GivenUp(_), Some(desired)) => {
+            (AgentError::GivenUp(_), Some(desired)) if !desired.assignments.is_empty() => {
                 desired.assignments.clear();
                 self.is_told = true;
             }

@@ -486,13 +486,13 @@ impl<'a> Filled<'a> {
         to: &MachineId,
         target: &Deployment,
     ) -> Option<Box<Leaving>> {
-        let before = instance.leaving.as_ref();
-        let stays = |left: &&Box<Leaving>| match left.moves {
+        let before = instance.leaving.as_deref();
+        let stays = |left: &&Leaving| match left.moves {
             Moves::StartFirst => counts(self.fleet, &left.machine),
             Moves::StopFirst => may_run(self.fleet, &left.machine),
         };
         if let Some(left) = before.filter(|left| left.machine != *to).filter(stays) {
-            return Some(left.clone());
+            return Some(Box::new(left.clone()));
         }
         let runs = self.fleet.deployments.get(&instance.deployment);
         let is_alone = runs.into_iter().chain([target]).any(must_be_alone);

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 /// How many are asked about one machine.
 const ASKED: usize = 2;
-/// How long a word is good for before it is asked for again. Nothing is done by an older one.
-const WORD_HOLDS: Duration = Duration::from_secs(5);
-/// How long the word holds that a machine answers: longer, for by that one nothing is done, and it is not
-/// to lapse while it is asked for again.
+/// How old a word is before it is asked for again: in time, so that it does not lapse in between.
+const ASKED_AGAIN: Duration = Duration::from_secs(3);
+/// How long a word is good for. Nothing is done by an older one.
+const WORD_HOLDS: Duration = Duration::from_secs(6);
+/// How long the word holds that a machine answers: longer, for by that one nothing is done.
 const ANSWER_HOLDS: Duration = Duration::from_secs(15);
 /// How long one that could not say is passed over.
 const PASSED_OVER: Duration = Duration::from_secs(60);
@@ -78,7 +79,7 @@ impl<'a> InContact<'a> {
             |word: &PeerWord| word.sight == Sight::Unknown && now.since(word.at) < PASSED_OVER;
         let able =
             self.around(&observed.machine).filter(|id| !word(id).is_some_and(is_passed_over));
-        let is_due = |id: &&MachineId| word(id).is_none_or(|it| now.since(it.at) >= WORD_HOLDS);
+        let is_due = |id: &&MachineId| word(id).is_none_or(|it| now.since(it.at) >= ASKED_AGAIN);
         able.take(ASKED).filter(is_due).collect()
     }
 
