@@ -321,6 +321,12 @@ impl Cluster {
             .collect()
     }
 
+    /// A machine's init.
+    pub fn init_pid(&self, id: &MachineId) -> Result<i32> {
+        let init = init_of(&self.data.join("machines").join(id.as_str()));
+        init.with_context(|| format!("{id} has no init"))
+    }
+
     /// A machine's agent.
     pub fn agent_pid(&self, id: &MachineId) -> Result<i32> {
         let own = self.machine_processes(id);

@@ -29,7 +29,7 @@ struct Mutant {
 }
 
 /// Each is one edit of the sources, of a text that is there once.
-const MUTANTS: [Mutant; 5] = [
+const MUTANTS: [Mutant; 7] = [
     Mutant {
         name: "no fence: whoever led before can still commit",
         file: "host/store/src/sqlite.rs",
@@ -39,14 +39,26 @@ const MUTANTS: [Mutant; 5] = [
     Mutant {
         name: "no breaker: a zone that is silent as a whole is given up",
         file: "host/planner/src/cluster/repair.rs",
-        from: "        breaker: breakers.contains_key(zone),",
-        to: "        breaker: false,",
+        from: "let breaker = self.breakers.contains_key(zone);",
+        to: "let breaker = self.breakers.contains_key(zone) && false;",
     },
     Mutant {
         name: "no second witness: a provider that cannot say is taken for one that says no",
         file: "host/planner/src/cluster/repair.rs",
         from: "if word.presence != Presence::Gone {",
         to: "if word.presence == Presence::Running {",
+    },
+    Mutant {
+        name: "no word of peers: whatever another machine says passes for silence",
+        file: "host/clustersitter/src/cluster/kept.rs",
+        from: "            observed.peers.insert(word.peer.clone(), word);",
+        to: "            let sight = cerebro_model::Sight::Silent;\n            observed.peers.insert(word.peer.clone(), PeerWord { sight, ..word });",
+    },
+    Mutant {
+        name: "no fencing: what must be alone starts while the machine that hangs may run it",
+        file: "host/planner/src/cluster/fill.rs",
+        from: "let is_left = instance.machine != *to && may_run(self.fleet, &instance.machine);",
+        to: "let is_left = instance.machine != *to && counts(self.fleet, &instance.machine);",
     },
     Mutant {
         name: "no ownership: what a listing shows and no record names is destroyed",

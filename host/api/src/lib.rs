@@ -10,6 +10,7 @@ pub mod call;
 mod client;
 pub mod deployment;
 pub mod jobfile;
+pub mod look;
 pub mod machine;
 pub mod paths;
 mod plan_group;

@@ -34,7 +34,7 @@ use cerebro_api::body::{Heartbeat, JoinRequest, Report};
 use cerebro_machines::{LocalProvider, MachineProvider};
 use cerebro_model::{
     Assignment, Deployment, Event, EventKind, Instance, InstanceId, InstanceStatus, Leaving,
-    MachineId, MachineStats, Phase, Proposal, Subject, Timestamp,
+    MachineId, MachineStats, PeerWord, Phase, Proposal, Subject, Timestamp,
 };
 use cerebro_planner::cluster::{
     Clocks, Fleet, Note, Plan, Policy, Probe, ProviderWord, ZonePolicy,
@@ -113,6 +113,12 @@ impl State {
     /// Whether a machine has no instance, not even one that moves away.
     pub fn is_free(&self, id: &MachineId) -> bool {
         self.kept.occupancy().is_free(id)
+    }
+
+    /// Whether a machine was heard since it was heard last at `before`.
+    pub fn heard_after(&self, id: &MachineId, before: Option<Timestamp>) -> bool {
+        let last = self.observed.heartbeats.get(id).map(|heard| heard.at);
+        last.is_some_and(|last| before.is_none_or(|before| last > before))
     }
 }
 
@@ -376,6 +382,12 @@ impl Cluster {
         self.wake();
     }
 
+    /// Keeps what another machine said of one.
+    pub fn peer_said(&self, id: &MachineId, word: PeerWord) {
+        self.state().kept.peer_said(id, word);
+        self.wake();
+    }
+
     /// Marks a machine silent; answers whether that is news.
     pub fn is_newly_silent(&self, id: &MachineId) -> bool {
         self.state().observed.silent.insert(id.clone())
@@ -431,7 +443,15 @@ impl Cluster {
         let mut is_news = false;
         {
             let mut state = self.state();
-            Self::authenticate(&state, id, &report.token)?;
+            let known = Self::authenticate(&state, id, &report.token);
+            if matches!(known, Err(AgentError::GivenUp(_))) && state.kept.has(id, &report.instances)
+            {
+                // It is told to end what it runs. What it has ended may start elsewhere.
+                drop(state);
+                self.wake();
+                return known.map(drop);
+            }
+            known?;
             for seen in &report.events {
                 let subject = Subject { machine: Some(id.clone()), ..seen.subject.clone() };
                 let about =

@@ -138,6 +138,13 @@ impl MachineProvider for DyingProvider {
         Ok(())
     }
 
+    async fn reboot(&self, machine: &MachineId) -> Result<(), ProviderError> {
+        self.at.here("reboot", "before");
+        self.inner.reboot(machine).await?;
+        self.at.here("reboot", "behind");
+        Ok(())
+    }
+
     async fn destroy(&self, machine: &MachineId) -> Result<(), ProviderError> {
         self.at.here("destroy", "before");
         self.inner.destroy(machine).await?;

@@ -12,7 +12,7 @@ use crate::records::{Change, Gone, MachineRecord, Records};
 use cerebro_machines::{CreateMachine, Presence as Found, ProviderError};
 use cerebro_model::{
     Deployment, DeploymentId, DeploymentState, Digest, EventKind, Instance, InstanceId, Machine,
-    MachineId, Rung, ZoneName,
+    MachineId, PeerWord, Rung, ZoneName,
 };
 use cerebro_planner::cluster::{
     self, Decision, Note, Presence, Probe, ProviderWord, Restore, Standstill, Step,
@@ -36,12 +36,13 @@ const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 3600);
 const PLACES_AT_ONCE: usize = 256;
 
 /// Effects in the world; one of each kind at a time for one machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Effect {
     Create,
     Destroy,
     Probe,
     Ask,
+    AskPeer(MachineId),
     Try(Rung),
 }
 
@@ -123,11 +124,12 @@ impl Executor {
                 self.ask(&id);
                 Ok(())
             }
-            Step::Try(id, rung) => self.attempt(&id, rung, &reason),
-            Step::DeclareLost(id, certificate) => {
-                let words = format!("{id} is lost: {reason}");
-                self.give_up(&id, EventKind::MachineLost, words, |it| it.lost(certificate))
+            Step::AskPeer(id, peer) => {
+                self.ask_peer(&id, peer);
+                Ok(())
             }
+            Step::Try(id, rung) => self.attempt(&id, rung, &reason),
+            Step::DeclareLost(id, certificate) => self.declare_lost(&id, certificate, &reason),
             Step::GiveUp(id) => {
                 let words = format!("{id} is given up: {reason}");
                 let to = |machine: &Machine| machine.never_joined(reason);
@@ -309,18 +311,39 @@ impl Executor {
         });
     }
 
+    fn ask_peer(&self, id: &MachineId, peer: MachineId) {
+        let Some(machine) = self.machine(id) else { return };
+        let Some(begun) = self.begin(Effect::AskPeer(peer.clone()), id) else { return };
+        let (cluster, probing) = (self.cluster.clone(), self.probing.clone());
+        self.spawn(async move {
+            let (sight, said) = probing.ask_peer(&cluster, &peer, &machine).await;
+            drop(begun);
+            let word = PeerWord { peer, at: cluster.now(), sight, said };
+            cluster.peer_said(&machine.id, word);
+        });
+    }
+
     /// Has a machine's provider try something. A crash behind the intent costs this attempt its effect;
     /// the next one follows when it has had its time.
     fn attempt(&self, id: &MachineId, rung: Rung, why: &str) -> Result<(), ChangeError> {
         let Some(begun) = self.begin(Effect::Try(rung), id) else { return Ok(()) };
-        self.cluster.attempted(id, rung, why)?;
+        if !self.cluster.attempted(id, rung, why)? {
+            return Ok(());
+        }
         let (cluster, id) = (self.cluster.clone(), id.clone());
         self.spawn(async move {
-            let tried = match rung {
-                Rung::RestartAgent => led(&cluster, cluster.provider.restart_agent(&id)).await,
+            let provider = &cluster.provider;
+            let (tried, what) = match rung {
+                Rung::RestartAgent => (
+                    led(&cluster, provider.restart_agent(&id)).await,
+                    format!("the agent of {id} was not started again"),
+                ),
+                Rung::Reboot => {
+                    (led(&cluster, provider.reboot(&id)).await, format!("{id} was not rebooted"))
+                }
             };
             if let Err(why) = tried {
-                begun.failed(&cluster, &format!("the agent of {id} was not started again: {why}"));
+                begun.failed(&cluster, &format!("{what}: {why}"));
             }
         });
         Ok(())

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 use async_trait::async_trait;
+use axum::Json;
+use axum::http::{HeaderMap, StatusCode};
 use cerebro_api::body::{DeployRequest, Heartbeat, JoinRequest, PauseRequest};
+use cerebro_api::look::{LOOK, LookAnswer, LookRequest};
 use cerebro_api::{Client, ClientError, Problem, paths};
 use cerebro_clustersitter::clock::{Clock, WallClock};
 use cerebro_clustersitter::cluster::Cluster;
@@ -541,5 +544,76 @@ async fn an_agent_that_does_not_answer_is_started_again_and_its_machine_stays() 
     let view = served.client.machine(&id).await.unwrap();
     assert!(view.machine.state.is_active() && view.attempts.len() == 1, "{view:?}");
     assert!(view.attempts[0].why.contains("but the provider says: the machine runs"), "{view:?}");
+    assert_eq!(*served.provider.destroyed.lock().unwrap(), []);
+}
+
+/// An agent that looks at others for the controller, and does nothing else.
+async fn looking(
+    token: String,
+    answered: Arc<AtomicBool>,
+    asked: Arc<Mutex<Vec<LookRequest>>>,
+) -> u16 {
+    let look = move |headers: HeaderMap, Json(request): Json<LookRequest>| {
+        let shown = headers.get("authorization").and_then(|it| it.to_str().ok());
+        let is_ours = shown == Some(&format!("Bearer {token}"));
+        asked.lock().unwrap().push(request);
+        let (answered, said) = (answered.load(Relaxed), "so it was".to_owned());
+        std::future::ready(match is_ours {
+            true => Ok(Json(LookAnswer { answered, said })),
+            false => Err(StatusCode::UNAUTHORIZED),
+        })
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let served = axum::Router::new().route(LOOK, axum::routing::post(look));
+        drop(axum::serve(listener, served).await);
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_machine_is_asked_to_look_at_one_that_does_not_answer_and_its_word_is_shown() {
+    let data = tempfile::tempdir().unwrap();
+    let served = Served::start(data.path(), 2).await;
+    let made = until("machines are made", || async {
+        Some(served.provider.created()).filter(|made| made.len() == 2)
+    })
+    .await;
+    let [(silent, silents), (peer, peers)] = &made[..] else { panic!("{made:?}") };
+    let (answered, asked) = (Arc::new(AtomicBool::new(true)), Arc::default());
+    let port = looking(peers.clone(), answered.clone(), Arc::clone(&asked)).await;
+    for (id, token, port) in [(silent, silents, 1), (peer, peers, port)] {
+        let (address, token) = ("127.0.0.1".parse().unwrap(), token.clone());
+        let join = JoinRequest {
+            token,
+            address,
+            port,
+            pid: 7,
+            version: "0".to_owned(),
+            term: 0,
+            runs: Vec::new(),
+        };
+        served.client.join(id, &join).await.unwrap();
+    }
+    let stats = MachineStats::default();
+    let heartbeat = Heartbeat { token: peers.clone(), pid: 7, stats };
+    let told = async |words: &str| {
+        until(words, || async {
+            served.client.heartbeat(peer, &heartbeat).await.unwrap();
+            let faults = served.client.status().await.unwrap().faults;
+            faults.into_iter().find(|it| it.contains(words))
+        })
+        .await
+    };
+    let why = told(&format!("but {peer} reaches its agent")).await;
+    assert!(why.contains("nothing is done that would end them"), "{why}");
+    let request = asked.lock().unwrap()[0].clone();
+    assert_eq!((request.machine, request.port), (silent.clone(), 1));
+    // Once it does not reach it either, that is said; and what speaks for the first attempt.
+    answered.store(false, Relaxed);
+    told(&format!("{peer} does not reach it either (so it was)")).await;
+    let view = served.client.machine(silent).await.unwrap();
+    assert!(view.machine.state.is_active(), "{view:?}");
     assert_eq!(*served.provider.destroyed.lock().unwrap(), []);
 }

@@ -41,6 +41,16 @@ pub trait MachineProvider: Send + Sync {
         })
     }
 
+    /// Ends all that runs on a machine, whatever state that is in, and starts it again as the same one: its id,
+    /// its address, its files and its token. Until it runs again [`describe`](Self::describe) calls it
+    /// running. Safe to repeat, also after a crash.
+    async fn reboot(&self, machine: &MachineId) -> Result<(), ProviderError> {
+        Err(ProviderError::Unavailable {
+            doing: format!("reboot `{machine}`"),
+            why: format!("`{}` can reboot none of its machines", self.name()),
+        })
+    }
+
     /// Ends a machine and removes what it leaves; that it is gone already is no error.
     async fn destroy(&self, machine: &MachineId) -> Result<(), ProviderError>;
 }

@@ -3,6 +3,7 @@
 use crate::blobs::Blobs;
 use crate::disk::{Disk, chain};
 use crate::events::Events;
+use crate::http::Looks;
 use crate::link::Link;
 use crate::machine::Machine;
 use crate::own::Own;
@@ -44,6 +45,8 @@ pub struct Agent {
     pub suspects: tokio::sync::Mutex<()>,
     /// Whose recipes run.
     pub turns: Turns,
+    /// Looks at other machines' agents.
+    pub looks: Looks,
 }
 
 /// One turn for each job: recipes of its instances share its files.

@@ -140,6 +140,7 @@ fn build(settings: Settings, disk: Disk) -> Result<Agent, AgentError> {
         orders: Mutex::new(orders),
         suspects: tokio::sync::Mutex::default(),
         turns: Turns::default(),
+        looks: http::Looks::default(),
     })
 }
 

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 pub enum Rung {
     /// Its provider ends the agent and starts it again. Tasks go on meanwhile.
     RestartAgent,
+    /// Its provider ends all of it and starts it again, as the same machine. Its tasks end with it, and
+    /// are started again.
+    Reboot,
 }
 
 impl Rung {
@@ -19,6 +22,15 @@ impl Rung {
     pub fn words(self) -> &'static str {
         match self {
             Self::RestartAgent => "starts its agent again",
+            Self::Reboot => "reboots it",
+        }
+    }
+
+    /// Whether it ends the machine's tasks: then more has to speak for it.
+    pub fn ends_tasks(self) -> bool {
+        match self {
+            Self::RestartAgent => false,
+            Self::Reboot => true,
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod check;
 mod course;
+mod death;
 mod deployment;
 mod desired;
 mod digest;
@@ -37,6 +38,7 @@ mod zone;
 
 pub use check::{CheckAction, CheckKind, HealthCheck};
 pub use course::{CanaryStage, Course, DeploymentPause};
+pub use death::{DeathCertificate, PeerWord, Sight, Verdict};
 pub use deployment::{Deployment, DeploymentState, HeldTo};
 pub use desired::{Assignment, MachineDesired};
 pub use digest::{Digest, DigestError};
@@ -52,7 +54,7 @@ pub use ladder::{Attempt, Rung};
 pub use link::{LinkCycle, masters};
 pub use machine::{Capacity, Machine, MachineStats};
 pub use machine_moves::MoveError;
-pub use machine_state::{AfterDrain, DeathCertificate, Drain, Lock, MachineState, Maintenance};
+pub use machine_state::{AfterDrain, Drain, Lock, MachineState, Maintenance};
 pub use names::{
     DeploymentId, InstanceId, JobName, LabelName, LabelValue, MachineId, NameError, PortName,
     RecipeName, SecretName, Version, ZoneName,

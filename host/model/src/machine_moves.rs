@@ -129,7 +129,7 @@ impl Machine {
         }
     }
 
-    /// All witnesses agree that it is dead.
+    /// It is given up: all witnesses agree that it is dead, or that nobody reaches it whatever is tried.
     pub fn lost(&self, certificate: DeathCertificate) -> Result<Self, MoveError> {
         match self.state {
             MachineState::Active { .. } | MachineState::Draining { .. } => {
@@ -186,7 +186,7 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Capacity, Cores, Megabytes};
+    use crate::{Capacity, Cores, Megabytes, Verdict};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_millis(seconds * 1000)
@@ -198,8 +198,10 @@ mod tests {
     }
 
     fn certificate() -> DeathCertificate {
-        let (probe, provider) = ("refused".to_owned(), "gone".to_owned());
-        DeathCertificate { at: at(9), last_heartbeat: None, probe, provider }
+        serde_json::from_value(serde_json::json!({
+            "at": at(9), "probe": "refused", "provider": "gone",
+        }))
+        .unwrap()
     }
 
     fn drain(then: AfterDrain) -> Drain {
@@ -273,6 +275,19 @@ mod tests {
         }
         let removed = pending().joined(at(1)).unwrap().draining(drain(AfterDrain::Remove)).unwrap();
         assert!(removed.locked(lock()).is_err());
+    }
+
+    #[test]
+    fn only_a_machine_that_its_provider_calls_gone_runs_nothing_for_sure() {
+        let active = pending().joined(at(1)).unwrap();
+        for (verdict, may_run) in [(Verdict::Gone, false), (Verdict::Hangs, true)] {
+            let lost = active.lost(DeathCertificate { verdict, ..certificate() }).unwrap();
+            let ending = lost.terminating("lost".to_owned()).unwrap();
+            assert_eq!([&lost, &ending].map(|it| it.state.may_run_tasks()), [may_run; 2]);
+            let text = serde_json::to_string(&ending.state).unwrap();
+            assert_eq!(serde_json::from_str::<MachineState>(&text).unwrap(), ending.state);
+        }
+        assert!(active.state.may_run_tasks());
     }
 
     #[test]

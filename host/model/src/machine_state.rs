@@ -1,6 +1,6 @@
 //! Where a machine is in its life.
 
-use crate::{Seconds, Timestamp};
+use crate::{DeathCertificate, Seconds, Timestamp, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// Where a machine is in its life.
@@ -35,7 +35,7 @@ pub enum MachineState {
         /// Why, and how long.
         maintenance: Maintenance,
     },
-    /// Found dead; its instances are placed elsewhere, and what may be left of it is destroyed.
+    /// Given up; its instances are placed elsewhere, and what may be left of it is destroyed.
     #[non_exhaustive]
     Lost {
         /// Who saw it die.
@@ -46,7 +46,7 @@ pub enum MachineState {
     Terminating {
         /// Why.
         reason: String,
-        /// Who saw it die, if it did.
+        /// Who saw it die, if it did. Nothing that must be alone starts elsewhere before it is gone.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         certificate: Option<DeathCertificate>,
     },
@@ -114,20 +114,6 @@ pub struct Lock {
     pub at: Timestamp,
 }
 
-/// The evidence on which a machine was declared dead: three witnesses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct DeathCertificate {
-    /// When the controller made up its mind.
-    pub at: Timestamp,
-    /// When its last heartbeat came, if one ever did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_heartbeat: Option<Timestamp>,
-    /// What the controller's own probe met with.
-    pub probe: String,
-    /// What the provider said.
-    pub provider: String,
-}
-
 impl MachineState {
     /// Whether instances may be placed on it.
     pub fn is_active(&self) -> bool {
@@ -148,6 +134,21 @@ impl MachineState {
     /// Whether its silence is held against it: it has joined, and nobody has it left alone.
     pub fn is_watched(&self) -> bool {
         matches!(self, Self::Active { .. } | Self::Draining { .. })
+    }
+
+    /// By which evidence it was given up, if it was.
+    pub fn certificate(&self) -> Option<&DeathCertificate> {
+        match self {
+            Self::Lost { certificate } => Some(certificate),
+            Self::Terminating { certificate, .. } => certificate.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether something may still run on it: that its provider calls it gone is the only thing that rules
+    /// it out. What must be alone is not started elsewhere meanwhile.
+    pub fn may_run_tasks(&self) -> bool {
+        self.certificate().is_none_or(|certificate| !certificate.verdict.is_gone())
     }
 
     /// Why it is drained, if it is.
@@ -190,7 +191,10 @@ impl MachineState {
             Self::Maintenance { maintenance } => {
                 format!("until {}: {}", maintenance.until, maintenance.reason)
             }
-            Self::Lost { certificate } => format!("provider: {}", certificate.provider),
+            Self::Lost { certificate } => match certificate.verdict {
+                Verdict::Gone => format!("provider: {}", certificate.provider),
+                Verdict::Hangs => format!("nobody reaches it; provider: {}", certificate.provider),
+            },
             Self::Terminating { reason, .. } => reason.clone(),
         }
     }

@@ -1,6 +1,6 @@
 //! What Cerebro would do if a person said yes.
 
-use crate::{MachineId, Timestamp, ZoneName};
+use crate::{MachineId, Rung, Timestamp, ZoneName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -16,14 +16,27 @@ pub enum Repair {
     GiveUpUnjoined,
     /// Have a machine's provider start its agent again.
     RestartAgent,
+    /// Have a machine's provider reboot it.
+    Reboot,
+    /// Give up a machine that its provider calls running, and that nobody reaches whatever was tried.
+    Replace,
+}
+
+impl From<Rung> for Repair {
+    fn from(rung: Rung) -> Self {
+        match rung {
+            Rung::RestartAgent => Self::RestartAgent,
+            Rung::Reboot => Self::Reboot,
+        }
+    }
 }
 
 impl Repair {
     /// Whether a machine is at its end with it.
     pub fn is_final(self) -> bool {
         match self {
-            Self::GiveUp | Self::GiveUpUnjoined => true,
-            Self::RestartAgent => false,
+            Self::GiveUp | Self::GiveUpUnjoined | Self::Replace => true,
+            Self::RestartAgent | Self::Reboot => false,
         }
     }
 
@@ -32,6 +45,8 @@ impl Repair {
             Self::GiveUp => "give-up",
             Self::GiveUpUnjoined => "give-up-unjoined",
             Self::RestartAgent => "restart-agent",
+            Self::Reboot => "reboot",
+            Self::Replace => "replace",
         }
     }
 }

@@ -96,6 +96,7 @@ fn fleet(sizes: Sizes) -> Fleet {
             last_heartbeat,
             probe,
             provider,
+            peers: BTreeMap::new(),
             comebacks: Vec::new(),
             attempts: Vec::new(),
             reported: Some(0),

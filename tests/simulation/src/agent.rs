@@ -29,6 +29,8 @@ pub struct Agent {
     has_news: bool,
     /// Whether it was told something else since it decided last.
     is_told: bool,
+    /// Instances whose tasks were started since somebody asked.
+    started: Vec<InstanceId>,
 }
 
 /// An instance there.
@@ -51,8 +53,9 @@ const NEVER: Time = Time::MAX;
 impl Agent {
     /// One that has not started.
     pub fn new(id: MachineId) -> Self {
-        let (instances, desired) = (BTreeMap::new(), None);
-        Self { id, joined: false, term: 0, desired, instances, has_news: false, is_told: false }
+        let (instances, desired, started) = (BTreeMap::new(), None, Vec::new());
+        let (joined, has_news, is_told) = (false, false, false);
+        Self { id, joined, term: 0, desired, instances, has_news, is_told, started }
     }
 
     /// Its machine is gone.
@@ -88,8 +91,16 @@ impl Agent {
         self.instances.iter().filter(|(_, run)| run.task.is_some()).map(|(id, _)| id)
     }
 
+    /// The instances whose tasks were started there since this was asked last.
+    pub fn started(&mut self) -> Vec<InstanceId> {
+        std::mem::take(&mut self.started)
+    }
+
     /// When something ends there next, or it has something to decide.
     pub fn next(&self, now: Time) -> Option<Time> {
+        if self.is_told {
+            return Some(now);
+        }
         let ends = self.instances.values().flat_map(|run| {
             let healthy =
                 run.task.as_ref().map(|(_, at)| *at).filter(|_| run.phase == Phase::Starting);
@@ -101,11 +112,10 @@ impl Agent {
 
     /// What ends until now, ends; then it decides what is next.
     pub fn turn(&mut self, rng: &mut Rng, now: Time) {
-        let has_ended = self.next(now).is_some_and(|at| at <= now);
-        let is_told = std::mem::take(&mut self.is_told);
-        if !has_ended && !is_told {
+        if self.next(now).is_none_or(|at| at > now) {
             return;
         }
+        self.is_told = false;
         let desired = self.desired.as_ref();
         let told =
             |id: &InstanceId| desired?.assignments.iter().find(|told| told.instance.id == *id);
@@ -116,6 +126,9 @@ impl Agent {
                     return false;
                 }
                 run.end(&action, told(id), rng, now);
+                if matches!(action, Action::Start(_) | Action::Replace(_)) && run.task.is_some() {
+                    self.started.push(id.clone());
+                }
             }
             if run.phase == Phase::Starting
                 && run.task.as_ref().is_some_and(|(_, healthy)| *healthy <= now)
@@ -230,7 +243,7 @@ impl Agent {
     /// Who was given up runs nothing any longer; who is merely not known goes on.
     fn refused(&mut self, error: &AgentError) {
         match (error, &mut self.desired) {
-            (AgentError::GivenUp(_), Some(desired)) => {
+            (AgentError::GivenUp(_), Some(desired)) if !desired.assignments.is_empty() => {
                 desired.assignments.clear();
                 self.is_told = true;
             }

@@ -1,8 +1,9 @@
 //! What must always hold, looked at from outside.
 
 use crate::controller::{BREAKER_PERCENT, Controller, Ground, SUSPECT_AFTER, capacity};
-use crate::world::{Host, Time};
-use cerebro_model::{InstanceId, JobName, MachineId, MachineState, Moves, ZoneName};
+use crate::operator::ALONE;
+use crate::world::{Time, World};
+use cerebro_model::{InstanceId, JobName, MachineId, MachineState, ZoneName};
 use cerebro_planner::cluster::{Brake, Note, plan};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -76,8 +77,21 @@ impl Check {
             if !grave.is_some_and(|it| it.certificate.is_some() && it.gone_at.is_none()) {
                 wrong.push(format!("{id} is given up, and remembered as {grave:?}"));
             }
-            if world.hosts.get(id).is_some_and(Host::exists) {
-                wrong.push(format!("{id} is given up, and is there"));
+            let certificate = grave.and_then(|it| it.certificate.as_ref());
+            let hangs = certificate.is_some_and(|it| !it.verdict.is_gone());
+            match world.hosts.get(id).filter(|host| host.exists()) {
+                Some(_) if !hangs => wrong.push(format!("{id} is given up, and is there")),
+                Some(host) if host.must_be_known_to_live(now) => {
+                    wrong.push(format!("{id} is given up, and others reach it"));
+                }
+                _ => {}
+            }
+            if hangs && certificate.is_some_and(|it| it.peers.is_empty() || it.attempts.is_empty())
+            {
+                wrong.push(format!("{id} is given up by the controller's word alone"));
+            }
+            if hangs && world.controller_must_doubt(now) {
+                wrong.push(format!("{id} is given up by a controller that is cut off"));
             }
             let (silent, all) = zones.get(zone).copied().unwrap_or_default();
             if !self.approved.contains(id) && silent > 1 && silent * 100 > all * BREAKER_PERCENT {
@@ -117,21 +131,32 @@ impl Check {
         over.map(|(id, taken)| format!("{id} has promised {taken:?} of {whole:?}")).collect()
     }
 
+    /// Where there must never be two, none is started while another runs anywhere, reached or not.
+    pub fn started(&self, world: &mut World, now: Time) {
+        let is_alone = |id: &InstanceId| id.as_str().contains(ALONE);
+        let mut started = Vec::new();
+        for (on, host) in &mut world.hosts {
+            let ids = host.agent.started().into_iter().filter(is_alone);
+            started.extend(ids.map(|id| (on.clone(), id)));
+        }
+        for (on, id) in started {
+            let others = world.hosts.iter().filter(|(other, host)| **other != on && host.exists());
+            let mut others = others.filter(|(_, host)| host.agent.running().any(|it| *it == id));
+            if let Some((other, _)) = others.next() {
+                let what = format!("{id} is started on {on}, and runs on {other}");
+                world.violated(now, what);
+            }
+        }
+    }
+
     /// No instance runs in two places for longer than it takes to move it, where both can be told, or its
-    /// new version is deployed beside the old one; of a job that says so never two, not for a moment.
+    /// new version is deployed beside the old one.
     pub fn doubles(&mut self, ground: &Ground, controller: Option<&Controller>, now: Time) {
-        let (mut alone, mut both) = (BTreeSet::new(), BTreeSet::new());
+        let mut both = BTreeSet::new();
         if let Some(controller) = controller {
             let state = controller.cluster.state();
-            for instance in state.records.instances.values() {
-                let deployment = state.records.deployments.get(&instance.deployment);
-                if deployment.is_some_and(|it| it.job.placement.moves == Moves::StopFirst) {
-                    alone.insert(instance.id.clone());
-                }
-                if instance.leaving.is_some() {
-                    both.insert(instance.id.clone());
-                }
-            }
+            let leave = state.records.instances.values().filter(|it| it.leaving.is_some());
+            both.extend(leave.map(|it| it.id.clone()));
         }
         let mut world = ground.world.lock();
         let mut places = BTreeMap::<InstanceId, u32>::new();
@@ -139,9 +164,6 @@ impl Check {
             host.agent.running().for_each(|id| *places.entry(id.clone()).or_default() += 1);
         }
         places.retain(|_, places| *places > 1);
-        for id in places.keys().filter(|id| alone.contains(*id)) {
-            world.violated(now, format!("{id} runs twice, and must never"));
-        }
         places.retain(|id, _| !both.contains(id));
         self.doubled.retain(|id, _| places.contains_key(id));
         for id in places.into_keys() {

@@ -1,6 +1,6 @@
 //! What goes wrong, and when: drawn from the seed before anything begins.
 
-use crate::world::{HostState, Shared, Time};
+use crate::world::{HostState, Shared, Time, Wedged};
 use cerebro_model::MachineId;
 use fastrand::Rng;
 use std::time::Duration;
@@ -12,6 +12,12 @@ pub enum Fault {
     MachineDies,
     /// A machine does nothing for a while, and its provider calls it running.
     MachineHangs(Duration),
+    /// A machine does nothing until it is booted, and its provider calls it running.
+    MachineHangsUntilBooted,
+    /// A machine does nothing any more, whatever is done with it, and its provider calls it running.
+    MachineHangsForEver,
+    /// The controller and a machine do not reach each other for a while; all others reach it.
+    MachineIsApart(Duration),
     /// Nobody reaches a machine for a while.
     MachineIsCut(Duration),
     /// A machine is cut off and heard again, again and again.
@@ -72,10 +78,15 @@ pub fn drawn(rng: &mut Rng, from: Time, until: Time, how_many: usize) -> Vec<(Ti
 fn one(rng: &mut Rng) -> Fault {
     let mut seconds = |from: u64, to: u64| Duration::from_millis(rng.u64(from * 1000..to * 1000));
     let (short, medium, long) = (seconds(1, 20), seconds(3, 90), seconds(20, 600));
+    let very_long = seconds(60, 1_800);
     match rng.u8(0..100) {
-        0..14 => Fault::MachineDies,
-        14..20 => Fault::MachineHangs(medium),
-        20..28 => Fault::MachineIsCut(medium),
+        0..7 => Fault::MachineDies,
+        7..11 => Fault::MachineHangsUntilBooted,
+        11..14 => Fault::MachineHangsForEver,
+        14..18 => Fault::MachineHangs(medium),
+        18..22 => Fault::MachineIsApart(very_long),
+        22..27 => Fault::MachineIsCut(medium),
+        27..28 => Fault::MachineIsCut(very_long),
         28..32 => Fault::MachineFlaps,
         32..38 => Fault::MachineReboots,
         38..46 => Fault::TaskDies,
@@ -118,6 +129,13 @@ pub fn strike(world: &Shared, fault: &Fault, now: Time) {
                 host.hung_until = now + *span;
             }
         }
+        Fault::MachineHangsUntilBooted => wedge(&mut world, Wedged::UntilItBoots),
+        Fault::MachineHangsForEver => wedge(&mut world, Wedged::ForEver),
+        Fault::MachineIsApart(span) => {
+            if let Some(host) = world.any_up().and_then(|id| world.hosts.get_mut(&id)) {
+                host.apart_until = now + *span;
+            }
+        }
         Fault::MachineIsCut(span) => {
             if let Some(host) = world.any_up().and_then(|id| world.hosts.get_mut(&id)) {
                 host.cut_until = now + *span;
@@ -128,6 +146,7 @@ pub fn strike(world: &Shared, fault: &Fault, now: Time) {
             if let Some(host) = world.any_up().and_then(|id| world.hosts.get_mut(&id)) {
                 host.state = HostState::Boots(Some(now + boots));
                 host.agent.rebooted();
+                host.wedged = host.wedged.once_booted();
             }
         }
         Fault::TaskDies => {
@@ -149,10 +168,17 @@ pub fn strike(world: &Shared, fault: &Fault, now: Time) {
                 if let Some(host) = world.hosts.get_mut(&id) {
                     host.state = HostState::Boots(Some(back));
                     host.agent.rebooted();
+                    host.wedged = host.wedged.once_booted();
                 }
             }
         }
-        Fault::ControllerIsCut(span) => world.broken.machines = now + *span,
+        Fault::ControllerIsCut(span) => {
+            let broken = &mut world.broken;
+            if now >= broken.machines {
+                broken.machines_since = now;
+            }
+            broken.machines = now + *span;
+        }
         Fault::ProviderIsAway(span) => world.broken.provider = now + *span,
         Fault::ProviderIsDeaf(span) => world.broken.lost_answers = (now + *span, 5),
         // What breaks while a machine is replaced breaks in the middle of something.
@@ -163,6 +189,12 @@ pub fn strike(world: &Shared, fault: &Fault, now: Time) {
         Fault::StoreIsDeaf(span) => world.broken.store_answers = now + *span,
         Fault::ControllerDies(..) => one_in_two_dies(&mut world),
         Fault::MachineFlaps | Fault::ControllerStalls(_) | Fault::ClockIsWrong(..) => {}
+    }
+}
+
+fn wedge(world: &mut crate::world::World, how: Wedged) {
+    if let Some(host) = world.any_up().and_then(|id| world.hosts.get_mut(&id)) {
+        host.wedged = how;
     }
 }
 

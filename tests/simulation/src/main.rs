@@ -109,8 +109,8 @@ fn main() -> Result<()> {
     let failed = all.iter().filter(|(_, outcome)| !outcome.violations.is_empty()).count();
     let sum = |of: fn(&Outcome) -> u64| all.iter().map(|(_, outcome)| of(outcome)).sum::<u64>();
     println!(
-        "{} seeds of {} h with {} machines and {} faults: {failed} failed; {} looks, {} machines made and {} ended, {} \
-         controllers; {:.1} s",
+        "{} seeds of {} h with {} machines and {} faults: {failed} failed; {} looks, {} machines made, {} ended and \
+         {} rebooted, {} controllers; {:.1} s",
         all.len(),
         arguments.hours,
         arguments.machines,
@@ -118,6 +118,7 @@ fn main() -> Result<()> {
         sum(|it| it.looks),
         sum(|it| it.machines.0),
         sum(|it| it.machines.1),
+        sum(|it| it.rebooted),
         sum(|it| it.terms),
         begun.elapsed().as_secs_f64()
     );

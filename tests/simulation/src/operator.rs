@@ -16,6 +16,9 @@ use crate::agent::{BAD, BROKEN};
 pub const ZONES: [&str; 4] =
     ["aws-us-east-1a", "aws-us-east-1b", "aws-us-west-2a", "aws-us-west-2b"];
 
+/// How jobs are called of which there must never be two.
+pub const ALONE: &str = "alone";
+
 /// What people have in mind.
 pub struct Operator {
     jobs: Vec<Wanted>,
@@ -53,15 +56,15 @@ impl Operator {
         let per_zone = machines / ZONES.len() as u32;
         let jobs = (0..12)
             .map(|n| {
-                let name = format!("job-{n}.example.com");
                 let batch = rng.u32(1..6);
                 // Most go as most jobs do; of some there must never be two, and some are deployed beside
                 // what runs.
-                let (strategy, moves) = match rng.u8(0..6) {
-                    0 => ("blue-green", "start-first"),
-                    1 => ("rolling", "stop-first"),
-                    _ => ("rolling", "start-first"),
+                let (name, strategy, moves) = match n % 4 {
+                    3 => (ALONE, "rolling", "stop-first"),
+                    2 => ("job", "blue-green", "start-first"),
+                    _ => ("job", "rolling", "start-first"),
                 };
+                let name = format!("{name}-{n}.example.com");
                 let mut layout = serde_json::Map::new();
                 for zone in ZONES {
                     if rng.u8(0..3) > 0 {

@@ -1,13 +1,13 @@
 //! The provider of machines, and the way to their agents.
 
-use crate::agent::Agent;
 use crate::clock::SimulatedClock;
 use crate::store::Life;
 use crate::world::{Host, HostState, Shared, Time, World};
 use async_trait::async_trait;
+use cerebro_clustersitter::cluster::Cluster;
 use cerebro_clustersitter::probe::Probing;
 use cerebro_machines::{CreateMachine, MachineProvider, Presence, ProviderError};
-use cerebro_model::{Machine, MachineId, MachineState};
+use cerebro_model::{Machine, MachineId, MachineState, Sight};
 use cerebro_store::{SqliteStore, Store};
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,10 +97,58 @@ impl SimulatedProvider {
         self.answered()
     }
 
+    /// All that runs there ends, and it boots; which helps, or does not.
+    async fn boot(&self, machine: &MachineId) -> Result<(), ProviderError> {
+        self.reach().await?;
+        if self.life.ends_in_call(true) {
+            return Err(unavailable("the controller died"));
+        }
+        let (attempted, now) = (self.attempted(machine), self.clock.elapsed());
+        {
+            let mut world = self.world.lock();
+            let must_doubt = world.controller_must_doubt(now);
+            let boots = now + world.between(BOOTS.0, BOOTS.1);
+            let Some(host) = world.hosts.get_mut(machine).filter(|host| host.exists()) else {
+                return Err(unavailable("there is no such machine"));
+            };
+            let lives = host.must_be_known_to_live(now);
+            host.agent.rebooted();
+            host.state = HostState::Boots(Some(boots));
+            host.hung_until = host.hung_until.min(now);
+            host.wedged = host.wedged.once_booted();
+            world.rebooted += 1;
+            if lives {
+                world.violated(now, format!("{machine} is rebooted, and others reach it"));
+            }
+            if must_doubt {
+                world.violated(
+                    now,
+                    format!("{machine} is rebooted by a controller that is cut off"),
+                );
+            }
+            if !attempted {
+                world.violated(now, format!("{machine} is rebooted, and no record says so"));
+            }
+        }
+        self.answered()
+    }
+
+    /// Whether it is committed that a machine is rebooted.
+    fn attempted(&self, id: &MachineId) -> bool {
+        let record = self.record(id);
+        let attempts = record.as_ref().and_then(|record| record.get("attempts")?.as_array());
+        let reboots = |it: &serde_json::Value| it.get("rung").is_some_and(|rung| rung == "reboot");
+        attempts.is_some_and(|all| all.iter().any(reboots))
+    }
+
+    fn record(&self, id: &MachineId) -> Option<serde_json::Value> {
+        let entry = self.committed.get(&format!("machine/{id}")).ok()??;
+        serde_json::from_slice(&entry.value).ok()
+    }
+
     /// Where a machine stands by what is committed, if it is there.
     fn recorded(&self, id: &MachineId) -> Option<MachineState> {
-        let entry = self.committed.get(&format!("machine/{id}")).ok()??;
-        let record: serde_json::Value = serde_json::from_slice(&entry.value).ok()?;
+        let record = self.record(id)?;
         let machine: Machine = serde_json::from_value(record.get("machine")?.clone()).ok()?;
         Some(machine.state)
     }
@@ -118,9 +166,7 @@ fn make(world: &mut World, order: &CreateMachine, now: Time) {
     }
     let joins = !world.chance(NEVER_JOIN);
     let at = now + world.between(BOOTS.0, BOOTS.1);
-    let state = HostState::Boots(joins.then_some(at));
-    let (agent, never) = (Agent::new(order.id.clone()), Time::ZERO);
-    let host = Host { order: order.clone(), state, cut_until: never, hung_until: never, agent };
+    let host = Host::new(order.clone(), joins.then_some(at));
     world.hosts.insert(order.id.clone(), host);
     world.made += 1;
 }
@@ -168,6 +214,11 @@ impl MachineProvider for SimulatedProvider {
         self.answered()
     }
 
+    async fn reboot(&self, machine: &MachineId) -> Result<(), ProviderError> {
+        let (this, machine) = (self.clone(), machine.clone());
+        in_flight(async move { this.boot(&machine).await }).await
+    }
+
     async fn destroy(&self, machine: &MachineId) -> Result<(), ProviderError> {
         let (this, machine) = (self.clone(), machine.clone());
         in_flight(async move { this.end(&machine).await }).await
@@ -187,7 +238,7 @@ fn is_kept(state: &MachineState) -> bool {
     state.is_pending() || state.runs()
 }
 
-/// The way from the controller to agents.
+/// The way from the controller to agents, and between these.
 pub struct SimulatedProbe {
     pub world: Shared,
     pub clock: Arc<SimulatedClock>,
@@ -196,10 +247,35 @@ pub struct SimulatedProbe {
 #[async_trait]
 impl Probing for SimulatedProbe {
     async fn probe(&self, machine: &Machine) -> Result<(), String> {
+        self.way_to(&machine.id).await
+    }
+
+    async fn ask_peer(&self, _: &Cluster, peer: &MachineId, machine: &Machine) -> (Sight, String) {
+        if let Err(why) = self.way_to(peer).await {
+            return (Sight::Unknown, why);
+        }
+        let (now, world) = (self.clock.elapsed(), self.world.clone());
+        let answers = |id| world.lock().hosts.get(id).is_some_and(|host| host.answers_peers(now));
+        match answers(&machine.id) {
+            true => (Sight::Answered, "it answers".to_owned()),
+            false => {
+                tokio::time::sleep(PROBE_WAITS).await;
+                // It may have gone itself meanwhile.
+                match answers(peer) {
+                    true => (Sight::Silent, "no answer in time".to_owned()),
+                    false => (Sight::Unknown, "the answer broke off".to_owned()),
+                }
+            }
+        }
+    }
+}
+
+impl SimulatedProbe {
+    async fn way_to(&self, id: &MachineId) -> Result<(), String> {
         let takes = {
             let (now, mut world) = (self.clock.elapsed(), self.world.lock());
             let is_cut = now < world.broken.machines;
-            let answers = world.hosts.get(&machine.id).is_some_and(|host| host.answers(now));
+            let answers = world.hosts.get(id).is_some_and(|host| host.answers(now));
             (answers && !is_cut)
                 .then(|| world.between(Duration::from_millis(2), Duration::from_millis(80)))
         };

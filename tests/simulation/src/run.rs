@@ -84,6 +84,8 @@ pub struct Outcome {
     pub looks: u64,
     /// Machines that were made, and that were ended.
     pub machines: (u64, u64),
+    /// Machines that were rebooted.
+    pub rebooted: u64,
     /// Controllers that led.
     pub terms: u64,
     /// What was told, if these faults were given; of seeds only its digest is kept.
@@ -173,6 +175,7 @@ impl Simulation {
             violations: Vec::new(),
             looks: 0,
             machines: (0, 0),
+            rebooted: 0,
             terms: 0,
             history: Vec::new(),
             digest: 0,
@@ -346,18 +349,19 @@ impl Simulation {
         let mut world = self.ground.world.lock();
         let mut rng = world.rng.fork();
         for host in world.hosts.values_mut() {
-            if host.state == HostState::Boots(None) || now < host.hung_until {
+            if host.state == HostState::Boots(None) || host.hangs(now) {
                 continue;
             }
             if let HostState::Boots(Some(at)) = host.state
                 && at <= now
             {
-                host.state = HostState::Up;
+                (host.state, host.up_since) = (HostState::Up, now);
             }
             if host.state == HostState::Up {
                 host.agent.turn(&mut rng, now);
             }
         }
+        self.check.started(&mut world, now);
     }
 
     fn agents_call(&mut self, now: Time) {
@@ -479,6 +483,7 @@ impl Simulation {
         let world = self.ground.world.lock();
         self.outcome.violations.clone_from(&world.violations);
         self.outcome.machines = (world.made, world.ended);
+        self.outcome.rebooted = world.rebooted;
         self.outcome.digest = self.told.1.finish();
         self.outcome
     }

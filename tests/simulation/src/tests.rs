@@ -100,3 +100,44 @@ fn a_clock_that_jumps_costs_no_machine() {
         assert_eq!(count(&told, EventKind::MachineLost), 0, "{by}");
     }
 }
+
+/// Of the attempts to have machines answer again, those that end their tasks.
+fn reboots(told: &[Told]) -> usize {
+    let reboots =
+        |told: &&Told| told.kind == EventKind::RepairTried && told.message.contains("reboots it");
+    told.iter().filter(reboots).count()
+}
+
+#[test]
+fn a_machine_that_only_a_reboot_cures_is_rebooted_and_kept() {
+    let (outcome, told) = after(Fault::MachineHangsUntilBooted);
+    assert_eq!(outcome.violations, [] as [String; 0]);
+    assert_eq!((reboots(&told), outcome.rebooted), (1, 1));
+    for kind in
+        [EventKind::MachineLost, EventKind::MachineTerminated, EventKind::MachineProvisioning]
+    {
+        assert_eq!(count(&told, kind), 0, "{kind}");
+    }
+    assert_eq!(count(&told, EventKind::MachineBack), 1);
+}
+
+#[test]
+fn a_machine_that_nothing_cures_is_replaced_at_last() {
+    let (outcome, told) = after(Fault::MachineHangsForEver);
+    assert_eq!(outcome.violations, [] as [String; 0]);
+    assert_eq!(reboots(&told), 2);
+    for kind in [EventKind::MachineLost, EventKind::MachineTerminated] {
+        assert_eq!(count(&told, kind), 1, "{kind}");
+    }
+    let lost = told.iter().find(|told| told.kind == EventKind::MachineLost).unwrap();
+    assert!(lost.at < BEGINNING + 10 * MINUTE, "{lost:?}");
+    assert!(lost.message.contains("does not reach it either"), "{lost:?}");
+}
+
+#[test]
+fn a_machine_that_others_reach_is_left_alone_for_as_long_as_that_lasts() {
+    let (outcome, told) = after(Fault::MachineIsApart(45 * MINUTE));
+    assert_eq!(outcome.violations, [] as [String; 0]);
+    assert_eq!((reboots(&told), count(&told, EventKind::MachineLost)), (0, 0));
+    assert_eq!(count(&told, EventKind::RepairTried), 0);
+}

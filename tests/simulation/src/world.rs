@@ -11,6 +11,9 @@ use std::time::Duration;
 /// Times of the world: since its beginning.
 pub type Time = Duration;
 
+/// How long it may take until what machines say of each other is what is.
+const NEWS_TAKES: Duration = Duration::from_secs(12);
+
 /// What is true.
 pub struct World {
     /// Where all chance comes from.
@@ -29,6 +32,8 @@ pub struct World {
     pub made: u64,
     /// The same, of those that ended a machine.
     pub ended: u64,
+    /// The same, of those that rebooted one.
+    pub rebooted: u64,
 }
 
 /// A machine, as it is.
@@ -41,6 +46,12 @@ pub struct Host {
     pub cut_until: Time,
     /// Until when it does nothing at all.
     pub hung_until: Time,
+    /// Until when the controller and it do not reach each other, though others reach it.
+    pub apart_until: Time,
+    /// What it takes for it to do anything again.
+    pub wedged: Wedged,
+    /// Since when it has run.
+    pub up_since: Time,
     /// What runs there.
     pub agent: Agent,
 }
@@ -58,7 +69,45 @@ pub enum HostState {
     Ended,
 }
 
+/// What it takes for a machine to do anything again, while its provider calls it running.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Wedged {
+    /// Nothing: it does.
+    #[default]
+    No,
+    /// That it is booted.
+    UntilItBoots,
+    /// Nothing helps.
+    ForEver,
+}
+
+impl Wedged {
+    /// What it takes once it has booted.
+    pub fn once_booted(self) -> Self {
+        match self {
+            Self::No | Self::UntilItBoots => Self::No,
+            Self::ForEver => Self::ForEver,
+        }
+    }
+}
+
 impl Host {
+    /// One that boots, and whose agent then calls the controller, if it ever does.
+    pub fn new(order: CreateMachine, calls_at: Option<Time>) -> Self {
+        let (state, agent) = (HostState::Boots(calls_at), Agent::new(order.id.clone()));
+        let never = Time::ZERO;
+        Self {
+            order,
+            state,
+            cut_until: never,
+            hung_until: never,
+            apart_until: never,
+            wedged: Wedged::No,
+            up_since: never,
+            agent,
+        }
+    }
+
     /// Whether it is there, as its provider sees it.
     pub fn exists(&self) -> bool {
         matches!(self.state, HostState::Boots(_) | HostState::Up)
@@ -66,7 +115,23 @@ impl Host {
 
     /// Whether its agent and the controller can speak with each other, as far as it depends on it.
     pub fn answers(&self, now: Time) -> bool {
-        self.state == HostState::Up && now >= self.cut_until && now >= self.hung_until
+        self.answers_peers(now) && now >= self.apart_until
+    }
+
+    /// Whether its agent answers other machines.
+    pub fn answers_peers(&self, now: Time) -> bool {
+        self.state == HostState::Up && now >= self.cut_until && !self.hangs(now)
+    }
+
+    /// Whether it does nothing at all.
+    pub fn hangs(&self, now: Time) -> bool {
+        self.wedged != Wedged::No || now < self.hung_until
+    }
+
+    /// Whether others have reached it for so long that whoever is to end its tasks must know.
+    pub fn must_be_known_to_live(&self, now: Time) -> bool {
+        let since = self.up_since.max(self.cut_until).max(self.hung_until);
+        self.answers_peers(now) && now.saturating_sub(since) >= NEWS_TAKES
     }
 }
 
@@ -75,6 +140,8 @@ impl Host {
 pub struct Broken {
     /// Between the controller and every machine.
     pub machines: Time,
+    /// Since when, if it is now.
+    pub machines_since: Time,
     /// Between the controller and the provider.
     pub provider: Time,
     /// The provider does what it is asked, and its answers are lost, in so many of ten calls.
@@ -102,6 +169,7 @@ impl Shared {
             violations: Vec::new(),
             made: 0,
             ended: 0,
+            rebooted: 0,
         })))
     }
 
@@ -112,6 +180,11 @@ impl Shared {
 }
 
 impl World {
+    /// Whether the controller has reached no machine for so long that it must know that.
+    pub fn controller_must_doubt(&self, now: Time) -> bool {
+        now < self.broken.machines && now.saturating_sub(self.broken.machines_since) >= NEWS_TAKES
+    }
+
     /// Something must not be, and is.
     pub fn violated(&mut self, now: Time, what: impl Into<String>) {
         let what = what.into();

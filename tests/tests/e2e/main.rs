@@ -3,5 +3,6 @@
 mod adoption;
 mod deployments;
 mod killed;
+mod ladder;
 mod secrets;
 mod story;

@@ -8,7 +8,7 @@ use crate::style::{Tone, paint, printable};
 use cerebro_api::Client;
 use cerebro_api::body::{DrainRequest, MachineView, MaintainRequest};
 use cerebro_api::call::Provenance;
-use cerebro_model::{Attempt, DeathCertificate, MachineId, Seconds, Tombstone};
+use cerebro_model::{Attempt, DeathCertificate, MachineId, PeerWord, Seconds, Tombstone, Verdict};
 
 pub async fn run(client: &Client, output: Output, command: Command) -> Result<(), Fault> {
     match command {
@@ -109,7 +109,9 @@ fn dead(tombstone: &Tombstone) -> String {
         format!("  made {created_at}"),
         format!("  {}", printable(why)),
     ];
-    if let Some(DeathCertificate { at, last_heartbeat, probe, provider }) = certificate {
+    if let Some(certificate) = certificate {
+        let DeathCertificate { at, verdict, last_heartbeat, probe, provider, peers, attempts } =
+            certificate;
         let heard = last_heartbeat
             .map_or("never, since the controller started".to_owned(), |at| at.to_string());
         lines.extend([
@@ -118,6 +120,15 @@ fn dead(tombstone: &Tombstone) -> String {
             format!("    probe       {}", printable(probe)),
             format!("    provider    {}", printable(provider)),
         ]);
+        lines.extend(peers.iter().map(|PeerWord { peer, at, said, .. }| {
+            format!("    {peer:<11} {} at {at}", printable(said))
+        }));
+        lines.extend(attempts.iter().map(|Attempt { rung, at, .. }| {
+            format!("    tried       its provider {} {at}", rung.words())
+        }));
+        lines.extend((*verdict == Verdict::Hangs).then(|| {
+            "    verdict     nobody reaches it, and its provider calls it running".to_owned()
+        }));
     }
     lines.extend(instances.iter().map(|id| format!("  {id} was on it")));
     lines.push(match gone_at {

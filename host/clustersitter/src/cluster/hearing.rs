@@ -26,18 +26,24 @@ impl Cluster {
         if was_silent { self.came_back(id) } else { Ok(()) }
     }
 
-    /// Records what is about to be tried with a machine.
-    pub fn attempted(&self, id: &MachineId, rung: Rung, why: &str) -> Result<(), ChangeError> {
+    /// Records what is about to be tried with a machine; answers whether it may be. It may have been locked
+    /// since, or heard: then nothing ends its tasks.
+    pub fn attempted(&self, id: &MachineId, rung: Rung, why: &str) -> Result<bool, ChangeError> {
         self.change(|state| {
             let Some(record) = state.records.machines.get(id) else {
-                return Ok((Change::default(), ()));
+                return Ok((Change::default(), false));
             };
+            let is_silent = state.observed.silent.contains(id);
+            let may_end = record.machine.lock.is_none() && is_silent;
+            if !record.machine.state.is_watched() || (rung.ends_tasks() && !may_end) {
+                return Ok((Change::default(), false));
+            }
             let mut record = record.clone();
             record.attempts.push(Attempt { rung, at: state.now, why: why.to_owned() });
             keep_last(&mut record.attempts);
             let message = format!("the provider of {id} {}: {why}", rung.words());
             let told = event(EventKind::RepairTried, about_machine(id), message);
-            Ok((Change::default().machine(id, Some(record)).event(told), ()))
+            Ok((Change::default().machine(id, Some(record)).event(told), true))
         })
     }
 

@@ -2,12 +2,12 @@
 //! more than the look.
 
 use crate::records::{MachineRecord, Records, Touched};
-use cerebro_model::{Instance, InstanceStatus, MachineId, Proposal, Timestamp};
+use cerebro_model::{Instance, InstanceStatus, MachineId, PeerWord, Proposal, Timestamp};
 use cerebro_planner::cluster::{
     BrakeRecords, Clocks, Fleet, ObservedMachine, Occupancy, Plan, Policy, Probe, ProviderWord,
     SeenInstance, mark_idle, plan_with,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the planner looks at. It follows every change of the records, and all that is heard.
 #[derive(Debug, Default)]
@@ -141,6 +141,7 @@ impl Kept {
                     last_heartbeat: None,
                     probe: None,
                     provider: None,
+                    peers: BTreeMap::new(),
                     comebacks,
                     attempts,
                     reported: None,
@@ -156,6 +157,8 @@ impl Kept {
     pub(super) fn heard(&mut self, id: &MachineId, at: Timestamp) {
         if let Some(observed) = self.fleet.machines.get_mut(id) {
             observed.last_heartbeat = Some(at);
+            // What was said of its silence is of no use any more.
+            observed.peers.clear();
         }
     }
 
@@ -170,6 +173,13 @@ impl Kept {
     pub(super) fn provider_said(&mut self, id: &MachineId, word: ProviderWord) {
         if let Some(observed) = self.fleet.machines.get_mut(id) {
             observed.provider = Some(word);
+        }
+    }
+
+    /// Another machine spoke of one.
+    pub(super) fn peer_said(&mut self, id: &MachineId, word: PeerWord) {
+        if let Some(observed) = self.fleet.machines.get_mut(id) {
+            observed.peers.insert(word.peer.clone(), word);
         }
     }
 

@@ -133,6 +133,7 @@ fn freed(brake: &Brake) -> String {
     match brake {
         Brake::Losses(Some(zone)) => format!("machines of {zone} can be given up again"),
         Brake::Losses(None) => "machines can be given up again".to_owned(),
+        Brake::Reboots(zone) => format!("machines of {zone} can be rebooted again"),
         Brake::Births(zone) | Brake::ZoneBudget(zone) => {
             format!("machines can be made in {zone} again")
         }
@@ -147,6 +148,8 @@ fn about_brake(brake: &Brake) -> Subject {
         Brake::Machine(id) => about_machine(id),
         Brake::JobBudget(job) => about_job(job.clone()),
         Brake::Instance(id) => Subject { instance: Some(id.clone()), ..Subject::default() },
-        Brake::Losses(_) | Brake::Births(_) | Brake::ZoneBudget(_) => Subject::default(),
+        Brake::Losses(_) | Brake::Reboots(_) | Brake::Births(_) | Brake::ZoneBudget(_) => {
+            Subject::default()
+        }
     }
 }

@@ -3,7 +3,9 @@
 use super::Executor;
 use crate::cluster::{ChangeError, State, about_machine, event, graves};
 use crate::records::{Change, MachineRecord};
-use cerebro_model::{EventKind, Machine, MachineId, MachineState, MoveError, Timestamp};
+use cerebro_model::{
+    DeathCertificate, EventKind, Machine, MachineId, MachineState, MoveError, Timestamp,
+};
 use cerebro_planner::cluster::Turn;
 
 impl Executor {
@@ -16,6 +18,22 @@ impl Executor {
         to: impl FnOnce(&Machine, Timestamp) -> Result<Machine, MoveError>,
     ) -> Result<(), ChangeError> {
         self.cluster.change(|state| Ok((moved(state, id, kind, words, to).0, ())))
+    }
+
+    /// Gives a machine up that all witnesses speak against. One that is taken to hang may have been heard
+    /// since the planner looked: then it does not.
+    pub(super) fn declare_lost(
+        &self,
+        id: &MachineId,
+        certificate: DeathCertificate,
+        reason: &str,
+    ) -> Result<(), ChangeError> {
+        let is_back = self.cluster.state().heard_after(id, certificate.last_heartbeat);
+        if is_back && !certificate.verdict.is_gone() {
+            return Ok(());
+        }
+        let words = format!("{id} is lost: {reason}");
+        self.give_up(id, EventKind::MachineLost, words, |it| it.lost(certificate))
     }
 
     /// Gives a machine up, and remembers it: once, for there is one way there only.

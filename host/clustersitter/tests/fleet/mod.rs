@@ -107,8 +107,20 @@ impl Fleet {
 
     /// Another controller in place of this one, after a crash; agents come to it as they went to this.
     pub async fn restarted(self, data: &Path, machines: u32) -> Self {
+        self.restarted_on(data, machines, |_| ()).await
+    }
+
+    /// The same, with a store that was changed in between.
+    pub async fn restarted_on(
+        self,
+        data: &Path,
+        machines: u32,
+        change: impl FnOnce(&SqliteStore),
+    ) -> Self {
         let (ways, provider) = (self.ways.clone(), self.machines.clone());
         self.stop().await;
+        let opened = || async { SqliteStore::open(data).ok() };
+        change(&until("the store can be opened", opened).await);
         let mut fleet = Self::with(data, machines, provider).await;
         fleet.ways = ways;
         let made = fleet.machines.0.lock().unwrap().clone();

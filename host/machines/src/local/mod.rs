@@ -4,6 +4,7 @@ mod address;
 mod end;
 mod launch;
 mod network;
+mod reboot;
 mod record;
 mod restart;
 
@@ -188,6 +189,14 @@ impl MachineProvider for LocalProvider {
         .await
     }
 
+    async fn reboot(&self, machine: &MachineId) -> Result<(), ProviderError> {
+        self.with(machine, |inner, id| {
+            let (directory, spec) = inner.known(id)?;
+            reboot::reboot(&inner.config.bin_dir, &directory, &spec)
+        })
+        .await
+    }
+
     async fn destroy(&self, machine: &MachineId) -> Result<(), ProviderError> {
         self.with(machine, |inner, id| {
             let directory = inner.directory(id);
@@ -300,17 +309,21 @@ impl Inner {
             );
         }
         let file = directory.init_file();
-        let Some(init) = directory.init().map_err(at("read", &file))? else {
+        let init = directory.init().map_err(at("read", &file))?;
+        let lives = init.as_ref().map_or(Ok(None), Init::alive);
+        if lives.map_err(at("read", Path::new("/proc")))?.is_some()
+            || reboot::is_under_way(&directory)?
+        {
+            return Ok(Presence::Running);
+        }
+        let Some(init) = init else {
             return if directory.lock().map_err(at("lock", directory.path()))?.is_none() {
                 Ok(Presence::Running)
             } else {
                 gone("its creation was recorded but not completed".to_owned())
             };
         };
-        match init.alive().map_err(at("read", Path::new("/proc")))? {
-            Some(_) => Ok(Presence::Running),
-            None => gone(format!("its init, process {}, has ended", init.pid)),
-        }
+        gone(format!("its init, process {}, has ended", init.pid))
     }
 
     fn set_network(&self, machine: &MachineId, up: bool) -> Result<(), ProviderError> {
@@ -357,6 +370,7 @@ pub fn purge(data_dir: &Path) -> Result<(), ProviderError> {
         }
         // Last, so that a purge that was interrupted goes on with this machine.
         end::remove_all(&directory.init_file())?;
+        end::remove_all(&directory.reboot_file())?;
         end::remove_all(&directory.spec_file())?;
     }
     ClusterNetwork::recorded(&machines)?.map_or(Ok(()), |network| network.remove(&machines))

@@ -5,6 +5,7 @@
 //! <data>/machines/network.json     the cluster's own network, if it has one
 //! <data>/machines/<id>/machine.json  what the machine is to be: written before anything is made
 //!                      init.json     who its init is: written by its starter
+//!                      reboot.json   which init is ended for it to be started again, while it is
 //!                      lock          held by starter and init for as long as they live
 //!                      init.log      what init and agent say
 //!                      upper/ work/ merged/   its changes to the host's files, where it has its own
@@ -112,6 +113,10 @@ impl MachineDir {
 
     pub fn init_file(&self) -> PathBuf {
         self.0.join("init.json")
+    }
+
+    pub fn reboot_file(&self) -> PathBuf {
+        self.0.join("reboot.json")
     }
 
     pub fn log(&self) -> PathBuf {

@@ -102,6 +102,62 @@ async fn an_agent_that_hangs_is_started_again_by_its_provider_and_nothing_else_e
 }
 
 #[tokio::test]
+async fn a_machine_that_hangs_with_its_init_is_rebooted_as_the_same_one() {
+    for isolation in isolations() {
+        let fixture = Fixture::new(isolation);
+        let id = fixture.create("m-1", RUNAWAYS).await;
+        let other = fixture.create("m-2", "true").await;
+        let of = |word: &str| {
+            let all = fixture.processes("m-1").into_iter();
+            let found = all.filter(|(_, command)| command.contains(word));
+            found.map(|(pid, _)| pid).collect::<Vec<_>>()
+        };
+        let starts = || fixture.read("m-1", "data/starts").lines().count();
+        let address = fixture.argument("m-1", "--address");
+        wait("the runaways", || of("sleep 601").len() == 1 && of("sleep 603").len() == 1);
+        let (init, before) = (fixture.init("m-1"), fixture.processes("m-1"));
+        for pid in of("machinesitter").into_iter().chain([init]) {
+            kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
+        }
+        // Its agent ends, and nobody is there to start another.
+        fixture.provider().restart_agent(&id).await.unwrap();
+        wait("the end of the agent", || of("machinesitter").is_empty());
+        assert_eq!(fixture.provider().describe(&id).await.unwrap(), Presence::Running);
+        assert_eq!(starts(), 1);
+
+        fixture.provider().reboot(&id).await.unwrap();
+        wait("another agent", || starts() == 2);
+        assert_ne!(fixture.init("m-1"), init);
+        assert_eq!(fixture.argument("m-1", "--address"), address);
+        assert_eq!(fixture.read("m-1", "data/token"), "let-me-in");
+        let left = fixture.processes("m-1").into_keys().filter(|pid| before.contains_key(pid));
+        assert_eq!(left.collect::<Vec<_>>(), [0; 0], "all that ran before has ended");
+        assert_eq!(fixture.provider().describe(&id).await.unwrap(), Presence::Running);
+
+        // A host that goes down in between finds a machine that is still to be started.
+        let machine = |file: &str| fixture.file("m-1", file);
+        fs::copy(machine("init.json"), machine("reboot.json")).unwrap();
+        fixture.provider().kill(&id).await.unwrap();
+        assert_eq!(fixture.provider().describe(&id).await.unwrap(), Presence::Running);
+        fs::remove_file(machine("init.json")).unwrap();
+        assert_eq!(fixture.provider().describe(&id).await.unwrap(), Presence::Running);
+        fixture.provider().reboot(&id).await.unwrap();
+        wait("a third agent", || starts() == 3);
+
+        // One that dies by itself afterwards is dead.
+        assert!(!machine("reboot.json").exists());
+        fixture.provider().kill(&id).await.unwrap();
+        let gone = fixture.provider().describe(&id).await.unwrap();
+        assert!(matches!(gone, Presence::Gone { .. }), "{gone:?}");
+        assert_eq!(fixture.read("m-2", "data/starts").lines().count(), 1);
+        fixture.provider().destroy(&other).await.unwrap();
+        fixture.provider().destroy(&id).await.unwrap();
+        let error = fixture.provider().reboot(&id).await.unwrap_err();
+        assert!(matches!(error, ProviderError::Unknown { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn killed_it_is_dead_as_a_whole_and_stays_so() {
     for isolation in isolations() {
         let fixture = Fixture::new(isolation);

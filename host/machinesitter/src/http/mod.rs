@@ -6,6 +6,7 @@ mod answer;
 mod calls;
 mod guard;
 mod logs;
+mod look;
 mod stats;
 mod tasks;
 
@@ -16,7 +17,9 @@ use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router, middleware};
 use cerebro_api::body::{AgentHealth, ReportedEvent};
+use cerebro_api::look::LOOK;
 use cerebro_api::{call, paths};
+pub use look::Looks;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -49,6 +52,7 @@ pub async fn serve(agent: Arc<Agent>, listener: TcpListener) {
         .route(call::PLAN, post(calls::plan))
         .route(call::WHY, get(calls::why))
         .route(call::DRIFT, get(calls::drift))
+        .route(LOOK, post(look::look))
         .route("/v1/instances/{instance}/calls/{deployment}", get(calls::one))
         .route("/v1/instances/{instance}/calls/{deployment}/recording", get(calls::recording))
         .route_layer(middleware::from_fn_with_state(agent.clone(), guard::guard_of_controller));

@@ -139,6 +139,19 @@ impl Machine {
         http::ask(self.address, "GET", path, &headers, "").unwrap().status
     }
 
+    /// The same, of what is sent to it.
+    pub fn post_as(&self, path: &str, token: Option<&str>, body: &str) -> u16 {
+        let shown = token.map(|token| format!("Bearer {token}"));
+        let shown = shown.as_deref().map(|shown| ("Authorization", shown));
+        let headers: Vec<_> = shown.into_iter().collect();
+        http::ask(self.address, "POST", path, &headers, body).unwrap().status
+    }
+
+    /// Where its agent listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// A file below the machine's root; empty if there is none.
     pub fn text(&self, name: &str) -> String {
         std::fs::read_to_string(self.dir.path().join("root").join(name)).unwrap_or_default()
@@ -174,7 +187,7 @@ impl Machine {
         }
     }
 
-    fn get(&self, path: &str) -> Option<String> {
+    pub fn get(&self, path: &str) -> Option<String> {
         let answer = http::ask(self.address, "GET", path, &[], "").ok()?;
         Some(answer.body)
     }

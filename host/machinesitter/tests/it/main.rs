@@ -7,6 +7,7 @@ mod alone;
 mod controller;
 mod http;
 mod life;
+mod look;
 mod machine;
 mod rollback;
 mod survival;

@@ -89,24 +89,34 @@ pub(super) fn plan<'a>(
     }
 }
 
-/// Ends moves: where all that goes together is healthy, or has ended where it comes from.
+/// Ends moves: where all that goes together is healthy, or has ended where it comes from. One that must be
+/// alone waits also for a machine that was given up, for as long as something may run there.
 fn let_go(fleet: &Fleet, occupancy: &Occupancy, filled: &Filled<'_>, plan: &mut Plan) {
     for (machine, occupied) in occupancy.machines() {
         let observed = fleet.machines.get(machine);
         let is_there = observed.is_some_and(|it| it.machine.state.runs());
+        let may_run = fill::may_run(fleet, machine);
+        let mut waits = Vec::new();
         for id in &occupied.leaving {
             // One that is placed anew just now is not healthy there yet.
             let is_placed = filled.placed.contains(id);
             let Some(seen) = fleet.instances.get(id).filter(|_| !is_placed) else { continue };
             let Some(left) = &seen.instance.leaving else { continue };
             let to = &seen.instance.machine;
-            let reason = if !is_there {
-                format!("{id} has moved to {to}: {machine}, which it left, is gone")
-            } else if left.moves == Moves::StopFirst {
-                if !observed.is_some_and(|it| it.ended.contains(&left.placement)) {
-                    continue;
+            let has_ended = observed.is_some_and(|it| it.ended.contains(&left.placement));
+            let reason = if left.moves == Moves::StopFirst {
+                match (has_ended, may_run) {
+                    (true, _) => format!("{id} has ended on {machine}, and starts on {to}"),
+                    (false, false) => {
+                        format!("{id} starts on {to}: nothing runs on {machine} any more")
+                    }
+                    (false, true) => {
+                        waits.extend((!is_there).then_some(id));
+                        continue;
+                    }
                 }
-                format!("{id} has ended on {machine}, and starts on {to}")
+            } else if !is_there {
+                format!("{id} has moved to {to}: {machine}, which it left, is gone")
             } else {
                 let (zone, number) = (&seen.instance.zone, seen.instance.number);
                 let family = filled.families.family(&seen.instance.job);
@@ -120,6 +130,15 @@ fn let_go(fleet: &Fleet, occupancy: &Occupancy, filled: &Filled<'_>, plan: &mut 
                 format!("{id} has moved: it is healthy on {to}, and ends on {machine}")
             };
             plan.decide(Step::LetGo(id.clone()), reason);
+        }
+        if !waits.is_empty() {
+            let names: Vec<_> = waits.iter().map(|id| id.as_str()).collect();
+            let why = format!(
+                "{} must never run twice, and may run on {machine}, which was given up and does not answer: it starts \
+                 elsewhere once {machine} is destroyed, or says that it has ended there",
+                names.join(", ")
+            );
+            plan.notes.push(Note::Waits { machine: machine.clone(), why });
         }
     }
 }

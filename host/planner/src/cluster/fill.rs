@@ -6,8 +6,8 @@ use super::occupancy::{Group, Occupancy};
 use super::yard::{Search, Standing, Yard};
 use super::{Fleet, Note, Plan, Policy, SeenInstance, Step, WhyNot};
 use cerebro_model::{
-    Deployment, Instance, InstanceId, JobName, MachineId, Moves, Ports, Priority, Timestamp,
-    ZoneName,
+    Deployment, Instance, InstanceId, JobName, Leaving, MachineId, Moves, Ports, Priority,
+    Timestamp, ZoneName,
 };
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -86,6 +86,17 @@ struct Filling<'a> {
 /// Whether a machine still counts: a lost one's instances are placed anew.
 fn counts(fleet: &Fleet, machine: &MachineId) -> bool {
     fleet.machines.get(machine).is_some_and(|observed| observed.machine.state.runs())
+}
+
+/// Whether what was placed on a machine may run there: not if it was destroyed, or if its provider has
+/// called it gone.
+pub(super) fn may_run(fleet: &Fleet, machine: &MachineId) -> bool {
+    fleet.machines.get(machine).is_some_and(|observed| observed.machine.state.may_run_tasks())
+}
+
+/// Whether there must never be two of a job's instances.
+fn must_be_alone(deployment: &Deployment) -> bool {
+    deployment.job.placement.moves == Moves::StopFirst
 }
 
 /// Whether an instance's machine still counts.
@@ -464,14 +475,7 @@ impl<'a> Filled<'a> {
         let placement = self.placement;
         self.placement += 1;
         let seen = self.fleet.instances.get(&id);
-        // It may be placed anew while it moves: where it came from, it goes on.
-        let before = seen.and_then(|seen| seen.instance.leaving.clone());
-        // Of a job that says so there are never two: it ends where it is before it starts.
-        let left = seen.filter(|_| deployment.job.placement.moves == Moves::StopFirst);
-        let left = before.into_iter().chain(left.map(|seen| seen.instance.left(Moves::StopFirst)));
-        let mut left =
-            left.filter(|left| left.machine != machine && counts(self.fleet, &left.machine));
-        let leaving = left.next();
+        let leaving = seen.and_then(|seen| self.leaving(&seen.instance, &machine, deployment));
         Instance {
             id,
             job: deployment.job_name().clone(),
@@ -485,6 +489,31 @@ impl<'a> Filled<'a> {
             beside: Vec::new(),
             leaving,
         }
+    }
+
+    /// What an instance leaves that is placed on another machine. While it moves it may be placed anew: where
+    /// it came from, it goes on. One that must be alone does not start before it has ended where it was, or
+    /// nothing can run there any more.
+    fn leaving(
+        &self,
+        instance: &Instance,
+        to: &MachineId,
+        target: &Deployment,
+    ) -> Option<Box<Leaving>> {
+        let before = instance.leaving.as_deref();
+        let stays = |left: &&Leaving| match left.moves {
+            Moves::StartFirst => counts(self.fleet, &left.machine),
+            Moves::StopFirst => may_run(self.fleet, &left.machine),
+        };
+        if let Some(left) = before.filter(|left| left.machine != *to).filter(stays) {
+            return Some(Box::new(left.clone()));
+        }
+        let runs = self.fleet.deployments.get(&instance.deployment);
+        let is_alone = runs.into_iter().chain([target]).any(must_be_alone);
+        // Nothing was started there before it had ended where it was.
+        let is_started = before.is_none_or(|left| left.moves == Moves::StartFirst);
+        let is_left = instance.machine != *to && may_run(self.fleet, &instance.machine);
+        (is_alone && is_started && is_left).then(|| instance.left(Moves::StopFirst))
     }
 
     pub(super) fn has_no_place(

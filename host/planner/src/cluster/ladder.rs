@@ -1,8 +1,8 @@
 //! What is tried with a machine that its provider calls running and that does not answer.
 //!
-//! The rungs are data, lowest first. Each is tried so often, at growing distances; whoever answers again
-//! in the meantime is no longer silent, and nothing more is tried. A rung that ends tasks is not among
-//! them: a controller cannot tell a machine that hangs from one that only it cannot reach.
+//! The rungs are data, lowest first: those that end no task come before those that do. Each is tried so
+//! often, at growing distances; whoever answers again in the meantime is no longer silent, and nothing
+//! more is tried. Who may have a rung tried that ends tasks is not decided here.
 
 use super::FlapPolicy;
 use cerebro_model::{Attempt, Rung, Timestamp};
@@ -21,13 +21,37 @@ pub struct Rule {
     pub each: Duration,
 }
 
-/// The rungs, lowest first.
-pub const RULES: [Rule; 1] = [Rule {
-    rung: Rung::RestartAgent,
-    after: Duration::from_secs(15),
-    attempts: 3,
-    each: Duration::from_secs(20),
-}];
+/// The rungs, lowest first. A machine has three minutes to boot: as long as a slow one of a cloud's takes.
+pub const RULES: [Rule; 2] = [
+    Rule {
+        rung: Rung::RestartAgent,
+        after: Duration::from_secs(15),
+        attempts: 3,
+        each: Duration::from_secs(20),
+    },
+    Rule {
+        rung: Rung::Reboot,
+        after: Duration::from_secs(20),
+        attempts: 2,
+        each: Duration::from_secs(180),
+    },
+];
+
+/// How long a machine has to come back after the last attempt before it is replaced.
+const RESTS: Duration = Duration::from_secs(180);
+
+/// What may be tried: of a locked machine nothing that ends its tasks.
+pub fn rules(is_locked: bool) -> &'static [Rule] {
+    let harmless = RULES.iter().take_while(|rule| !rule.rung.ends_tasks()).count();
+    let count = if is_locked { harmless } else { RULES.len() };
+    RULES.get(..count).unwrap_or_default()
+}
+
+/// Whether the last attempt in this silence had all the time that there is.
+pub fn has_rested(attempts: &[Attempt], silent_since: Timestamp, now: Timestamp) -> bool {
+    let last = attempts.iter().map(|it| it.at).filter(|at| *at > silent_since).max();
+    now.since(last.unwrap_or(silent_since)) >= RESTS
+}
 
 /// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,26 +106,47 @@ mod tests {
     use crate::cluster::testing::at;
     use proptest::prelude::*;
 
-    fn attempt(seconds: i64) -> Attempt {
-        Attempt { rung: Rung::RestartAgent, at: at(seconds), why: String::new() }
-    }
+    const RESTART: Next = Next::Try(Rung::RestartAgent);
+    const REBOOT: Next = Next::Try(Rung::Reboot);
 
-    fn look(attempts: &[i64], silent: i64, now: i64) -> Next {
-        let attempts: Vec<_> = attempts.iter().copied().map(attempt).collect();
-        next(&RULES, &attempts, &FlapPolicy::default(), Duration::ZERO, at(silent), at(now))
+    fn look(restarts: &[i64], reboots: &[i64], silent: i64, now: i64) -> Next {
+        let of = |rung, times: &[i64]| {
+            let attempt = move |at_: &i64| Attempt { rung, at: at(*at_), why: String::new() };
+            times.iter().map(attempt).collect::<Vec<_>>()
+        };
+        let attempts = [of(Rung::RestartAgent, restarts), of(Rung::Reboot, reboots)].concat();
+        let flap = FlapPolicy::default();
+        next(rules(false), &attempts, &flap, Duration::ZERO, at(silent), at(now))
     }
 
     #[test]
     fn each_rung_has_its_attempts_and_each_attempt_its_time() {
-        let restart = Next::Try(Rung::RestartAgent);
-        assert_eq!(look(&[], 0, 14), Next::Wait);
-        assert_eq!(look(&[], 0, 15), restart);
-        assert_eq!(look(&[15], 0, 34), Next::Wait);
-        assert_eq!(look(&[15], 0, 35), restart);
-        assert_eq!(look(&[15, 35], 0, 55), restart);
-        assert_eq!(look(&[15, 35, 55], 0, 60), Next::Wait);
-        // After the third it backs off, and all was tried.
-        assert_eq!(look(&[15, 35, 55], 0, 120), Next::Exhausted);
+        let look = |restarts: &[i64], reboots: &[i64], now| look(restarts, reboots, 0, now);
+        assert_eq!(look(&[], &[], 14), Next::Wait);
+        assert_eq!(look(&[], &[], 15), RESTART);
+        assert_eq!(look(&[15], &[], 34), Next::Wait);
+        assert_eq!(look(&[15], &[], 35), RESTART);
+        assert_eq!(look(&[15, 35], &[], 55), RESTART);
+        // After the third it backs off; then it is rebooted, twice.
+        let restarts = [15, 35, 55];
+        assert_eq!(look(&restarts, &[], 114), Next::Wait);
+        assert_eq!(look(&restarts, &[], 115), REBOOT);
+        assert_eq!(look(&restarts, &[115], 294), Next::Wait);
+        assert_eq!(look(&restarts, &[115], 295), REBOOT);
+        assert_eq!(look(&restarts, &[115, 295], 474), Next::Wait);
+        assert_eq!(look(&restarts, &[115, 295], 475), Next::Exhausted);
+    }
+
+    #[test]
+    fn a_locked_machine_is_not_rebooted_and_has_as_long_before_it_is_replaced() {
+        let attempts: Vec<_> = [15, 35, 55]
+            .map(|n| Attempt { rung: Rung::RestartAgent, at: at(n), why: String::new() })
+            .to_vec();
+        let flap = FlapPolicy::default();
+        let look = |now| next(rules(true), &attempts, &flap, Duration::ZERO, at(0), at(now));
+        assert_eq!([look(74), look(75), look(500)], [Next::Wait, Next::Exhausted, Next::Exhausted]);
+        assert!(!has_rested(&attempts, at(0), at(234)) && has_rested(&attempts, at(0), at(235)));
+        assert!(!has_rested(&attempts, at(60), at(235)), "another silence");
     }
 
     #[test]
@@ -109,28 +154,37 @@ mod tests {
         let (flap, excused) = (FlapPolicy::default(), Duration::from_secs(90));
         let look = |now| next(&RULES, &[], &flap, excused, at(0), at(now));
         assert_eq!([look(20), look(89)], [Next::Wait; 2]);
-        assert_eq!(look(90), Next::Try(Rung::RestartAgent));
+        assert_eq!(look(90), RESTART);
     }
 
     #[test]
     fn an_agent_that_keeps_hanging_is_restarted_at_growing_distances() {
-        assert_eq!(look(&[15, 100, 200], 220, 240), Next::Wait);
-        assert_eq!(look(&[15, 100, 200], 220, 260), Next::Try(Rung::RestartAgent));
-        assert_eq!(look(&[15, 100, 200, 260], 300, 379), Next::Wait);
-        assert_eq!(look(&[15, 100, 200, 260], 300, 380), Next::Try(Rung::RestartAgent));
+        assert_eq!(look(&[15, 100, 200], &[], 220, 240), Next::Wait);
+        assert_eq!(look(&[15, 100, 200], &[], 220, 260), RESTART);
+        assert_eq!(look(&[15, 100, 200, 260], &[], 300, 379), Next::Wait);
+        assert_eq!(look(&[15, 100, 200, 260], &[], 300, 380), RESTART);
     }
 
     proptest! {
         #[test]
-        fn never_more_than_the_rules_allow(silence in 1i64..20_000) {
-            let mut attempts = Vec::new();
+        fn never_more_than_the_rules_allow_and_never_out_of_order(silence in 1i64..20_000) {
+            let (mut restarts, mut reboots) = (Vec::new(), Vec::new());
             for now in (0..silence).step_by(5) {
-                if look(&attempts, 0, now) == Next::Try(Rung::RestartAgent) {
-                    prop_assert!(now >= 15 && attempts.last().is_none_or(|last| now - last >= 20));
-                    attempts.push(now);
+                match look(&restarts, &reboots, 0, now) {
+                    RESTART => {
+                        let spaced = restarts.last().is_none_or(|last| now - last >= 20);
+                        prop_assert!(now >= 15 && spaced && reboots.is_empty());
+                        restarts.push(now);
+                    }
+                    REBOOT => {
+                        let spaced = reboots.last().is_none_or(|last| now - last >= 180);
+                        prop_assert!(spaced && restarts.len() == 3);
+                        reboots.push(now);
+                    }
+                    _ => {}
                 }
             }
-            prop_assert!(attempts.len() <= 3);
+            prop_assert!(restarts.len() <= 3 && reboots.len() <= 2);
         }
     }
 }

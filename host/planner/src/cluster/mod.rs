@@ -1,7 +1,8 @@
 //! What the cluster does next.
 //!
 //! [`plan`] looks at the [`Fleet`] and answers with decisions; each part is a module of its own:
-//! [`repair`](mod@repair) judges machines, [`fill`](mod@fill) gives every job its instances and
+//! [`repair`](mod@repair) judges machines, by what their [`peers`](mod@peers) say too, and
+//! [`climb`](mod@climb)s the [`ladder`] with them, [`fill`](mod@fill) gives every job its instances and
 //! asks for machines where none has room, [`roll`](mod@roll) brings a new version to them,
 //! [`gate`](mod@gate) says which of them count as healthy and which never will ([`seen`](mod@seen)
 //! remembers what that takes), [`queue`](mod@queue) says whose turn it is, [`link`](mod@link) starts
@@ -24,6 +25,9 @@ mod blue_green;
 mod blue_green_tests;
 mod brakes;
 mod canary;
+mod climb;
+#[cfg(test)]
+mod climb_tests;
 mod drain;
 #[cfg(test)]
 mod drain_tests;
@@ -40,6 +44,7 @@ mod load;
 mod moves;
 mod need;
 mod occupancy;
+mod peers;
 #[cfg(test)]
 mod placement_properties;
 #[cfg(test)]
@@ -106,9 +111,11 @@ pub enum Step {
     Probe(MachineId),
     /// Ask the provider whether a machine exists.
     AskProvider(MachineId),
+    /// Have another machine look whether a machine's agent is there: first whose, then who looks.
+    AskPeer(MachineId, MachineId),
     /// Have a machine's provider try something, so that the machine answers again.
     Try(MachineId, Rung),
-    /// Give a machine up: all witnesses agree.
+    /// Give a machine up: all witnesses agree that it is dead, or that nobody reaches it, whatever was tried.
     DeclareLost(MachineId, DeathCertificate),
     /// Give a machine up that never joined.
     GiveUp(MachineId),
@@ -253,6 +260,8 @@ pub enum Note {
 pub enum Brake {
     /// Enough machines of a zone, or of the cluster, were given up lately.
     Losses(Option<ZoneName>),
+    /// Enough machines of a zone were rebooted lately.
+    Reboots(ZoneName),
     /// Enough machines of a zone were made lately.
     Births(ZoneName),
     /// Enough machines of a zone were replaced in a day.

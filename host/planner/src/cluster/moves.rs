@@ -56,7 +56,12 @@ impl<'a> Moves<'_, 'a> {
             (false, None) => self.elsewhere(deployment, instance),
         };
         match found {
-            Ok(index) => self.put(index, from, &need, deployment, instance, reason, plan),
+            Ok(index) => {
+                let keeps = self.put(index, from, &need, deployment, instance, reason, plan);
+                if keeps {
+                    self.filled.yard.put(from, id, had);
+                }
+            }
             Err(why) => {
                 self.filled.yard.put(from, id, had);
                 self.filled.has_no_place(deployment.job_name(), zone, why, plan);
@@ -91,6 +96,7 @@ impl<'a> Moves<'_, 'a> {
         })
     }
 
+    /// Puts it there; answers whether it keeps its room where it was, because it has to end there first.
     #[allow(clippy::too_many_arguments, reason = "what goes where, from where, and why")]
     fn put(
         &mut self,
@@ -101,14 +107,15 @@ impl<'a> Moves<'_, 'a> {
         instance: &'a Instance,
         reason: String,
         plan: &mut Plan,
-    ) {
+    ) -> bool {
         let Instance { id, zone, number, .. } = instance;
         let before = (index == from).then_some(&instance.ports);
         let ports = self.filled.yard.take(index, need, deployment, id, before);
         if index == from && ports == instance.ports {
-            return plan.decide(Step::Retarget(id.clone(), deployment.id.clone()), reason);
+            plan.decide(Step::Retarget(id.clone(), deployment.id.clone()), reason);
+            return false;
         }
-        let Some(machine) = self.filled.yard.machine(index).cloned() else { return };
+        let Some(machine) = self.filled.yard.machine(index).cloned() else { return false };
         let reason = match index == from {
             true => format!("{reason}, with other ports"),
             false => {
@@ -123,6 +130,8 @@ impl<'a> Moves<'_, 'a> {
         let placed =
             self.filled.instance(deployment, id.clone(), *number, zone, machine, ports, self.now);
         self.filled.placed.insert(id.clone());
+        let keeps = placed.leaving.as_ref().is_some_and(|left| left.machine == instance.machine);
         plan.decide(Step::Place(placed), reason);
+        keeps
     }
 }

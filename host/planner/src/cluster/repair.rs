@@ -1,12 +1,14 @@
-//! Machines that fell silent: gather witnesses, and give up only what all of them call dead.
+//! Machines that fell silent: gather witnesses, and give up only what all of them speak against.
 
-use super::ladder::{self, Next};
+use super::climb::{Case, Silence};
+use super::peers::InContact;
 use super::{
     Condemned, Fleet, Note, ObservedMachine, Occupancy, Plan, Policy, Presence, Step, brakes, turn,
 };
 use cerebro_model::{
-    DeathCertificate, MachineId, MachineState, PauseScope, Repair, Rung, Timestamp, ZoneName,
+    DeathCertificate, MachineId, MachineState, PauseScope, Repair, Timestamp, Verdict, ZoneName,
 };
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -16,6 +18,10 @@ const WAY_BACK: Duration = Duration::from_secs(30);
 
 /// How long a witness's word is good for before it is asked again.
 const WORD_HOLDS: Duration = Duration::from_secs(1);
+
+/// About how many machines others are asked at one look: where more than these hang at once, they wait
+/// for their turn.
+const ASKED_ABOUT: usize = 32;
 
 pub(super) fn plan(
     fleet: &Fleet,
@@ -28,6 +34,8 @@ pub(super) fn plan(
     for (zone, why) in &breakers {
         plan.notes.push(Note::BreakerOpen { zone: zone.clone(), why: why.clone() });
     }
+    let (contact, asked_about) = (OnceCell::new(), Cell::new(0));
+    let bench = Bench { fleet, policy, now, breakers: &breakers, contact, asked_about };
     for (id, observed) in &fleet.machines {
         match &observed.machine.state {
             MachineState::Pending { .. } => {
@@ -62,7 +70,7 @@ pub(super) fn plan(
             MachineState::Active { .. } | MachineState::Draining { .. } => {
                 if let Some(since) = silence(observed, policy, now) {
                     let silence = Silence { since, excused: excused(fleet, occupancy, id) };
-                    judge(observed, silence, &breakers, policy, now, plan);
+                    bench.judge(observed, silence, plan);
                 }
             }
             // What is left of those that were given up, `turn` sees to; nothing is held against one in
@@ -120,81 +128,101 @@ fn open_breakers(fleet: &Fleet, policy: &Policy, now: Timestamp) -> BTreeMap<Zon
     .collect()
 }
 
-/// Asks the next witness, tells what is known, and gives the machine up once all have spoken against
-/// it. A word is asked for again after a while; until then it is what is known.
-fn judge(
-    observed: &ObservedMachine,
-    silence: Silence,
-    breakers: &BTreeMap<ZoneName, String>,
-    policy: &Policy,
+/// What a machine that fell silent is judged by.
+struct Bench<'a> {
+    fleet: &'a Fleet,
+    policy: &'a Policy,
     now: Timestamp,
-    plan: &mut Plan,
-) {
-    let (id, silent_since) = (&observed.machine.id, silence.since);
-    let is_fresh = |at: Timestamp| now.since(at) < WORD_HOLDS;
-    let silent =
-        format!("no heartbeat from {id} for {:.1} s", now.since(silent_since).as_secs_f64());
-    let probe = observed.probe.as_ref().filter(|probe| probe.at > silent_since);
-    let word = observed.provider.as_ref().filter(|word| word.at > silent_since);
-    let fresh_probe = probe.filter(|probe| is_fresh(probe.at));
-    let fresh_word = word.filter(|word| is_fresh(word.at));
-    match (fresh_probe, fresh_word) {
-        (None, _) => plan.decide(Step::Probe(id.clone()), silent.clone()),
-        (Some(probe), None) if !probe.answered => plan.decide(
-            Step::AskProvider(id.clone()),
-            format!("{silent}, and its agent does not answer: {}", probe.said),
-        ),
-        _ => {}
-    }
-    let Some(probe) = probe else { return };
-    if probe.answered {
-        let why = format!("{silent}, but its agent answers the controller's probe");
-        return plan.notes.push(Note::Suspect { machine: id.clone(), why });
-    }
-    let Some(word) = word else { return };
-    if word.presence != Presence::Gone {
-        let why = format!(
-            "{silent}, its agent does not answer ({}), but the provider says: {}",
-            probe.said, word.said
-        );
-        let is_fresh = fresh_probe.is_some() && fresh_word.is_some();
-        let breaker = breakers.contains_key(&observed.machine.zone);
-        let why = match word.presence {
-            Presence::Running => {
-                let said = Said { why, silence, breaker, is_fresh };
-                climb(observed, said, policy, now, plan)
-            }
-            // Of what it cannot see it can start nothing again.
-            Presence::Unknown | Presence::Gone => why,
-        };
-        return plan.notes.push(Note::Suspect { machine: id.clone(), why });
-    }
-    let zone = &observed.machine.zone;
-    let why = format!("{silent}; probe: {}; provider: {}", probe.said, word.said);
-    plan.condemned.push(Condemned {
-        repair: Repair::GiveUp,
-        machine: id.clone(),
-        zone: zone.clone(),
-        why: why.clone(),
-        since: silent_since,
-        breaker: breakers.contains_key(zone),
-    });
-    if fresh_probe.is_some() && fresh_word.is_some() {
-        let certificate = DeathCertificate {
-            at: now,
-            last_heartbeat: observed.last_heartbeat,
-            probe: probe.said.clone(),
-            provider: word.said.clone(),
-        };
-        plan.decide(Step::DeclareLost(id.clone(), certificate), why);
-    }
+    breakers: &'a BTreeMap<ZoneName, String>,
+    /// Who can be asked; found out only if somebody is to be.
+    contact: OnceCell<InContact<'a>>,
+    /// About how many machines others are asked in this look.
+    asked_about: Cell<usize>,
 }
 
-/// A silence, and for how long a machine's own recipes may be the reason.
-#[derive(Clone, Copy)]
-struct Silence {
-    since: Timestamp,
-    excused: Duration,
+impl<'a> Bench<'a> {
+    /// Asks the next witness, tells what is known, and gives the machine up once all have spoken against
+    /// it. A word is asked for again after a while; until then it is what is known.
+    fn judge(&self, observed: &'a ObservedMachine, silence: Silence, plan: &mut Plan) {
+        let now = self.now;
+        let (id, silent_since) = (&observed.machine.id, silence.since);
+        let is_fresh = |at: Timestamp| now.since(at) < WORD_HOLDS;
+        let silent =
+            format!("no heartbeat from {id} for {:.1} s", now.since(silent_since).as_secs_f64());
+        let probe = observed.probe.as_ref().filter(|probe| probe.at > silent_since);
+        let word = observed.provider.as_ref().filter(|word| word.at > silent_since);
+        let fresh_probe = probe.filter(|probe| is_fresh(probe.at));
+        let fresh_word = word.filter(|word| is_fresh(word.at));
+        match (fresh_probe, fresh_word) {
+            (None, _) => plan.decide(Step::Probe(id.clone()), silent.clone()),
+            (Some(probe), None) if !probe.answered => plan.decide(
+                Step::AskProvider(id.clone()),
+                format!("{silent}, and its agent does not answer: {}", probe.said),
+            ),
+            _ => {}
+        }
+        let Some(probe) = probe else { return };
+        if probe.answered {
+            let why = format!("{silent}, but its agent answers the controller's probe");
+            return plan.notes.push(Note::Suspect { machine: id.clone(), why });
+        }
+        let Some(word) = word else { return };
+        let zone = &observed.machine.zone;
+        let breaker = self.breakers.contains_key(zone);
+        let is_fresh = fresh_probe.is_some() && fresh_word.is_some();
+        if word.presence != Presence::Gone {
+            let why = format!(
+                "{silent}, its agent does not answer ({}), but the provider says: {}",
+                probe.said, word.said
+            );
+            let why = match word.presence {
+                Presence::Running => {
+                    let case = Case { observed, silence, probe, word, why, breaker, is_fresh };
+                    self.hear_peers_and_climb(&case, plan)
+                }
+                // Of what it cannot see it can start nothing again.
+                Presence::Unknown | Presence::Gone => Some(why),
+            };
+            let told = why.map(|why| Note::Suspect { machine: id.clone(), why });
+            return plan.notes.extend(told);
+        }
+        let why = format!("{silent}; probe: {}; provider: {}", probe.said, word.said);
+        plan.condemned.push(Condemned {
+            repair: Repair::GiveUp,
+            machine: id.clone(),
+            zone: zone.clone(),
+            why: why.clone(),
+            since: silent_since,
+            breaker,
+        });
+        if is_fresh {
+            let certificate = DeathCertificate {
+                at: now,
+                verdict: Verdict::Gone,
+                last_heartbeat: observed.last_heartbeat,
+                probe: probe.said.clone(),
+                provider: word.said.clone(),
+                peers: Vec::new(),
+                attempts: Vec::new(),
+            };
+            plan.decide(Step::DeclareLost(id.clone(), certificate), why);
+        }
+    }
+
+    /// What its provider calls running, other machines are asked to look at.
+    fn hear_peers_and_climb(&self, case: &Case<'a>, plan: &mut Plan) -> Option<String> {
+        let (observed, now) = (case.observed, self.now);
+        let contact = self.contact.get_or_init(|| InContact::of(self.fleet, self.policy, now));
+        let to_ask = contact.to_ask(observed, case.silence.since, now);
+        if !to_ask.is_empty() && self.asked_about.get() < ASKED_ABOUT {
+            self.asked_about.set(self.asked_about.get() + 1);
+            for peer in to_ask {
+                let step = Step::AskPeer(observed.machine.id.clone(), peer.clone());
+                plan.decide(step, case.why.clone());
+            }
+        }
+        case.climb(self.fleet, contact, self.policy, now, plan)
+    }
 }
 
 /// How long a machine has to find out by itself that a recipe has cut it off, and to take that back: who
@@ -209,40 +237,4 @@ fn excused(fleet: &Fleet, occupancy: &Occupancy, id: &MachineId) -> Duration {
         .filter(|rollout| rollout.confirm_within.duration() > Duration::ZERO);
     let longest = rollouts.map(|it| it.deadline.duration() + it.confirm_within.duration()).max();
     longest.map_or(Duration::ZERO, |longest| longest + WAY_BACK)
-}
-
-/// What the witnesses said of a machine that its provider calls running.
-struct Said {
-    why: String,
-    silence: Silence,
-    breaker: bool,
-    is_fresh: bool,
-}
-
-/// Has the provider of a machine that runs try something; answers what there is to know of it.
-fn climb(
-    observed: &ObservedMachine,
-    said: Said,
-    policy: &Policy,
-    now: Timestamp,
-    plan: &mut Plan,
-) -> String {
-    let Said { why, silence: Silence { since, excused }, breaker, is_fresh } = said;
-    let (attempts, flap) = (&observed.attempts, &policy.limits.flap);
-    match ladder::next(&ladder::RULES, attempts, flap, excused, since, now) {
-        Next::Wait => why,
-        Next::Exhausted => format!("{why}; all was tried that ends no task: somebody has to look"),
-        Next::Try(rung) => {
-            let repair = match rung {
-                Rung::RestartAgent => Repair::RestartAgent,
-            };
-            let (machine, zone) = (observed.machine.id.clone(), observed.machine.zone.clone());
-            if is_fresh {
-                plan.decide(Step::Try(machine.clone(), rung), why.clone());
-            }
-            let so = why.clone();
-            plan.condemned.push(Condemned { repair, machine, zone, why: so, since, breaker });
-            why
-        }
-    }
 }

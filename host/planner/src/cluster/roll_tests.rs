@@ -204,12 +204,8 @@ fn what_is_lost_while_a_canary_is_out_comes_back_as_it_ran() {
     let before = ran(&fleet);
     for id in fleet.instances.keys().cloned().collect::<Vec<_>>() {
         let machine = fleet.instances[&id].instance.machine.clone();
-        let certificate = DeathCertificate {
-            at: at(3),
-            last_heartbeat: None,
-            probe: String::new(),
-            provider: String::new(),
-        };
+        let certificate = serde_json::json!({ "at": at(3), "probe": "", "provider": "" });
+        let certificate: DeathCertificate = serde_json::from_value(certificate).unwrap();
         let Some(observed) = fleet.machines.get_mut(&machine) else { continue };
         observed.machine = observed.machine.lost(certificate).unwrap();
         for _ in 0..4 {

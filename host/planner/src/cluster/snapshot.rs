@@ -3,7 +3,7 @@
 use super::{Approvals, Limits, Own, SeenInstance};
 use cerebro_model::{
     Attempt, Capacity, Deployment, DeploymentId, DeploymentState, InstanceId, JobName, JobRecord,
-    Machine, MachineId, Pause, PauseScope, Timestamp, Tombstone, ZoneName,
+    Machine, MachineId, Pause, PauseScope, PeerWord, Timestamp, Tombstone, ZoneName,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -79,6 +79,8 @@ pub struct ObservedMachine {
     pub probe: Option<Probe>,
     /// What the provider said last.
     pub provider: Option<ProviderWord>,
+    /// What other machines said last that were asked to look at it.
+    pub peers: BTreeMap<MachineId, PeerWord>,
     /// When it was heard again after a silence, lately.
     pub comebacks: Vec<Timestamp>,
     /// What was tried with it, lately.

@@ -75,6 +75,7 @@ pub(crate) fn machine(n: u64, heard: Timestamp) -> (MachineId, ObservedMachine) 
         last_heartbeat: Some(heard),
         probe: None,
         provider: None,
+        peers: BTreeMap::new(),
         comebacks: Vec::new(),
         attempts: Vec::new(),
         reported: Some(0),

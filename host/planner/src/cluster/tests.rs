@@ -2,7 +2,7 @@
 
 use super::testing::{at, capacity, deployment, fleet, healthy, job, machine, policy, zone};
 use super::*;
-use cerebro_model::{CanaryStage, Cores, Machine, Megabytes, Moves, Phase};
+use cerebro_model::{CanaryStage, Cores, Machine, Megabytes, Moves, PeerWord, Phase, Sight};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -92,6 +92,11 @@ pub(crate) fn carry_out(fleet: &mut Fleet, plan: &Plan, now: Timestamp) {
                 let probe =
                     Probe { at: now, answered: false, said: "connection refused".to_owned() };
                 fleet.machines.get_mut(id).unwrap().probe = Some(probe);
+            }
+            Step::AskPeer(id, peer) => {
+                let (sight, said) = (Sight::Silent, "no answer in time".to_owned());
+                let word = PeerWord { peer: peer.clone(), at: now, sight, said };
+                fleet.machines.get_mut(id).unwrap().peers.insert(peer.clone(), word);
             }
             Step::AskProvider(id) => {
                 let word = ProviderWord {
@@ -237,12 +242,14 @@ fn a_machine_is_lost_only_when_all_witnesses_agree() {
     let plan_now = plan(&fleet, &policy(3, 4), now);
     assert_eq!(steps(&plan_now), [&Step::AskProvider(silent.clone())]);
 
-    // The provider sees it run: it is suspect, and nothing more.
+    // The provider sees it run: it is suspect, and others are asked to look.
     let mut contradicted = fleet.clone();
     let word = ProviderWord { at: now, presence: Presence::Running, said: "running".to_owned() };
     contradicted.machines.get_mut(&silent).unwrap().provider = Some(word);
     let plan_contradicted = plan(&contradicted, &policy(3, 4), now);
-    assert_eq!(plan_contradicted.decisions, []);
+    let peers = fleet.machines.keys().filter(|id| **id != silent);
+    let asks: Vec<_> = peers.map(|id| Step::AskPeer(silent.clone(), id.clone())).collect();
+    assert_eq!(steps(&plan_contradicted), asks.iter().collect::<Vec<_>>());
     assert!(
         matches!(&plan_contradicted.notes[0], Note::Suspect { why, .. } if why.contains("running"))
     );

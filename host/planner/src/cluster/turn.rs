@@ -1,7 +1,15 @@
 //! What follows next for a machine that is drained, maintained, lost, or to be destroyed.
+//!
+//! What may still serve is replaced before it is terminated, where its job allows two; where it must be alone,
+//! its end comes first.
 
-use super::{Fleet, Note, Occupancy, Plan, Step, Turn};
-use cerebro_model::{AfterDrain, Machine, MachineState, Timestamp};
+use super::{Fleet, Note, Occupancy, Plan, SeenInstance, Step, Turn};
+use cerebro_model::{AfterDrain, DeathCertificate, Machine, MachineState, Moves, Timestamp};
+use std::time::Duration;
+
+/// How long a machine that was given up while it may still serve is kept for its instances to serve
+/// elsewhere.
+const REPLACED_WITHIN: Duration = Duration::from_secs(300);
 
 pub(super) fn plan(fleet: &Fleet, occupancy: &Occupancy, now: Timestamp, plan: &mut Plan) {
     for (id, observed) in &fleet.machines {
@@ -30,6 +38,8 @@ pub(super) fn plan(fleet: &Fleet, occupancy: &Occupancy, now: Timestamp, plan: &
             MachineState::Maintenance { maintenance, .. } if now >= maintenance.until => {
                 turn(machine, Turn::MaintenanceOver, "its time is over", plan);
             }
+            MachineState::Lost { certificate, .. }
+                if is_kept(fleet, occupancy, machine, certificate, now) => {}
             MachineState::Lost { .. } => {
                 terminate(machine, "it is lost, and what may be left of it is of no use", plan);
             }
@@ -39,6 +49,32 @@ pub(super) fn plan(fleet: &Fleet, occupancy: &Occupancy, now: Timestamp, plan: &
             _ => {}
         }
     }
+}
+
+/// Whether a machine that hangs is not terminated yet, because what it had does not serve elsewhere. What
+/// must be alone waits for its end, and nothing waits for long.
+fn is_kept(
+    fleet: &Fleet,
+    occupancy: &Occupancy,
+    machine: &Machine,
+    certificate: &DeathCertificate,
+    now: Timestamp,
+) -> bool {
+    let is_over = now.since(certificate.at) >= REPLACED_WITHIN;
+    if certificate.verdict.is_gone() || is_over {
+        return false;
+    }
+    let mut leaving = occupancy.leaving(&machine.id).filter_map(|id| fleet.instances.get(id));
+    let waits_for_its_end = |seen: &SeenInstance| {
+        seen.instance.leaving.as_ref().is_some_and(|left| left.moves == Moves::StopFirst)
+    };
+    if leaving.any(waits_for_its_end) {
+        return false;
+    }
+    let grave = fleet.brakes.tombstones.get(&machine.id);
+    let had = grave.into_iter().flat_map(|grave| &grave.instances);
+    let mut had = had.filter_map(|id| fleet.instances.get(id));
+    had.any(|seen| seen.instance.machine == machine.id || !seen.is_healthy())
 }
 
 fn turn(machine: &Machine, turn: Turn, reason: &str, plan: &mut Plan) {

@@ -34,9 +34,10 @@ impl Simulation {
         for host in world.hosts.values() {
             at_latest(host.cut_until);
             at_latest(host.hung_until);
+            at_latest(host.apart_until);
             match host.state {
                 HostState::Boots(Some(at)) => at_latest(at),
-                HostState::Up if now >= host.hung_until => {
+                HostState::Up if !host.hangs(now) => {
                     host.agent
                         .next(now)
                         .map(|at| at.max(now + SETTLES))

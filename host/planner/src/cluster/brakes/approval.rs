@@ -37,8 +37,21 @@ pub(super) fn hold(fleet: &Fleet, policy: &Policy, plan: &mut Plan) {
 
 /// Whether a person has approved that a machine is given up, for what speaks for it now.
 pub(super) fn is_approved(fleet: &Fleet, condemned: &[Condemned], id: &MachineId) -> bool {
-    condemned
-        .iter()
-        .filter(|it| it.machine == *id && it.repair.is_final())
-        .any(|it| fleet.approvals.get(&Proposal::name(it.repair, &it.machine)) == Some(&it.since))
+    approved(fleet, condemned, id).any(|it| it.repair.is_final())
+}
+
+/// Whether a person has approved what is to be done with a machine, whatever that is.
+pub(super) fn is_approved_repair(fleet: &Fleet, condemned: &[Condemned], id: &MachineId) -> bool {
+    approved(fleet, condemned, id).next().is_some()
+}
+
+fn approved<'a>(
+    fleet: &'a Fleet,
+    condemned: &'a [Condemned],
+    id: &'a MachineId,
+) -> impl Iterator<Item = &'a Condemned> {
+    condemned.iter().filter(move |it| {
+        let approval = fleet.approvals.get(&Proposal::name(it.repair, &it.machine));
+        it.machine == *id && approval == Some(&it.since)
+    })
 }

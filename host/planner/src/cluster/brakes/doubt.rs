@@ -76,6 +76,7 @@ impl Fleet {
     fn forget_what_was_heard(&mut self) {
         for observed in self.machines.values_mut() {
             (observed.last_heartbeat, observed.probe, observed.provider) = (None, None, None);
+            observed.peers.clear();
             // How long it has had no work was told by the same clock.
             observed.idle_since = None;
         }

@@ -113,7 +113,9 @@ fn reach<'a>(fleet: &'a Fleet, step: &'a Step) -> Option<Reach<'a>> {
     let machine = |id| fleet.machines.get(id).map(|observed| &observed.machine.zone);
     let of_machine = |id| Reach { zones: machine(id).into_iter().collect(), job: None };
     Some(match step {
-        Step::Probe(_) | Step::AskProvider(_) | Step::EndPause(_) => return None,
+        Step::Probe(_) | Step::AskProvider(_) | Step::AskPeer(..) | Step::EndPause(_) => {
+            return None;
+        }
         Step::Provision { zone } => Reach { zones: vec![zone], job: None },
         Step::Try(id, _)
         | Step::DeclareLost(id, _)

@@ -125,7 +125,7 @@ impl World {
 }
 
 fn changes(step: &Step) -> bool {
-    !matches!(step, Step::Probe(_) | Step::AskProvider(_))
+    !matches!(step, Step::Probe(_) | Step::AskProvider(_) | Step::AskPeer(..))
 }
 
 /// Which machines die, and how many seconds after the first.

@@ -1,6 +1,6 @@
 //! How fast machines are given up and made, and how many of them in a day.
 
-use super::approval::is_approved;
+use super::approval::{is_approved, is_approved_repair};
 use super::gives_up;
 use super::limits::{Meter, Rate};
 use crate::cluster::{Brake, Fleet, Note, Plan, Policy, Step};
@@ -15,6 +15,9 @@ pub(super) fn hold(fleet: &Fleet, policy: &Policy, now: Timestamp, plan: &mut Pl
         let held = match &it.step {
             Step::DeclareLost(id, _) | Step::GiveUp(id) => {
                 tally.loss(id, is_approved(fleet, condemned, id))
+            }
+            Step::Try(id, rung) if rung.ends_tasks() => {
+                tally.reboot(id, is_approved_repair(fleet, condemned, id))
             }
             Step::Provision { zone } => tally.birth(zone),
             _ => None,
@@ -38,6 +41,7 @@ struct Tally<'a> {
     now: Timestamp,
     cluster: Meter,
     losses: BTreeMap<ZoneName, [Meter; 2]>,
+    reboots: BTreeMap<ZoneName, [Meter; 2]>,
     births: BTreeMap<ZoneName, [Meter; 2]>,
 }
 
@@ -48,7 +52,8 @@ fn number(count: usize) -> u32 {
 impl<'a> Tally<'a> {
     fn new(fleet: &'a Fleet, policy: &'a Policy, now: Timestamp) -> Self {
         let cluster = losses(fleet, policy.limits.cluster_losses, None, now);
-        Self { fleet, policy, now, cluster, losses: BTreeMap::new(), births: BTreeMap::new() }
+        let (losses, reboots, births) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { fleet, policy, now, cluster, losses, reboots, births }
     }
 
     fn zone_losses(&mut self, zone: &ZoneName) -> &mut [Meter; 2] {
@@ -66,6 +71,24 @@ impl<'a> Tally<'a> {
         }
         self.cluster.count();
         self.zone_losses(zone).iter_mut().for_each(Meter::count);
+        None
+    }
+
+    /// Has one more rebooted, unless it is held: as fast as machines are given up, for its tasks end with
+    /// it. What a person has approved counts, and is not held.
+    fn reboot(&mut self, id: &MachineId, approved: bool) -> Option<Note> {
+        let Self { fleet, policy, now, .. } = *self;
+        let zone = &fleet.machines.get(id)?.machine.zone;
+        let meters = self.reboots.entry(zone.clone()).or_insert_with(|| {
+            policy.limits.zone_losses.map(|rate| reboots(fleet, rate, zone, now))
+        });
+        if let Some(why) = meters.iter().find_map(|meter| meter.full("machines were rebooted"))
+            && !approved
+        {
+            let why = format!("in {zone} {why}: no other is rebooted until some time has passed");
+            return Some(Note::Held { brake: Brake::Reboots(zone.clone()), why });
+        }
+        meters.iter_mut().for_each(Meter::count);
         None
     }
 
@@ -120,4 +143,13 @@ fn losses(fleet: &Fleet, rate: Rate, zone: Option<&ZoneName>, now: Timestamp) ->
     let machines = fleet.machines.values().map(|it| &it.machine);
     let watched = machines.filter(|it| it.state.is_watched() && counts(&it.zone)).count();
     Meter::new(rate, number(watched + times.len()), times.into_iter(), now)
+}
+
+/// Of a zone. Those that were given up since are not among them: they count as that.
+fn reboots(fleet: &Fleet, rate: Rate, zone: &ZoneName, now: Timestamp) -> Meter {
+    let of_zone = || fleet.machines.values().filter(|it| it.machine.zone == *zone);
+    let watched = of_zone().filter(|it| it.machine.state.is_watched()).count();
+    let attempts = of_zone().flat_map(|it| &it.attempts);
+    let times = attempts.filter(|it| it.rung.ends_tasks()).map(|it| it.at);
+    Meter::new(rate, number(watched), times, now)
 }
