@@ -134,7 +134,7 @@ pub struct Cluster {
 
 /// An event about `subject`; its number and its time come with the commit.
 pub fn event(kind: EventKind, subject: Subject, message: impl Into<String>) -> NewEvent {
-    NewEvent { at: None, kind, subject, message: message.into() }
+    NewEvent { at: None, kind, subject, message: message.into(), decision: None }
 }
 
 /// A call that waits for the disk. Where there are other threads, the runtime's other tasks move on

@@ -33,6 +33,7 @@ mod idle_tests;
 pub mod ladder;
 mod link;
 mod load;
+mod look;
 mod moves;
 mod need;
 mod occupancy;
@@ -59,6 +60,7 @@ pub(crate) mod testing;
 pub(crate) mod tests;
 mod turn;
 mod why_not;
+mod words;
 mod yard;
 
 pub use brakes::{Approvals, Clocks, FlapPolicy, Limits, Own, Rate, Standstill};
@@ -67,6 +69,7 @@ pub use drain::{Stuck, stuck};
 pub use foresee::{Places, places};
 pub use idle::mark_idle;
 pub use link::beside;
+pub use look::{Again, Entry, Look, Recorder, Since, compare};
 pub use need::{Amounts, Clash};
 pub use occupancy::Occupancy;
 pub use rollback::{last_success_before, number_of_rollback};
@@ -80,9 +83,10 @@ use cerebro_model::{
     DeathCertificate, DeploymentId, DeploymentState, Instance, InstanceId, JobName, MachineId,
     PauseScope, Proposal, Repair, Rung, Timestamp, ZoneName,
 };
+use serde::{Deserialize, Serialize};
 
 /// Something to be done, and why.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
     /// What is to be done.
     pub step: Step,
@@ -91,7 +95,8 @@ pub struct Decision {
 }
 
 /// Something to be done, so specific that nothing is left to choose.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// Create a machine.
     Provision {
@@ -135,7 +140,8 @@ pub enum Step {
 }
 
 /// A turn in a machine's life that the planner decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Turn {
     /// It is drained.
     Drained,
@@ -148,7 +154,7 @@ pub enum Turn {
 }
 
 /// What a deployment that failed is followed by: a rollback, made from an earlier one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restore {
     /// The earlier one.
     pub from: DeploymentId,
