@@ -3,11 +3,11 @@
 use anyhow::{Context, Result};
 use cerebro_clustersitter::clock::{Clock, WallClock};
 use cerebro_clustersitter::cluster::{Cluster, event};
+use cerebro_clustersitter::decisions::{DECISIONS, DecisionLog, LogLimits};
 use cerebro_clustersitter::executor::Executor;
 use cerebro_clustersitter::probe::HttpProbe;
 use cerebro_clustersitter::settings::{Arguments, Command, Network, Serve};
-use cerebro_clustersitter::store_command;
-use cerebro_clustersitter::{http, serve};
+use cerebro_clustersitter::{decisions_command, http, serve, store_command};
 use cerebro_machines::{Isolation, LocalConfig, LocalProvider, beyond_host, host_capacity};
 use cerebro_model::{Digest, EventKind, Subject};
 use cerebro_planner::cluster::{Limits, Policy};
@@ -35,6 +35,7 @@ fn main() -> std::process::ExitCode {
             match arguments.command {
                 Some(Command::Purge { data }) => purge(&data),
                 Some(Command::Store(command)) => Ok(store_command::run(command)?),
+                Some(Command::Decisions(command)) => Ok(decisions_command::run(command)?),
                 None => lead(arguments.serve).await,
             }
         })
@@ -62,6 +63,7 @@ async fn lead(settings: Serve) -> Result<()> {
     let listener = listen(settings.listen).await?;
     let isolation = isolation(&settings, &data)?;
     let sentence = isolation.sentence();
+    let decisions = DecisionLog::open(&data.join(DECISIONS), LogLimits::default())?;
     let local = Arc::new(local_machines(&settings, data, isolation)?);
     let limits = if settings.no_repair_limits { Limits::none() } else { Limits::default() };
     let policy = Policy {
@@ -74,7 +76,9 @@ async fn lead(settings: Serve) -> Result<()> {
         limits: Limits { observe_only: settings.observe_only, ..limits },
     };
     let cluster = Arc::new(
-        Cluster::open(Arc::new(store), blobs, local.clone(), policy)?.with_local(local.clone()),
+        Cluster::open(Arc::new(store), blobs, local.clone(), policy)?
+            .with_local(local.clone())
+            .with_decisions(decisions),
     );
     let address = listener.local_addr().context("the listener has no address")?;
     announce(&cluster, &settings, sentence, address)?;

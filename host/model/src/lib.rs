@@ -33,6 +33,7 @@ mod secret;
 mod task;
 mod time;
 mod tombstone;
+mod what_if;
 mod zone;
 
 pub use check::{CheckAction, CheckKind, HealthCheck};
@@ -72,4 +73,5 @@ pub use task::{
 };
 pub use time::Timestamp;
 pub use tombstone::Tombstone;
+pub use what_if::{Foreseen, GivenUp, HeldBack, JobHit, Made, Moment, WhatIf};
 pub use zone::{ZoneChange, ZoneError, ZoneSettings};

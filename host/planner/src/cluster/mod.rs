@@ -12,6 +12,9 @@
 //! what follows for a machine on its way out. What all of them decided goes through the
 //! [`brakes`](mod@brakes), which hold some of it back.
 //!
+//! What it all went by can be kept ([`look`](mod@look)) and told ([`explain`](mod@explain), `words.rs`), and
+//! [`what_if`](mod@what_if) drives all of it ahead, to see what would come of something.
+//!
 //! Where an instance goes: [`need`](mod@need) says what it needs, [`load`](mod@load) what is taken
 //! of a machine, [`occupancy`](mod@occupancy) who is where (kept between two looks),
 //! [`shelf`](mod@shelf) orders machines by what is free, [`yard`](mod@yard) finds the best of them
@@ -23,6 +26,7 @@ mod canary;
 mod drain;
 #[cfg(test)]
 mod drain_tests;
+pub mod explain;
 mod family;
 mod fill;
 mod foresee;
@@ -59,6 +63,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 pub(crate) mod tests;
 mod turn;
+mod what_if;
 mod why_not;
 mod words;
 mod yard;
@@ -77,6 +82,7 @@ pub use seen::SeenInstance;
 pub use snapshot::{
     BrakeRecords, Fleet, ObservedMachine, Policy, Presence, Probe, ProviderWord, ZonePolicy,
 };
+pub use what_if::{NotThere, what_if};
 pub use why_not::{Group, Lack, NewMachine, NoRoom, WhyNot};
 
 use cerebro_model::{

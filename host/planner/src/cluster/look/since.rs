@@ -78,22 +78,34 @@ struct Last {
 impl Recorder {
     /// A job may have changed.
     pub fn job(&mut self, name: &JobName) {
-        self.jobs.insert(name.clone());
+        // Before the first there is nothing to build on.
+        if self.last.is_some() {
+            self.jobs.insert(name.clone());
+        }
     }
 
     /// A deployment may have changed.
     pub fn deployment(&mut self, id: &DeploymentId) {
-        self.deployments.insert(id.clone());
+        // Before the first there is nothing to build on.
+        if self.last.is_some() {
+            self.deployments.insert(id.clone());
+        }
     }
 
     /// An instance, or what is known of it, may have changed.
     pub fn instance(&mut self, id: &InstanceId) {
-        self.instances.insert(id.clone());
+        // Before the first there is nothing to build on.
+        if self.last.is_some() {
+            self.instances.insert(id.clone());
+        }
     }
 
     /// A machine, or what is known of it beside its heartbeats, may have changed.
     pub fn machine(&mut self, id: &MachineId) {
-        self.machines.insert(id.clone());
+        // Before the first there is nothing to build on.
+        if self.last.is_some() {
+            self.machines.insert(id.clone());
+        }
     }
 
     /// Anything may have changed, or what was kept last was not: the next one is whole.
