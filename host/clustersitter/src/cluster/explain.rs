@@ -116,7 +116,7 @@ fn should_of(state: &State, name: &JobName) -> Vec<String> {
     let zones: Vec<_> =
         layout.map(|(zone, layout)| format!("{} in {zone}", layout.instances())).collect();
     let (id, version, word) = (&target.id, &target.version, target.word());
-    vec![format!("{} with {version}, by {id}, which is {word}", zones.join(", "))]
+    vec![format!("{} with {version}, by {id} ({word})", zones.join(", "))]
 }
 
 fn is_of(state: &State, name: &JobName) -> Vec<String> {

@@ -19,7 +19,7 @@ pub fn saw(fleet: &Fleet, policy: &Policy, now: Timestamp) -> Vec<String> {
     let running = fleet.deployments.values().filter(|it| it.state.is_running()).count();
     let (machines, instances) = (fleet.machines.len(), fleet.instances.len());
     let mut lines = vec![format!(
-        "{machines} machines, {instances} instances, {running} deployments on their way"
+        "machines: {machines}, instances: {instances}, deployments on their way: {running}"
     )];
     let counts = &*fleet.own.excused(policy);
     for (zone, allowed) in &policy.zones {
@@ -265,7 +265,7 @@ impl Explaining<'_> {
         match others.len() {
             0 => lines.push("no other machine had room for it".to_owned()),
             _ => {
-                lines.push(format!("{} others had room too; {order}", others.len()));
+                lines.push(format!("others that had room too: {}; {order}", others.len()));
                 lines.extend(named(
                     others.iter().map(|it| format!("{}: {}", it.machine, it.words())).collect(),
                 ));
@@ -303,7 +303,7 @@ mod tests {
         let plan = plan(&fleet, &policy(3, 4), at(1));
         let words = explained(&fleet, &plan, at(1), "0.z-1.a.b goes to");
         assert!(words.contains("it needs 0.5 cores and 100 MB"), "{words}");
-        assert!(words.contains("2 others had room too"), "{words}");
+        assert!(words.contains("others that had room too: 2"), "{words}");
         // The second knows what the first has taken.
         let words = explained(&fleet, &plan, at(1), "1.z-1.a.b goes to");
         assert!(

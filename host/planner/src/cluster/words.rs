@@ -64,7 +64,7 @@ impl fmt::Display for Step {
             Self::Turn(id, Turn::MaintenanceOver) => write!(f, "the maintenance of {id} is over"),
             Self::Turn(id, Turn::Terminated) => write!(f, "{id} is terminated"),
             Self::Place(it) => write!(f, "{} goes to {} with {}", it.id, it.machine, it.deployment),
-            Self::LetGo(id) => write!(f, "{id} has moved"),
+            Self::LetGo(id) => write!(f, "the move of {id} ends"),
             Self::Remove(id) => write!(f, "{id} ends"),
             Self::Retarget(id, deployment) => write!(f, "{id} is told to run {deployment}"),
             Self::EndPause(scope) => write!(f, "the pause of {scope} is over"),

@@ -87,8 +87,8 @@ pub fn what_if(
     for _ in 0..LOOKS {
         let looked = world.look();
         tally.looked(&world, &looked);
-        let happened = !looked.decisions.is_empty();
-        if happened {
+        let decides = looked.decisions.iter().any(|it| !it.step.only_looks());
+        if decides {
             quiet_since = world.now;
         }
         if world.is_at_rest(&looked) && world.now.since(quiet_since) >= QUIET {
@@ -98,8 +98,15 @@ pub fn what_if(
         if world.now >= end {
             break;
         }
-        step = if happened { TICK } else { (step * 2).min(SLOWEST) };
-        world.pass(step);
+        // A witness that was asked has answered by the next look; what it says holds for a moment only.
+        let asks = !looked.decisions.is_empty();
+        step = match decides || world.is_found_out_soon() {
+            true => TICK,
+            false => (step * 2).min(SLOWEST),
+        };
+        let next = if asks { TICK } else { step };
+        // What comes by itself wakes the controller, as it does the real one.
+        world.pass(world.until_due().map_or(next, |due| due.min(next)));
         tally.passed(&world);
     }
     foreseen.assumed = pace.words(policy);

@@ -3,8 +3,9 @@
 use super::pace::{ENDS, Pace};
 use crate::cluster::link::beside;
 use crate::cluster::{
-    Approvals, Decision, Fleet, ObservedMachine, Occupancy, Own, Plan, Policy, Presence, Probe,
-    ProviderWord, Restore, SeenInstance, Step, Turn, mark_idle, number_of_rollback, plan_with,
+    Approvals, Decision, Fleet, Note, ObservedMachine, Occupancy, Own, Plan, Policy, Presence,
+    Probe, ProviderWord, Restore, SeenInstance, Step, Turn, mark_idle, number_of_rollback,
+    plan_with, repair,
 };
 use cerebro_model::{
     Attempt, CanaryStage, DeploymentId, Instance, InstanceId, InstanceStatus, Life, Machine,
@@ -56,7 +57,7 @@ impl<'p> World<'p> {
         let next_deployment = after(fleet.deployments.keys().map(|id| id.as_str()).collect());
         let counts = fleet.own.excused(&policy);
         let silent = fleet.machines.iter();
-        let silent = silent.filter(|(_, it)| crate::cluster::repair::is_silent(it, &counts, now));
+        let silent = silent.filter(|(_, it)| repair::is_silent(it, &counts, now));
         let unknown = silent.map(|(id, _)| id.clone()).collect();
         drop(counts);
         let mut world = Self {
@@ -119,6 +120,7 @@ impl<'p> World<'p> {
 
     /// These machines die, and none can be made in a zone any more.
     pub(super) fn lose(&mut self, machines: BTreeSet<MachineId>, zone: Option<&ZoneName>) {
+        self.unknown.retain(|id| !machines.contains(id));
         self.dead.extend(machines);
         self.dead_zone = zone.cloned();
     }
@@ -146,6 +148,14 @@ impl<'p> World<'p> {
         !self.dead.contains(id) && !self.unknown.contains(id)
     }
 
+    /// Whether a machine is dead and not silent for long enough yet.
+    pub(super) fn is_found_out_soon(&self) -> bool {
+        let policy = self.fleet.own.excused(&self.policy);
+        let dead = self.dead.iter().filter_map(|id| self.fleet.machines.get(id));
+        let mut watched = dead.filter(|it| it.machine.state.is_watched());
+        watched.any(|it| !repair::is_silent(it, &policy, self.now))
+    }
+
     /// Whether an instance serves somewhere.
     pub(super) fn serves(&self, id: &InstanceId) -> bool {
         let Some(seen) = self.fleet.instances.get(id) else { return false };
@@ -154,6 +164,11 @@ impl<'p> World<'p> {
         let there = left
             .is_some_and(|it| it.moves == Moves::StartFirst && !self.dead.contains(&it.machine));
         here || there
+    }
+
+    /// How long it is until something comes by itself.
+    pub(super) fn until_due(&self) -> Option<Duration> {
+        self.due.keys().next().map(|(at, _)| at.since(self.now))
     }
 
     /// Time passes, up to what is due next.
@@ -230,16 +245,17 @@ impl<'p> World<'p> {
 
     /// Whether nothing more happens by itself.
     pub(super) fn is_at_rest(&self, plan: &Plan) -> bool {
-        use crate::cluster::Note;
         // These pass with time alone; all else waits for somebody.
-        let passes = |it: &Note| match it {
-            Note::Held { .. } | Note::Doubt { .. } => true,
-            Note::Paused { .. } => true,
-            _ => false,
-        };
+        let passes =
+            |it: &Note| matches!(it, Note::Held { .. } | Note::Doubt { .. } | Note::Paused { .. });
         let running = self.fleet.deployments.values().any(|it| it.state.is_running());
         let maintained = |it: &ObservedMachine| it.machine.state.word() == "maintenance";
+        // A verdict waits for a person, or for time alone.
+        let waits = |id: &MachineId| plan.proposals.iter().any(|it| it.machine == *id);
+        let mut condemned = plan.condemned.iter().filter(|it| it.repair.is_final());
         plan.decisions.iter().all(|it| it.step.only_looks())
+            && !self.is_found_out_soon()
+            && condemned.all(|it| waits(&it.machine))
             && self.due.is_empty()
             && !running
             && !plan.notes.iter().any(passes)
