@@ -69,7 +69,7 @@ const MUTANTS: [Mutant; 7] = [
     Mutant {
         name: "no intent first: a machine is asked for before that is committed",
         file: "host/clustersitter/src/executor.rs",
-        from: "        let token = new_token();\n        self.cluster.change(|state| {",
+        from: "        let token = new_token();\n        self.change(|state| {",
         to: "        let token = new_token();\n        let next = MachineId::nth(self.cluster.state().records.counters.machine);\n        let early = CreateMachine {\n            id: next,\n            zone: zone.clone(),\n            capacity,\n            controller: self.controller.clone(),\n            join_token: token.clone(),\n            environment: BTreeMap::new(),\n        };\n        let cluster = self.cluster.clone();\n        self.spawn(async move { drop(cluster.provider.create(&early).await) });\n        self.cluster.change(|state| {",
     },
 ];

@@ -2,6 +2,7 @@
 
 mod brakes;
 mod deployments;
+mod explain;
 mod machines;
 
 use crate::body::{

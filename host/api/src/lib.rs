@@ -9,6 +9,7 @@ pub mod bundle;
 pub mod call;
 mod client;
 pub mod deployment;
+pub mod explain;
 pub mod jobfile;
 pub mod look;
 pub mod machine;

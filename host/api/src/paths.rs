@@ -1,7 +1,8 @@
 //! Every path of the controller's and the agent's API, once.
 
 use cerebro_model::{
-    DeploymentId, Digest, InstanceId, JobName, MachineId, RecipeName, SecretName, ZoneName,
+    DecisionId, DeploymentId, Digest, InstanceId, JobName, MachineId, RecipeName, SecretName,
+    ZoneName,
 };
 
 /// Uploaded components: list; with a name: `PUT` to upload, `GET` to inspect.
@@ -36,6 +37,10 @@ pub const LOGS: &str = "/v1/logs";
 pub const STATS: &str = "/v1/stats";
 /// Events: a page of them, or with `Accept: text/event-stream` a live stream.
 pub const EVENTS: &str = "/v1/events";
+/// Looks that decided something: `?machine=`, `?job=`, `?limit=`; with an id: one, explained.
+pub const DECISIONS: &str = "/v1/decisions";
+/// What would be if something happened: `POST` it.
+pub const WHAT_IF: &str = "/v1/what-if";
 /// The OpenAPI description.
 pub const OPENAPI: &str = "/v1/openapi.json";
 /// Whether the process answers.
@@ -74,6 +79,21 @@ pub fn secret(name: &SecretName) -> String {
 /// `DEPLOYMENTS/{id}`.
 pub fn deployment(id: &DeploymentId) -> String {
     format!("{DEPLOYMENTS}/{id}")
+}
+
+/// `DECISIONS/{id}`.
+pub fn decision(id: &DecisionId) -> String {
+    format!("{DECISIONS}/{id}")
+}
+
+/// How a job stands, and why.
+pub fn job_explanation(job: &JobName) -> String {
+    format!("{JOBS}/{job}/explanation")
+}
+
+/// How a machine stands, and why.
+pub fn machine_explanation(id: &MachineId) -> String {
+    format!("{MACHINES}/{id}/explanation")
 }
 
 /// A deployment's events: live, from its start to its end.

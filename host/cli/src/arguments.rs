@@ -2,10 +2,12 @@
 
 mod brakes;
 mod deployment;
+mod explain;
 mod machine;
 
 pub use brakes::{Pause, Repair, Resume, Scope, Switch};
 pub use deployment::{Deploy, Deployment, Drift, Record, Rollback, Why};
+pub use explain::{Explain, Happens, Simulate};
 pub use machine::{Machine, Maintain, Zone, ZoneSet};
 
 use crate::output::Format;
@@ -73,6 +75,20 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Read the log of decisions, on the controller's own host, also while it does not run: list, explain,
+    /// replay; `cerebro decisions --help` says how.
+    #[command(disable_help_flag = true)]
+    Decisions {
+        /// What `clustersitter decisions` takes, which does the work.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Why a job or a machine is as it is, and why something was decided.
+    #[command(subcommand)]
+    Explain(Explain),
+    /// What would be hit, for how long, and what would be done, if a machine, a zone or the controller were
+    /// lost now. Nothing is changed.
+    Simulate(Simulate),
     /// What is not as it should be, and what holds Cerebro back.
     Status,
     /// Have automation stand still: nothing is made, placed, moved, given up or ended, only looked at.

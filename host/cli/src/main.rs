@@ -58,6 +58,11 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Fault> {
         Command::Store { arguments } => {
             Err(commands::become_program::become_program("clustersitter", "store", &arguments))
         }
+        Command::Decisions { arguments } => {
+            Err(commands::become_program::become_program("clustersitter", "decisions", &arguments))
+        }
+        Command::Explain(command) => commands::explain::run(&client()?, output, command).await,
+        Command::Simulate(asked) => commands::explain::simulate(&client()?, output, asked).await,
         Command::Status => commands::brakes::status(&client()?, output).await,
         Command::Pause(options) => commands::brakes::pause(&client()?, output, options).await,
         Command::Resume(options) => commands::brakes::resume(&client()?, options).await,

@@ -2,7 +2,9 @@
 
 mod adopt;
 pub mod course;
+mod deciding;
 mod desired;
+mod explain;
 mod faults;
 pub mod graves;
 mod hearing;
@@ -22,6 +24,8 @@ use kept::Kept;
 use news::{News, concerned};
 
 pub use adopt::AdoptError;
+pub use deciding::Planned;
+pub use explain::view as explained;
 pub use known::AgentError;
 pub use pauses::PauseError;
 pub use proposals::ApprovalError;
@@ -29,6 +33,7 @@ pub use secrets::SecretError;
 pub use wants::{jobs_missing, wanted, wants};
 
 use crate::clock::{Clock, WallClock};
+use crate::decisions::DecisionLog;
 use crate::records::{Change, LoadError, NewEvent, Records};
 use cerebro_api::body::{Heartbeat, JoinRequest, Report};
 use cerebro_machines::{LocalProvider, MachineProvider};
@@ -36,9 +41,7 @@ use cerebro_model::{
     Assignment, Deployment, Event, EventKind, Instance, InstanceId, InstanceStatus, Leaving,
     MachineId, MachineStats, PeerWord, Phase, Proposal, Subject, Timestamp,
 };
-use cerebro_planner::cluster::{
-    Clocks, Fleet, Note, Plan, Policy, Probe, ProviderWord, ZonePolicy,
-};
+use cerebro_planner::cluster::{Fleet, Note, Policy, Probe, ProviderWord, ZonePolicy};
 use cerebro_store::{Blobs, CommitError, Fence, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -86,6 +89,8 @@ pub struct Observed {
     proposals: Vec<Proposal>,
     /// Those of them that were told as events.
     told_notes: Vec<Note>,
+    /// What was decided last, and what of it is kept.
+    decided: deciding::Last,
     /// What each machine was told last, and the index that this had.
     told: BTreeMap<MachineId, (u64, Vec<Assignment>)>,
     last_index: u64,
@@ -135,6 +140,8 @@ pub struct Cluster {
     /// What this controller was started with; [`Cluster::policy`] is what counts.
     policy: Policy,
     clock: Arc<dyn Clock>,
+    /// Where decisions are kept, if they are.
+    decisions: Option<DecisionLog>,
     state: Mutex<State>,
     changed: watch::Sender<u64>,
     events: broadcast::Sender<Event>,
@@ -142,7 +149,7 @@ pub struct Cluster {
 
 /// An event about `subject`; its number and its time come with the commit.
 pub fn event(kind: EventKind, subject: Subject, message: impl Into<String>) -> NewEvent {
-    NewEvent { at: None, kind, subject, message: message.into() }
+    NewEvent { at: None, kind, subject, message: message.into(), decision: None }
 }
 
 /// A call that waits for the disk. Where there are other threads, the runtime's other tasks move on
@@ -208,6 +215,7 @@ impl Cluster {
             local: None,
             policy,
             clock,
+            decisions: None,
             state,
             changed,
             events,
@@ -224,6 +232,12 @@ impl Cluster {
     #[must_use]
     pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { clock, ..self }
+    }
+
+    /// The same, where decisions are kept.
+    #[must_use]
+    pub fn with_decisions(self, log: DecisionLog) -> Self {
+        Self { decisions: Some(log), ..self }
     }
 
     /// The present.
@@ -346,17 +360,6 @@ impl Cluster {
     /// Records events that change nothing else.
     pub fn tell(&self, events: Vec<NewEvent>) -> Result<(), ChangeError> {
         self.change(|_| Ok((events.into_iter().fold(Change::default(), Change::event), ())))
-    }
-
-    /// What to do next, by what the store keeps.
-    pub fn plan(&self) -> Result<Plan, LoadError> {
-        let mut state = self.state();
-        on_disk(|| self.resolve(&mut state))?;
-        let clocks = Clocks { wall: state.now, monotonic: self.clock.monotonic() };
-        let policy = policy(&state.records, &self.policy);
-        let plan = state.kept.plan(&policy, clocks);
-        state.observed.proposals.clone_from(&plan.proposals);
-        Ok(plan)
     }
 
     /// What counts now: what an operator has settled since, and else what this controller was started

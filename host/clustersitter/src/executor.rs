@@ -4,18 +4,18 @@ mod turn;
 
 use crate::cluster::course::{self, Decided};
 use crate::cluster::{
-    AgentError, ChangeError, Cluster, PauseError, about_deployment, about_instance, about_machine,
-    event, graves, notes, rollback,
+    AgentError, ChangeError, Cluster, PauseError, Planned, State, about_deployment, about_instance,
+    about_machine, event, graves, notes, rollback,
 };
 use crate::probe::Probing;
 use crate::records::{Change, Gone, MachineRecord, Records};
 use cerebro_machines::{CreateMachine, Presence as Found, ProviderError};
 use cerebro_model::{
-    Deployment, DeploymentId, DeploymentState, Digest, EventKind, Instance, InstanceId, Machine,
-    MachineId, PeerWord, Rung, ZoneName,
+    DecisionId, Deployment, DeploymentId, DeploymentState, Digest, EventKind, Instance, InstanceId,
+    Machine, MachineId, PeerWord, Rung, ZoneName,
 };
 use cerebro_planner::cluster::{
-    self, Decision, Note, Presence, Probe, ProviderWord, Restore, Standstill, Step,
+    self, Decision, Note, Plan, Presence, Probe, ProviderWord, Restore, Standstill, Step,
 };
 use cerebro_store::CommitError;
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,6 +62,8 @@ pub struct Executor {
     controller: String,
     probing: Arc<dyn Probing>,
     under_way: Arc<Mutex<UnderWay>>,
+    /// The decision that is being carried out, if it is kept.
+    deciding: Mutex<Option<DecisionId>>,
     /// Effects under way; they end with the executor.
     effects: Mutex<JoinSet<()>>,
 }
@@ -69,8 +71,8 @@ pub struct Executor {
 impl Executor {
     /// An executor for `cluster`; new machines are told that the controller is at `controller`.
     pub fn new(cluster: Arc<Cluster>, controller: String, probing: Arc<dyn Probing>) -> Self {
-        let (under_way, effects) = (Arc::default(), Mutex::default());
-        Self { cluster, controller, probing, under_way, effects }
+        let (under_way, deciding) = (Arc::default(), Mutex::default());
+        Self { cluster, controller, probing, under_way, deciding, effects: Mutex::default() }
     }
 
     /// Plans and executes for ever; ends only when another controller has taken the lead.
@@ -94,7 +96,14 @@ impl Executor {
 
     /// One look, and everything that follows from it.
     pub fn look(&self) -> Result<(), ChangeError> {
-        let plan = self.cluster.plan()?;
+        let Planned { plan, decision } = self.cluster.plan()?;
+        self.decide(decision);
+        let looked = self.follow(plan);
+        self.decide(None);
+        looked
+    }
+
+    fn follow(&self, plan: Plan) -> Result<(), ChangeError> {
         let mut decisions = plan.decisions.into_iter().peekable();
         while let Some(decision) = decisions.next() {
             let Step::Place(instance) = decision.step else {
@@ -114,6 +123,27 @@ impl Executor {
         self.tell_notes(plan.notes)?;
         self.create_what_is_missing(&plan.standstill);
         Ok(())
+    }
+
+    fn decide(&self, decision: Option<DecisionId>) {
+        *self.deciding.lock().unwrap_or_else(PoisonError::into_inner) = decision;
+    }
+
+    /// The decision that is being carried out.
+    fn decision(&self) -> Option<DecisionId> {
+        self.deciding.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the records by the decision that is being carried out: what is told names it.
+    fn change(
+        &self,
+        decide: impl FnOnce(&State) -> Result<(Change, ()), ChangeError>,
+    ) -> Result<(), ChangeError> {
+        let decision = self.decision();
+        self.cluster.change(|state| {
+            let (change, answer) = decide(state)?;
+            Ok((change.decided(decision.as_ref()), answer))
+        })
     }
 
     fn carry_out(&self, Decision { step, reason }: Decision) -> Result<(), ChangeError> {
@@ -136,14 +166,14 @@ impl Executor {
                 self.give_up(&id, EventKind::ProviderFailed, words, to)
             }
             Step::Turn(id, turn) => self.turn(&id, turn, &reason),
-            Step::Return(id) => self.cluster.change(|state| {
+            Step::Return(id) => self.change(|state| {
                 let Some(back) = state.records.instances.get(&id).and_then(Instance::back) else {
                     return Ok((Change::default(), ()));
                 };
                 let told = event(EventKind::InstanceMoved, about_instance(&back), reason);
                 Ok((Change::default().instance(&id, Some(back)).event(told), ()))
             }),
-            Step::LetGo(id) => self.cluster.change(|state| {
+            Step::LetGo(id) => self.change(|state| {
                 let Some(instance) = state.records.instances.get(&id) else {
                     return Ok((Change::default(), ()));
                 };
@@ -156,7 +186,7 @@ impl Executor {
                 Ok(())
             }
             Step::Place(instance) => self.place(vec![(instance, reason)]),
-            Step::Remove(id) => self.cluster.change(|state| {
+            Step::Remove(id) => self.change(|state| {
                 let Some(instance) = state.records.instances.get(&id) else {
                     return Ok((Change::default(), ()));
                 };
@@ -164,7 +194,7 @@ impl Executor {
                 let told = event(EventKind::InstanceRemoved, about_instance(instance), message);
                 Ok((Change::default().instance(&id, None).event(told), ()))
             }),
-            Step::Retarget(id, deployment) => self.cluster.change(|state| {
+            Step::Retarget(id, deployment) => self.change(|state| {
                 let Some(instance) = state.records.instances.get(&id) else {
                     return Ok((Change::default(), ()));
                 };
@@ -173,7 +203,7 @@ impl Executor {
                 let told = event(EventKind::InstancePlaced, about_instance(&instance), reason);
                 Ok((Change::default().instance(&id, Some(instance)).event(told), ()))
             }),
-            Step::Restart(id, beside) => self.cluster.change(|state| {
+            Step::Restart(id, beside) => self.change(|state| {
                 let Some(instance) = state.records.instances.get(&id) else {
                     return Ok((Change::default(), ()));
                 };
@@ -181,11 +211,13 @@ impl Executor {
                 let told = event(EventKind::InstancePlaced, about_instance(&instance), reason);
                 Ok((Change::default().instance(&id, Some(instance)).event(told), ()))
             }),
-            Step::EndPause(scope) => match self.cluster.end_pause(&scope, &reason) {
-                Err(PauseError::Change(error)) => Err(error),
-                // Whoever ended it just now was faster.
-                Ok(_) | Err(_) => Ok(()),
-            },
+            Step::EndPause(scope) => {
+                match self.cluster.end_pause(&scope, &reason, self.decision().as_ref()) {
+                    Err(PauseError::Change(error)) => Err(error),
+                    // Whoever ended it just now was faster.
+                    Ok(_) | Err(_) => Ok(()),
+                }
+            }
             Step::Finish(id, outcome, then) => self.finish(&id, outcome, then, &reason),
             Step::Begin(id) => self.course(&id, Decided::Begin, &reason),
             Step::Promote(id) => self.course(&id, Decided::Promote, &reason),
@@ -194,7 +226,7 @@ impl Executor {
     }
 
     fn course(&self, id: &DeploymentId, what: Decided, reason: &str) -> Result<(), ChangeError> {
-        self.cluster.change(|state| Ok((course::carry_out(state, id, what, reason), ())))
+        self.change(|state| Ok((course::carry_out(state, id, what, reason), ())))
     }
 
     /// Ends a deployment. What takes it back begins in the same commit: a crash leaves both or none.
@@ -205,7 +237,7 @@ impl Executor {
         then: Option<Restore>,
         reason: &str,
     ) -> Result<(), ChangeError> {
-        self.cluster.change(|state| {
+        self.change(|state| {
             // It may have been superseded since the planner looked.
             let found = state.records.deployments.get(id).filter(|it| !it.state.has_ended());
             let Some(deployment) = found else { return Ok((Change::default(), ())) };
@@ -231,7 +263,7 @@ impl Executor {
     fn provision(&self, zone: ZoneName, reason: &str) -> Result<(), ChangeError> {
         let capacity = self.cluster.policy().machine_capacity;
         let token = new_token();
-        self.cluster.change(|state| {
+        self.change(|state| {
             let mut counters = state.records.counters;
             let id = MachineId::nth(counters.machine);
             counters.machine += 1;
@@ -245,7 +277,7 @@ impl Executor {
     }
 
     fn place(&self, instances: Vec<(Instance, String)>) -> Result<(), ChangeError> {
-        self.cluster.change(|state| {
+        self.change(|state| {
             let mut counters = state.records.counters;
             let (mut change, mut placed) = (Change::default(), BTreeMap::new());
             for (instance, reason) in instances {
@@ -263,7 +295,7 @@ impl Executor {
 
     fn tell_notes(&self, notes: Vec<Note>) -> Result<(), ChangeError> {
         let (new, gone) = self.cluster.noted(&notes);
-        let told = notes::events(new, gone);
+        let told = notes::events(new, gone, self.decision().as_ref());
         if !told.is_empty() {
             self.cluster.tell(told)?;
         }
@@ -327,7 +359,7 @@ impl Executor {
     /// the next one follows when it has had its time.
     fn attempt(&self, id: &MachineId, rung: Rung, why: &str) -> Result<(), ChangeError> {
         let Some(begun) = self.begin(Effect::Try(rung), id) else { return Ok(()) };
-        if !self.cluster.attempted(id, rung, why)? {
+        if !self.cluster.attempted(id, rung, why, self.decision().as_ref())? {
             return Ok(());
         }
         let (cluster, id) = (self.cluster.clone(), id.clone());
@@ -396,7 +428,7 @@ impl Executor {
         let record = self.cluster.state().records.machines.get(id).cloned();
         let Some(record) = record.filter(|it| it.machine.may_be_destroyed()) else { return };
         let Some(begun) = self.begin(Effect::Destroy, id) else { return };
-        let (cluster, id) = (self.cluster.clone(), id.clone());
+        let (cluster, id, decision) = (self.cluster.clone(), id.clone(), self.decision());
         self.spawn(async move {
             // What has its name by another intent is another machine: of an earlier store, and nobody's to end.
             let made = cluster.provider.made_from(&id).await;
@@ -424,6 +456,7 @@ impl Executor {
                 let change = change.machine(&id, None).gone(&id, Some(gone)).event(told);
                 let is_old = |it: &&Gone| at.since(it.at) > REMEMBERED;
                 let old = state.records.gone.values().filter(is_old);
+                let change = change.decided(decision.as_ref());
                 Ok((old.fold(change, |change, it| change.gone(&it.machine, None)), ()))
             });
             if let Err(error) = forgotten {

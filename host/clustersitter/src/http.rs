@@ -5,6 +5,7 @@ mod blobs;
 pub(crate) mod calls;
 pub(crate) mod deployments;
 mod events;
+mod explain;
 mod extract;
 pub(crate) mod held;
 mod jobs;
@@ -17,6 +18,7 @@ mod repair;
 mod secrets;
 mod status;
 mod tasks;
+mod what_if;
 mod zones;
 
 use crate::cluster::links::LinkError;
@@ -233,6 +235,11 @@ fn api() -> OpenApiRouter<Arc<Cluster>> {
         .routes(routes!(tasks::list))
         .routes(routes!(tasks::logs))
         .routes(routes!(events::list))
+        .routes(routes!(explain::list))
+        .routes(routes!(explain::decision))
+        .routes(routes!(explain::job))
+        .routes(routes!(explain::machine))
+        .routes(routes!(what_if::ask))
         .routes(routes!(healthz))
 }
 

@@ -5,6 +5,8 @@
 //!   change goes through one commit, with its events.
 //! - [`executor`] is one task: it snapshots the state, asks the planner, and carries out what that
 //!   decides, intent first. Effects in the world run beside it, so that none holds it up.
+//! - [`decisions`] is the log of what was decided, with all that it went by: found, and planned again.
+//!   [`decisions_command`] does that from beside.
 //! - `agent` asks agents for somebody who asked: plans, what recipes did, who wrote what.
 //! - [`store_command`] looks after the store from beside: checks, backups, queries.
 //! - [`http`] is the API, one file per resource; [`page`] the web page.
@@ -18,6 +20,8 @@
 mod agent;
 pub mod clock;
 pub mod cluster;
+pub mod decisions;
+pub mod decisions_command;
 #[cfg(debug_assertions)]
 pub mod die;
 pub mod executor;

@@ -3,11 +3,11 @@
 use anyhow::{Context, Result};
 use cerebro_clustersitter::clock::{Clock, WallClock};
 use cerebro_clustersitter::cluster::{Cluster, event};
+use cerebro_clustersitter::decisions::{DECISIONS, DecisionLog, LogLimits};
 use cerebro_clustersitter::executor::Executor;
 use cerebro_clustersitter::probe::HttpProbe;
 use cerebro_clustersitter::settings::{Arguments, Command, Network, Serve};
-use cerebro_clustersitter::store_command;
-use cerebro_clustersitter::{http, serve};
+use cerebro_clustersitter::{decisions_command, http, serve, store_command};
 use cerebro_machines::{
     Isolation, LocalConfig, LocalProvider, MachineProvider, beyond_host, host_capacity,
 };
@@ -37,6 +37,7 @@ fn main() -> std::process::ExitCode {
             match arguments.command {
                 Some(Command::Purge { data }) => purge(&data),
                 Some(Command::Store(command)) => Ok(store_command::run(command)?),
+                Some(Command::Decisions(command)) => Ok(decisions_command::run(command)?),
                 None => lead(arguments.serve).await,
             }
         })
@@ -64,6 +65,7 @@ async fn lead(settings: Serve) -> Result<()> {
     let listener = listen(settings.listen).await?;
     let isolation = isolation(&settings, &data)?;
     let sentence = isolation.sentence();
+    let decisions = DecisionLog::open(&data.join(DECISIONS), LogLimits::default())?;
     let local = Arc::new(local_machines(&settings, data, isolation)?);
     let limits = if settings.no_repair_limits { Limits::none() } else { Limits::default() };
     let policy = Policy {
@@ -76,8 +78,8 @@ async fn lead(settings: Serve) -> Result<()> {
         limits: Limits { observe_only: settings.observe_only, ..limits },
     };
     let (store, provider) = worn(Arc::new(store), local.clone());
-    let cluster =
-        Arc::new(Cluster::open(store, blobs, provider, policy)?.with_local(local.clone()));
+    let cluster = Cluster::open(store, blobs, provider, policy)?;
+    let cluster = Arc::new(cluster.with_local(local.clone()).with_decisions(decisions));
     let address = listener.local_addr().context("the listener has no address")?;
     announce(&cluster, &settings, sentence, address)?;
 

@@ -1,9 +1,9 @@
 //! How things are kept in the store: one key each, JSON as the API shows it.
 
 use cerebro_model::{
-    Attempt, Deployment, DeploymentId, Digest, Event, EventKind, Instance, InstanceId, JobName,
-    JobRecord, Machine, MachineId, Pause, PauseScope, Recipe, RecipeName, Secret, SecretName,
-    Subject, Timestamp, Tombstone, ZoneName, ZoneSettings,
+    Attempt, DecisionId, Deployment, DeploymentId, Digest, Event, EventKind, Instance, InstanceId,
+    JobName, JobRecord, Machine, MachineId, Pause, PauseScope, Recipe, RecipeName, Secret,
+    SecretName, Subject, Timestamp, Tombstone, ZoneName, ZoneSettings,
 };
 use cerebro_store::{Batch, Entry, Store, StoreError};
 use serde::de::DeserializeOwned;
@@ -188,12 +188,15 @@ pub struct NewEvent {
     pub kind: EventKind,
     pub subject: Subject,
     pub message: String,
+    /// What it comes from, if it was decided.
+    pub decision: Option<DecisionId>,
 }
 
 impl NewEvent {
     fn told(&self, now: Timestamp) -> Event {
         let (kind, subject, message) = (self.kind, self.subject.clone(), self.message.clone());
-        Event { seq: 0, at: self.at.unwrap_or(now), kind, subject, message }
+        let decision = self.decision.clone();
+        Event { seq: 0, at: self.at.unwrap_or(now), kind, subject, message, decision }
     }
 }
 
@@ -283,6 +286,14 @@ impl Change {
 
     pub fn event(mut self, event: NewEvent) -> Self {
         self.events.push(event);
+        self
+    }
+
+    /// Has all that it tells come from a decision.
+    pub fn decided(mut self, decision: Option<&DecisionId>) -> Self {
+        for event in &mut self.events {
+            event.decision = decision.cloned();
+        }
         self
     }
 

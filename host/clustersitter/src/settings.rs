@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::decisions_command::DecisionsCommand;
 use crate::store_command::StoreCommand;
 use cerebro_model::{Capacity, Cores, Megabytes, ZoneName};
 use cerebro_planner::cluster::ZonePolicy;
@@ -32,6 +33,9 @@ pub enum Command {
     /// Look after the store of a data directory.
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Read the log of decisions of a data directory: list, explain, and plan them again.
+    #[command(subcommand)]
+    Decisions(DecisionsCommand),
 }
 
 /// How to serve.

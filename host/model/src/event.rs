@@ -1,6 +1,6 @@
 //! Events: what Cerebro saw and did, for people.
 
-use crate::{DeploymentId, InstanceId, JobName, MachineId, RecipeName, Timestamp};
+use crate::{DecisionId, DeploymentId, InstanceId, JobName, MachineId, RecipeName, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -18,6 +18,9 @@ pub struct Event {
     pub subject: Subject,
     /// What happened and why, in a sentence.
     pub message: String,
+    /// The decision that it comes from, if it comes from one: `cerebro explain decision` explains it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<DecisionId>,
 }
 
 /// What an event is about; whatever is known of it.
@@ -132,6 +135,9 @@ pub enum EventKind {
     RepairMode,
     AgentStarted,
     ProviderFailed,
+    /// The log of decisions cannot be written: what is decided from now on cannot be explained later.
+    DecisionsUnlogged,
+    DecisionsLogged,
 }
 
 impl fmt::Display for EventKind {

@@ -34,6 +34,7 @@ mod secret;
 mod task;
 mod time;
 mod tombstone;
+mod what_if;
 mod zone;
 
 pub use check::{CheckAction, CheckKind, HealthCheck};
@@ -56,8 +57,8 @@ pub use machine::{Capacity, Machine, MachineStats};
 pub use machine_moves::MoveError;
 pub use machine_state::{AfterDrain, Drain, Lock, MachineState, Maintenance};
 pub use names::{
-    DeploymentId, InstanceId, JobName, LabelName, LabelValue, MachineId, NameError, PortName,
-    RecipeName, SecretName, Version, ZoneName,
+    DecisionId, DeploymentId, InstanceId, JobName, LabelName, LabelValue, MachineId, NameError,
+    PortName, RecipeName, SecretName, Version, ZoneName,
 };
 pub use pause::{Pause, PauseScope};
 pub use placement::{AnyOf, Labels, Moves, Placement, Priority, Spread};
@@ -74,4 +75,5 @@ pub use task::{
 };
 pub use time::Timestamp;
 pub use tombstone::Tombstone;
+pub use what_if::{Foreseen, GivenUp, HeldBack, JobHit, Made, Moment, WhatIf};
 pub use zone::{ZoneChange, ZoneError, ZoneSettings};

@@ -114,6 +114,12 @@ name!(
     is_label
 );
 name!(
+    /// A look of the controller's that decided something: `<term>-<number>`, such as `3-41`.
+    DecisionId, "decision id",
+    "`<term>-<number>`, such as `3-41`",
+    |text| text.split_once('-').is_some_and(|(term, number)| is_number(term) && is_number(number))
+);
+name!(
     /// An instance of a job: `<number>.<zone>.<job>`, which is also its DNS name.
     InstanceId, "instance id",
     "`<number>.<zone>.<job>`, such as `0.aws-us-west-2a.redis.startup.com`",
@@ -173,6 +179,25 @@ impl MachineId {
     /// The ordinal of this machine, if it was named by [`MachineId::nth`].
     pub fn ordinal(&self) -> Option<u64> {
         self.0.strip_prefix("m-")?.parse().ok()
+    }
+}
+
+/// Whether a text is how a number is written.
+fn is_number(text: &str) -> bool {
+    text.parse::<u64>().is_ok_and(|number| number.to_string() == text)
+}
+
+impl DecisionId {
+    /// The id of the `number`th of a controller's term.
+    pub fn new(term: u64, number: u64) -> Self {
+        Self(format!("{term}-{number}"))
+    }
+
+    /// Its term and its number in that.
+    pub fn parts(&self) -> (u64, u64) {
+        // Both are numbers, by construction.
+        let (term, number) = self.0.split_once('-').unwrap_or_default();
+        (term.parse().unwrap_or_default(), number.parse().unwrap_or_default())
     }
 }
 

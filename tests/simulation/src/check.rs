@@ -36,7 +36,7 @@ impl Check {
         wrong.extend(self.overcommitted(controller));
         if self.looks.is_multiple_of(AGAIN) {
             let (moment, policy) = (controller.cluster.now(), controller.cluster.policy());
-            let kept = controller.cluster.plan();
+            let kept = controller.cluster.plan().map(|planned| planned.plan);
             let fleet = controller.cluster.fleet();
             if kept.is_ok_and(|kept| kept != plan(&fleet, &policy, moment)) {
                 wrong.push("the same look again decides otherwise".to_owned());

@@ -7,13 +7,14 @@ use crate::world::Shared;
 use anyhow::Result;
 use cerebro_clustersitter::clock::Clock;
 use cerebro_clustersitter::cluster::Cluster;
+use cerebro_clustersitter::decisions::{DecisionLog, LogLimits};
 use cerebro_clustersitter::executor::Executor;
 use cerebro_clustersitter::http;
 use cerebro_model::{Capacity, Cores, MachineId, Megabytes};
 use cerebro_planner::cluster::{Limits, Policy, ZonePolicy};
 use cerebro_store::{Blobs, SqliteStore};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -26,6 +27,8 @@ pub struct Ground {
     pub clock: Arc<SimulatedClock>,
     pub committed: Arc<SqliteStore>,
     pub blobs: Blobs,
+    /// Where controllers keep what they decide, if they do.
+    pub decisions: Option<PathBuf>,
     /// How many machines there are to be in each zone.
     pub per_zone: u32,
 }
@@ -38,6 +41,7 @@ impl Ground {
             clock: Arc::new(SimulatedClock::new()),
             committed: Arc::new(SqliteStore::open(&directory.join("store"))?),
             blobs: Blobs::open(&directory.join("blobs"))?,
+            decisions: None,
             per_zone: machines / ZONES.len() as u32,
         })
     }
@@ -71,6 +75,12 @@ impl Controller {
             committed: ground.committed.clone(),
         });
         let cluster = Cluster::open(store, ground.blobs.clone(), provider, policy(ground))?;
+        let cluster = match &ground.decisions {
+            Some(directory) => {
+                cluster.with_decisions(DecisionLog::open(directory, LogLimits::default())?)
+            }
+            None => cluster,
+        };
         let cluster = Arc::new(cluster.with_clock(clock.clone()));
         let probing = Arc::new(SimulatedProbe { world, clock });
         let executor = Executor::new(cluster.clone(), "http://10.0.0.1:30000".to_owned(), probing);

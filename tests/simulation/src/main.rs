@@ -36,6 +36,9 @@ struct Arguments {
     /// End with the first seed that fails.
     #[arg(long)]
     until_caught: bool,
+    /// Keep what is decided, and plan all of it again in the end.
+    #[arg(long)]
+    replay: bool,
     /// Seeds at a time; as many as there are processors by default.
     #[arg(long)]
     threads: Option<usize>,
@@ -45,7 +48,7 @@ impl Arguments {
     fn options(&self, seed: u64, trace: bool) -> Options {
         let span = Duration::from_secs(self.hours * 3600);
         let (machines, faults, acts) = (self.machines, Faults::Drawn(self.faults), self.acts);
-        Options { seed, span, machines, faults, acts, trace }
+        Options { seed, span, machines, faults, acts, trace, replays: self.replay }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::world::{HostState, Time};
 use anyhow::{Context, Result};
 use cerebro_clustersitter::clock::Clock;
 use cerebro_clustersitter::cluster::ChangeError;
+use cerebro_clustersitter::decisions::{DECISIONS, replay};
 use cerebro_model::{EventKind, MachineId};
 use cerebro_store::CommitError;
 use fastrand::Rng;
@@ -53,6 +54,8 @@ pub struct Options {
     pub acts: usize,
     /// Whether to print what happens.
     pub trace: bool,
+    /// Whether controllers keep what they decide, and all of it is planned again in the end.
+    pub replays: bool,
 }
 
 /// What goes wrong.
@@ -88,6 +91,8 @@ pub struct Outcome {
     pub rebooted: u64,
     /// Controllers that led.
     pub terms: u64,
+    /// Decisions that were planned again, to the same.
+    pub replayed: usize,
     /// What was told, if these faults were given; of seeds only its digest is kept.
     pub history: Vec<Told>,
     /// Of all that was told.
@@ -135,6 +140,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
         let mut simulation = Simulation::new(options.clone(), directory.path())?;
         simulation.begin().await?;
         simulation.go_on().await?;
+        simulation.replay()?;
         Ok(simulation.end())
     })
 }
@@ -155,7 +161,8 @@ pub fn component() -> Result<Vec<u8>> {
 
 impl Simulation {
     fn new(options: Options, directory: &std::path::Path) -> Result<Self> {
-        let ground = Ground::new(options.seed, options.machines, directory)?;
+        let mut ground = Ground::new(options.seed, options.machines, directory)?;
+        ground.decisions = options.replays.then(|| directory.join(DECISIONS));
         let mut rng = Rng::with_seed(options.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let operator = Operator::new(&mut rng, options.machines);
         let mut to_come = BTreeMap::new();
@@ -177,6 +184,7 @@ impl Simulation {
             machines: (0, 0),
             rebooted: 0,
             terms: 0,
+            replayed: 0,
             history: Vec::new(),
             digest: 0,
         };
@@ -470,6 +478,22 @@ impl Simulation {
                 self.stalled.push((now + Duration::from_secs(1), controller));
             }
         }
+    }
+
+    /// Plans all that was decided again: it must come to the same.
+    fn replay(&mut self) -> Result<()> {
+        let Some(directory) = &self.ground.decisions else { return Ok(()) };
+        let again = replay::all(directory)?;
+        let now = self.ground.clock.elapsed();
+        let mut world = self.ground.world.lock();
+        for (id, other) in again.others {
+            world.violated(now, format!("{id}: {}", other.words()));
+        }
+        for (segment, why) in again.torn {
+            world.violated(now, format!("{segment} is torn: {why}"));
+        }
+        self.outcome.replayed = again.same;
+        Ok(())
     }
 
     fn end(mut self) -> Outcome {

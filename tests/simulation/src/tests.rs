@@ -13,7 +13,7 @@ const IN_A_ZONE: usize = MACHINES as usize / 4;
 
 fn with(faults: Faults) -> Outcome {
     let (span, machines, acts, trace) = (BEGINNING + 100 * MINUTE, MACHINES, 0, false);
-    run(&Options { seed: 7, span, machines, faults, acts, trace }).unwrap()
+    run(&Options { seed: 7, span, machines, faults, acts, trace, replays: false }).unwrap()
 }
 
 /// One fault, once all has come to rest, and what is told from then on.
@@ -140,4 +140,15 @@ fn a_machine_that_others_reach_is_left_alone_for_as_long_as_that_lasts() {
     assert_eq!(outcome.violations, [] as [String; 0]);
     assert_eq!((reboots(&told), count(&told, EventKind::MachineLost)), (0, 0));
     assert_eq!(count(&told, EventKind::RepairTried), 0);
+}
+
+#[test]
+fn whatever_happens_each_decision_is_the_same_when_it_is_planned_again() {
+    let (span, faults) = (BEGINNING + 100 * MINUTE, Faults::Drawn(25));
+    let (machines, acts, trace) = (20, 20, false);
+    let outcome =
+        run(&Options { seed: 11, span, machines, faults, acts, trace, replays: true }).unwrap();
+    assert_eq!(outcome.violations, [] as [String; 0]);
+    assert!(outcome.replayed > 100, "{} decisions", outcome.replayed);
+    assert!(outcome.terms > 1, "more than one controller wrote them");
 }

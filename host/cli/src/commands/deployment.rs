@@ -10,12 +10,18 @@ use cerebro_api::body::PauseDeploymentRequest;
 use cerebro_api::bundle::{self, About};
 use cerebro_api::call::{CallReport, CallState, EffectReport, Wanted};
 use cerebro_api::deployment::DeploymentCalls;
+use cerebro_api::explain::DecisionSummary;
 use cerebro_model::{CanaryStage, Deployment, DeploymentState, Timestamp};
 use futures::StreamExt;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
+
+/// Looks at a job among which those are looked for that are about one deployment.
+const LOOKS: usize = 200;
+/// Decisions that are named of a deployment, the last ones.
+const NAMED: usize = 6;
 
 pub async fn run(client: &Client, output: Output, command: Command) -> Result<(), Fault> {
     match command {
@@ -37,7 +43,8 @@ pub async fn run(client: &Client, output: Output, command: Command) -> Result<()
             let told = client.deployment_calls(&id, Wanted { sites }).await?;
             let by = client.deployments().await?;
             let by = by.into_iter().find(|it| it.rolls_back.as_ref() == Some(&id));
-            output.show(&told, |told| describe(told, by.as_ref(), diff))
+            let decided = decided(client, &told.deployment).await;
+            output.show(&told, |told| describe(told, by.as_ref(), diff) + &decided)
         }
         Command::Rollback { id, follow } => {
             rollback::of_deployment(client, output, &id, follow).await
@@ -50,6 +57,23 @@ pub async fn run(client: &Client, output: Output, command: Command) -> Result<()
         Command::Promote { id } => output.show(&client.promote(&id).await?, in_short),
         Command::Cancel { id } => output.show(&client.cancel(&id).await?, in_short),
         Command::Record(what) => record(client, what).await,
+    }
+}
+
+/// Which decisions it has come from so far; nothing where that is not kept.
+async fn decided(client: &Client, it: &Deployment) -> String {
+    let found = client.decisions(None, Some(it.job_name()), LOOKS).await.unwrap_or_default();
+    let about = |of: &&DecisionSummary| {
+        of.decided.iter().any(|one| one.about.deployment.as_ref() == Some(&it.id))
+    };
+    let ids: Vec<_> = found.iter().filter(about).map(|of| of.id.as_str()).collect();
+    match ids.first() {
+        None => String::new(),
+        Some(last) => {
+            let named = ids.iter().take(NAMED).rev().copied().collect::<Vec<_>>().join(", ");
+            let more = if ids.len() > NAMED { "..., " } else { "" };
+            format!("\n\ndecided in {more}{named}; `cerebro explain decision {last}` says why")
+        }
     }
 }
 

@@ -28,5 +28,7 @@ pub async fn run(client: &Client, output: Output, follow: bool) -> Result<(), Fa
 pub fn words(event: &Event) -> String {
     let at = event.at.to_string();
     let time = at.get(11..23).unwrap_or(&at);
-    format!("{time}  {:<21}  {}", event.kind.to_string(), event.message)
+    // `cerebro explain decision` takes it.
+    let decision = event.decision.as_ref().map_or(String::new(), |id| format!(" [{id}]"));
+    format!("{time}  {:<21}  {}{decision}", event.kind.to_string(), event.message)
 }

@@ -7,6 +7,7 @@ pub mod deployment;
 pub mod dev;
 mod effects;
 pub mod events;
+pub mod explain;
 mod follow;
 pub mod job;
 pub mod machine;

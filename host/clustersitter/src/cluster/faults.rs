@@ -1,15 +1,14 @@
 //! What is not as it should be: the first question of whoever looks.
 
 use super::Cluster;
-use super::notes::failing;
 use cerebro_model::Phase;
-use cerebro_planner::cluster::Note;
 
 impl Cluster {
     /// In sentences; none if all is well.
     pub fn faults(&self) -> Vec<String> {
         let notes = self.notes();
-        let mut faults: Vec<String> = notes.iter().map(sentence).collect();
+        let mut faults: Vec<String> = notes.iter().map(ToString::to_string).collect();
+        faults.extend(self.unlogged());
         for view in self
             .jobs()
             .iter()
@@ -30,21 +29,5 @@ impl Cluster {
             }
         }
         faults
-    }
-}
-
-fn sentence(note: &Note) -> String {
-    match note {
-        Note::Unplaceable { job, zone, why } => format!("{job} lacks room in {zone}: {why}"),
-        Note::Masterless { job, why } => format!("{job} has no place: {why}"),
-        Note::Failing { deployment, job, why } => failing(deployment, job, why),
-        Note::DeploymentWaits { why, .. }
-        | Note::BreakerOpen { why, .. }
-        | Note::Suspect { why, .. }
-        | Note::Waits { why, .. }
-        | Note::Paused { why, .. }
-        | Note::Doubt { why }
-        | Note::Proposed { why, .. }
-        | Note::Held { why, .. } => why.clone(),
     }
 }

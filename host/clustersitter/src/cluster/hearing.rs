@@ -2,7 +2,7 @@
 
 use super::{AgentError, ChangeError, Cluster, Heard, State, about_machine, event};
 use crate::records::Change;
-use cerebro_model::{Attempt, EventKind, MachineId, MachineStats, Rung, ZoneName};
+use cerebro_model::{Attempt, DecisionId, EventKind, MachineId, MachineStats, Rung, ZoneName};
 use cerebro_planner::cluster::Note;
 
 /// Ends of silences, and attempts to bring them about, that are remembered of a machine.
@@ -28,7 +28,13 @@ impl Cluster {
 
     /// Records what is about to be tried with a machine; answers whether it may be. It may have been locked
     /// since, or heard: then nothing ends its tasks.
-    pub fn attempted(&self, id: &MachineId, rung: Rung, why: &str) -> Result<bool, ChangeError> {
+    pub fn attempted(
+        &self,
+        id: &MachineId,
+        rung: Rung,
+        why: &str,
+        decision: Option<&DecisionId>,
+    ) -> Result<bool, ChangeError> {
         self.change(|state| {
             let Some(record) = state.records.machines.get(id) else {
                 return Ok((Change::default(), false));
@@ -43,7 +49,8 @@ impl Cluster {
             keep_last(&mut record.attempts);
             let message = format!("the provider of {id} {}: {why}", rung.words());
             let told = event(EventKind::RepairTried, about_machine(id), message);
-            Ok((Change::default().machine(id, Some(record)).event(told), true))
+            let change = Change::default().machine(id, Some(record)).event(told);
+            Ok((change.decided(decision), true))
         })
     }
 

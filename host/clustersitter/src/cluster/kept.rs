@@ -4,8 +4,8 @@
 use crate::records::{MachineRecord, Records, Touched};
 use cerebro_model::{Instance, InstanceStatus, MachineId, PeerWord, Proposal, Timestamp};
 use cerebro_planner::cluster::{
-    BrakeRecords, Clocks, Fleet, ObservedMachine, Occupancy, Plan, Policy, Probe, ProviderWord,
-    SeenInstance, mark_idle, plan_with,
+    BrakeRecords, Clocks, Entry, Fleet, ObservedMachine, Occupancy, Plan, Policy, Probe,
+    ProviderWord, Recorder, SeenInstance, mark_idle, plan_with,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Kept {
     fleet: Fleet,
     occupancy: Occupancy,
+    /// What of it has changed since a look was kept: whoever changes it here tells that.
+    recorder: Recorder,
 }
 
 impl Kept {
@@ -27,6 +29,7 @@ impl Kept {
     /// The records were read again: what was heard of what is still there holds on.
     pub(super) fn renew(&mut self, records: &Records) {
         let before = std::mem::replace(self, Self::of(records));
+        self.recorder.begin_anew();
         for (id, observed) in before.fleet.machines {
             if let Some(now) = self.fleet.machines.get_mut(&id) {
                 let (machine, comebacks, attempts) =
@@ -57,19 +60,35 @@ impl Kept {
         &self.occupancy
     }
 
+    /// Looks, and says what comes of it.
     pub(super) fn plan(&mut self, policy: &Policy, clocks: Clocks) -> Plan {
-        self.fleet.look(clocks, policy);
+        if self.fleet.look(clocks, policy) {
+            self.recorder.begin_anew();
+        }
         mark_idle(&mut self.fleet, &self.occupancy, clocks.wall);
-        let plan = plan_with(&self.fleet, &self.occupancy, policy, clocks.wall);
+        plan_with(&self.fleet, &self.occupancy, policy, clocks.wall)
+    }
+
+    /// The look just taken, as it is kept.
+    pub(super) fn entry(&mut self, policy: &Policy, now: Timestamp, whole: bool) -> Entry {
+        self.recorder.entry(&self.fleet, policy, now, whole)
+    }
+
+    /// A look was not kept: the next one cannot build on it.
+    pub(super) fn not_kept(&mut self) {
+        self.recorder.begin_anew();
+    }
+
+    /// What follows from a look for the next one.
+    pub(super) fn looked(&mut self, plan: &Plan, now: Timestamp) {
         // An approval goes with what it approved.
         let proposals = &plan.proposals;
         self.fleet
             .approvals
             .retain(|id, since| proposals.iter().any(|it| it.id == *id && it.since == *since));
         if let Some(why) = &plan.doubt {
-            self.doubt(clocks.wall, why.clone());
+            self.doubt(now, why.clone());
         }
-        plan
     }
 
     /// A person has approved a repair, for what speaks for it now.
@@ -88,9 +107,11 @@ impl Kept {
         for one in &touched {
             match one {
                 Touched::Deployment(id) => {
+                    self.recorder.deployment(id);
                     set(&mut self.fleet.deployments, id, records.deployments.get(id).cloned());
                 }
                 Touched::Job(name) => {
+                    self.recorder.job(name);
                     set(&mut self.fleet.jobs, name, records.jobs.get(name).cloned());
                 }
                 Touched::Machine(id) => self.machine(id, records),
@@ -104,6 +125,7 @@ impl Kept {
         }
         for one in &touched {
             let Touched::Instance(id) = one else { continue };
+            self.recorder.instance(id);
             match records.instances.get(id) {
                 Some(instance) => self.instance(instance),
                 None => {
@@ -125,6 +147,7 @@ impl Kept {
     }
 
     fn machine(&mut self, id: &MachineId, records: &Records) {
+        self.recorder.machine(id);
         let Some(record) = records.machines.get(id) else {
             self.fleet.machines.remove(id);
             return;
@@ -166,6 +189,7 @@ impl Kept {
     pub(super) fn probed(&mut self, id: &MachineId, probe: Probe) {
         if let Some(observed) = self.fleet.machines.get_mut(id) {
             observed.probe = Some(probe);
+            self.recorder.machine(id);
         }
     }
 
@@ -173,6 +197,7 @@ impl Kept {
     pub(super) fn provider_said(&mut self, id: &MachineId, word: ProviderWord) {
         if let Some(observed) = self.fleet.machines.get_mut(id) {
             observed.provider = Some(word);
+            self.recorder.machine(id);
         }
     }
 
@@ -193,6 +218,9 @@ impl Kept {
         let reported = Some(instances.len());
         let is_news = observed.reported != reported || observed.ended != ended;
         (observed.reported, observed.ended) = (reported, ended);
+        if is_news {
+            self.recorder.machine(id);
+        }
         is_news
     }
 
@@ -207,6 +235,7 @@ impl Kept {
     pub(super) fn reported(&mut self, status: &InstanceStatus, at: Timestamp) {
         if let Some(seen) = self.fleet.instances.get_mut(&status.id) {
             seen.hear(status.clone(), at);
+            self.recorder.instance(&status.id);
         }
     }
 }

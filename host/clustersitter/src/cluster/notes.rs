@@ -2,7 +2,7 @@
 
 use super::{Cluster, State, about_machine, event};
 use crate::records::NewEvent;
-use cerebro_model::{DeploymentId, EventKind, JobName, Subject};
+use cerebro_model::{DecisionId, DeploymentId, EventKind, JobName, Subject};
 use cerebro_planner::cluster::{Brake, Note};
 use cerebro_store::CommitError;
 use std::collections::BTreeSet;
@@ -13,10 +13,6 @@ impl Cluster {
     pub fn noted(&self, notes: &[Note]) -> (Vec<Note>, Vec<Note>) {
         let observed = &mut self.state().observed;
         observed.notes = notes.to_vec();
-        let only_in = |these: &[Note], those: &[Note]| -> Vec<Note> {
-            let known: BTreeSet<String> = those.iter().map(kind).collect();
-            these.iter().filter(|note| !known.contains(&kind(note))).cloned().collect()
-        };
         let told = &observed.told_notes;
         (only_in(notes, told), only_in(told, notes))
     }
@@ -25,6 +21,20 @@ impl Cluster {
     pub fn told(&self, notes: Vec<Note>) {
         self.state().observed.told_notes = notes;
     }
+}
+
+/// Those of these notes of which those say nothing.
+fn only_in(these: &[Note], those: &[Note]) -> Vec<Note> {
+    let known: BTreeSet<String> = those.iter().map(kind).collect();
+    these.iter().filter(|note| !known.contains(&kind(note))).cloned().collect()
+}
+
+/// Those of a look's notes that begin with it.
+pub(super) fn new(notes: &[Note], told: &[Note]) -> Vec<Note> {
+    let mut new = only_in(notes, told);
+    // A pause is a person's decision.
+    new.retain(|note| !matches!(note, Note::Paused { .. }));
+    new
 }
 
 /// What is the same, though the words about it change: seconds pass, witnesses are asked again.
@@ -56,9 +66,11 @@ impl State {
     }
 }
 
-/// The events of notes that are new, and of those that hold no longer.
-pub fn events(new: Vec<Note>, gone: Vec<Note>) -> Vec<NewEvent> {
-    new.into_iter().filter_map(begins).chain(gone.into_iter().filter_map(ends)).collect()
+/// The events of notes that are new, by this decision, and of those that hold no longer.
+pub fn events(new: Vec<Note>, gone: Vec<Note>, decision: Option<&DecisionId>) -> Vec<NewEvent> {
+    let decided = |event| NewEvent { decision: decision.cloned(), ..event };
+    let begin = new.into_iter().filter_map(begins).map(decided);
+    begin.chain(gone.into_iter().filter_map(ends)).collect()
 }
 
 fn about_job(job: JobName) -> Subject {
@@ -125,7 +137,7 @@ fn ends(note: Note) -> Option<NewEvent> {
 }
 
 /// What a deployment would come to that a person holds.
-pub(super) fn failing(deployment: &DeploymentId, job: &JobName, why: &impl Display) -> String {
+fn failing(deployment: &DeploymentId, job: &JobName, why: &impl Display) -> String {
     format!("{deployment} of {job} is paused, and would fail else: {why}")
 }
 

@@ -3,7 +3,7 @@
 use super::{ChangeError, Cluster, event};
 use crate::records::Change;
 use cerebro_api::body::PauseRequest;
-use cerebro_model::{EventKind, Pause, PauseScope, Subject};
+use cerebro_model::{DecisionId, EventKind, Pause, PauseScope, Subject};
 use std::time::Duration;
 
 /// The longest author or reason, in bytes.
@@ -67,14 +67,20 @@ impl Cluster {
     }
 
     /// Ends a pause, for whatever reason.
-    pub fn end_pause(&self, scope: &PauseScope, why: &str) -> Result<Pause, PauseError> {
+    pub fn end_pause(
+        &self,
+        scope: &PauseScope,
+        why: &str,
+        decision: Option<&DecisionId>,
+    ) -> Result<Pause, PauseError> {
         self.change(|state| {
             let found = state.records.pauses.get(scope).filter(|pause| pause.over.is_none());
             let Some(pause) = found else { return Err(PauseError::NotPaused(scope.clone())) };
             let ended = Pause { over: Some(state.now.min(pause.until)), ..pause.clone() };
             let message = format!("{scope} is no longer paused: {why}");
             let told = event(EventKind::AutomationResumed, about(scope), message);
-            Ok((Change::default().pause(ended.clone()).event(told), ended))
+            let change = Change::default().pause(ended.clone()).event(told);
+            Ok((change.decided(decision), ended))
         })
     }
 }

@@ -17,7 +17,7 @@ impl Executor {
         words: String,
         to: impl FnOnce(&Machine, Timestamp) -> Result<Machine, MoveError>,
     ) -> Result<(), ChangeError> {
-        self.cluster.change(|state| Ok((moved(state, id, kind, words, to).0, ())))
+        self.change(|state| Ok((moved(state, id, kind, words, to).0, ())))
     }
 
     /// Gives a machine up that all witnesses speak against. One that is taken to hang may have been heard
@@ -44,7 +44,7 @@ impl Executor {
         words: String,
         to: impl FnOnce(&Machine) -> Result<Machine, MoveError>,
     ) -> Result<(), ChangeError> {
-        self.cluster.change(|state| {
+        self.change(|state| {
             let why = words.clone();
             let (change, machine) = moved(state, id, kind, words, |machine, _| to(machine));
             Ok(match machine {

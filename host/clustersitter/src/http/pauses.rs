@@ -52,6 +52,6 @@ pub async fn end(cluster: Shared, Query(which): Query<Which>) -> Answer<StatusCo
         }
     };
     let who = which.author.map_or("it was ended".to_owned(), |who| format!("{who} ended it"));
-    cluster.end_pause(&scope, &who)?;
+    cluster.end_pause(&scope, &who, None)?;
     Ok(StatusCode::NO_CONTENT)
 }

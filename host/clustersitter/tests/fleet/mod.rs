@@ -8,6 +8,7 @@ use cerebro_api::Client;
 use cerebro_api::body::{DeployRequest, JoinRequest};
 use cerebro_clustersitter::clock::{Clock, WallClock};
 use cerebro_clustersitter::cluster::Cluster;
+use cerebro_clustersitter::decisions::{DECISIONS, DecisionLog, LogLimits};
 use cerebro_clustersitter::executor::Executor;
 use cerebro_clustersitter::http;
 use cerebro_clustersitter::probe::HttpProbe;
@@ -156,7 +157,9 @@ impl Fleet {
             breaker_percent: 30,
             limits: Limits::default(),
         };
-        let cluster = Arc::new(Cluster::open(store, blobs, provider.clone(), policy).unwrap());
+        let log = DecisionLog::open(&data.join(DECISIONS), LogLimits::default()).unwrap();
+        let cluster = Cluster::open(store, blobs, provider.clone(), policy).unwrap();
+        let cluster = Arc::new(cluster.with_decisions(log));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let mut running = JoinSet::new();

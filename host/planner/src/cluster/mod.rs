@@ -14,6 +14,9 @@
 //! what follows for a machine on its way out. What all of them decided goes through the
 //! [`brakes`](mod@brakes), which hold some of it back.
 //!
+//! What it all went by can be kept ([`look`](mod@look)) and told ([`explain`](mod@explain), `words.rs`), and
+//! [`what_if`](mod@what_if) drives all of it ahead, to see what would come of something.
+//!
 //! Where an instance goes: [`need`](mod@need) says what it needs, [`load`](mod@load) what is taken
 //! of a machine, [`occupancy`](mod@occupancy) who is where (kept between two looks),
 //! [`shelf`](mod@shelf) orders machines by what is free, [`yard`](mod@yard) finds the best of them
@@ -31,6 +34,7 @@ mod climb_tests;
 mod drain;
 #[cfg(test)]
 mod drain_tests;
+pub mod explain;
 mod family;
 mod fill;
 mod foresee;
@@ -41,6 +45,7 @@ mod idle_tests;
 pub mod ladder;
 mod link;
 mod load;
+mod look;
 mod moves;
 mod need;
 mod occupancy;
@@ -67,7 +72,9 @@ pub(crate) mod testing;
 #[cfg(test)]
 pub(crate) mod tests;
 mod turn;
+mod what_if;
 mod why_not;
+mod words;
 mod yard;
 
 pub use brakes::{Approvals, Clocks, FlapPolicy, Limits, Own, Rate, Standstill};
@@ -76,6 +83,7 @@ pub use drain::{Stuck, stuck};
 pub use foresee::{Places, places};
 pub use idle::mark_idle;
 pub use link::beside;
+pub use look::{Again, Entry, Look, Recorder, Since, compare};
 pub use need::{Amounts, Clash};
 pub use occupancy::Occupancy;
 pub use rollback::{last_success_before, number_of_rollback};
@@ -83,15 +91,17 @@ pub use seen::SeenInstance;
 pub use snapshot::{
     BrakeRecords, Fleet, ObservedMachine, Policy, Presence, Probe, ProviderWord, ZonePolicy,
 };
+pub use what_if::{NotThere, what_if};
 pub use why_not::{Group, Lack, NewMachine, NoRoom, WhyNot};
 
 use cerebro_model::{
     DeathCertificate, DeploymentId, DeploymentState, Instance, InstanceId, JobName, MachineId,
     PauseScope, Proposal, Repair, Rung, Timestamp, ZoneName,
 };
+use serde::{Deserialize, Serialize};
 
 /// Something to be done, and why.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
     /// What is to be done.
     pub step: Step,
@@ -100,7 +110,8 @@ pub struct Decision {
 }
 
 /// Something to be done, so specific that nothing is left to choose.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// Create a machine.
     Provision {
@@ -148,7 +159,8 @@ pub enum Step {
 }
 
 /// A turn in a machine's life that the planner decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Turn {
     /// It is drained.
     Drained,
@@ -161,7 +173,7 @@ pub enum Turn {
 }
 
 /// What a deployment that failed is followed by: a rollback, made from an earlier one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restore {
     /// The earlier one.
     pub from: DeploymentId,

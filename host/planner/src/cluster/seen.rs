@@ -1,10 +1,11 @@
 //! An instance as its machine tells of it, and for how long it has been well.
 
 use cerebro_model::{Instance, InstanceStatus, Phase, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// An instance with the last word on it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeenInstance {
     /// The instance.
     pub instance: Instance,

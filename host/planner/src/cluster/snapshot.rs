@@ -5,11 +5,12 @@ use cerebro_model::{
     Attempt, Capacity, Deployment, DeploymentId, DeploymentState, InstanceId, JobName, JobRecord,
     Machine, MachineId, Pause, PauseScope, PeerWord, Timestamp, Tombstone, ZoneName,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 /// Everything that is known of the cluster at one moment.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Fleet {
     /// The jobs.
     pub jobs: BTreeMap<JobName, JobRecord>,
@@ -30,14 +31,36 @@ pub struct Fleet {
 }
 
 /// What was recorded for the brakes.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BrakeRecords {
     /// Pauses: the last one of each scope, whether it is over or not.
+    #[serde(with = "pauses")]
     pub pauses: BTreeMap<PauseScope, Pause>,
     /// Machines that were given up lately.
     pub tombstones: BTreeMap<MachineId, Tombstone>,
     /// Whether repairs are only proposed, if a person has said so or not.
     pub observe_only: Option<bool>,
+}
+
+/// As a list: a scope is no name that JSON could have for a field.
+mod pauses {
+    use cerebro_model::{Pause, PauseScope};
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::collections::BTreeMap;
+
+    pub fn serialize<S: Serializer>(
+        pauses: &BTreeMap<PauseScope, Pause>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(pauses.values())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<PauseScope, Pause>, D::Error> {
+        let pauses = Vec::<Pause>::deserialize(from)?;
+        Ok(pauses.into_iter().map(|pause| (pause.scope.clone(), pause)).collect())
+    }
 }
 
 impl Fleet {
@@ -69,7 +92,7 @@ impl Fleet {
 }
 
 /// A machine with what was heard of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObservedMachine {
     /// The machine.
     pub machine: Machine,
@@ -94,7 +117,7 @@ pub struct ObservedMachine {
 }
 
 /// The controller's own look at an agent.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
     /// When it ended.
     pub at: Timestamp,
@@ -105,7 +128,7 @@ pub struct Probe {
 }
 
 /// The provider's word on a machine.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProviderWord {
     /// When it came.
     pub at: Timestamp,
@@ -116,7 +139,8 @@ pub struct ProviderWord {
 }
 
 /// Whether a machine is there, by its provider's word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Presence {
     /// It runs.
     Running,
@@ -127,7 +151,7 @@ pub enum Presence {
 }
 
 /// What the operator has settled.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// The zones in which machines can be had.
     pub zones: BTreeMap<ZoneName, ZonePolicy>,
@@ -154,7 +178,7 @@ impl Policy {
 }
 
 /// What the operator has settled for one zone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZonePolicy {
     /// Machines that are kept, with work or without: those without are the warm ones.
     pub min: u32,

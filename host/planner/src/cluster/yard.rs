@@ -59,6 +59,25 @@ pub(super) enum Standing {
     Maintenance,
 }
 
+/// A machine that has room for something.
+pub(super) struct Contender<'a> {
+    pub machine: &'a MachineId,
+    free: Amounts,
+    /// How many instances of the same job it has.
+    of_job: u32,
+}
+
+impl Contender<'_> {
+    /// What is free, and what of the same job is there.
+    pub(super) fn words(&self) -> String {
+        let of_job = match self.of_job {
+            0 => String::new(),
+            count => format!(", with {count} of its job"),
+        };
+        format!("{}{of_job}", self.free)
+    }
+}
+
 #[derive(Default)]
 struct Shelves {
     here: Shelf,
@@ -282,6 +301,18 @@ impl<'a> Yard<'a> {
         let of_zone = self.spots.iter().filter(move |spot| spot.zone == zone);
         of_zone
             .filter_map(|spot| Some((&spot.machine?.id, spot.standing, spot.load().is_nothing())))
+    }
+
+    /// The machines of a zone on which `need` has room now.
+    pub(super) fn contenders(&self, zone: &ZoneName, need: &Need<'_>) -> Vec<Contender<'a>> {
+        let of_zone = self.spots.iter().filter(|spot| spot.zone == zone);
+        let fitting = of_zone.filter(|spot| spot.standing == Standing::Here && spot.fits(need));
+        let job = need.members.first().map(|first| first.job_name());
+        let contender = |spot: &Spot<'a>| {
+            let of_job = job.map_or(0, |job| spot.load().count(job));
+            Some(Contender { machine: &spot.machine?.id, free: spot.free, of_job })
+        };
+        fitting.filter_map(contender).collect()
     }
 
     /// Where a machine is in this yard.

@@ -7,6 +7,7 @@
 use super::approval::is_approved;
 use crate::cluster::{Condemned, Fleet, Note, Plan, Policy, repair};
 use cerebro_model::{PauseScope, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -23,8 +24,10 @@ pub struct Clocks {
 }
 
 /// What the controller knows of itself.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Own {
+    /// No look goes by it, but [`Fleet::look`].
+    #[serde(skip)]
     last: Option<Clocks>,
     doubt: Option<(Timestamp, String)>,
     /// When it began to listen anew, because its clock was set.
@@ -35,6 +38,11 @@ impl Own {
     /// There is reason for doubt, now.
     pub fn doubt(&mut self, now: Timestamp, why: impl Into<String>) {
         self.doubt = Some((now, why.into()));
+    }
+
+    /// The same, as a look goes by it.
+    pub(in crate::cluster) fn as_it_counts(&self) -> Self {
+        Self { last: None, ..self.clone() }
     }
 
     /// When there was reason for doubt last.
@@ -54,9 +62,9 @@ impl Own {
 
 impl Fleet {
     /// The clocks before a look. If they say that the controller's own time is not to be trusted, all
-    /// that was heard is forgotten.
-    pub fn look(&mut self, clocks: Clocks, policy: &Policy) {
-        let Some(last) = self.own.last.replace(clocks) else { return };
+    /// that was heard is forgotten; answers whether it is.
+    pub fn look(&mut self, clocks: Clocks, policy: &Policy) -> bool {
+        let Some(last) = self.own.last.replace(clocks) else { return false };
         let away = clocks.monotonic.saturating_sub(last.monotonic);
         let by = (clocks.wall.millis() - last.wall.millis())
             .saturating_sub(i64::try_from(away.as_millis()).unwrap_or(i64::MAX));
@@ -67,10 +75,13 @@ impl Fleet {
             self.forget_what_was_heard();
             self.own.anew = Some(clocks.wall);
             self.own.doubt(clocks.wall, why);
-        } else if away > policy.detection() {
+            return true;
+        }
+        if away > policy.detection() {
             let why = format!("the controller stood still for {:.1} s", away.as_secs_f64());
             self.own.doubt(clocks.wall, why);
         }
+        false
     }
 
     fn forget_what_was_heard(&mut self) {

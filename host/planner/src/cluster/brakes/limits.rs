@@ -1,10 +1,11 @@
 //! How fast, and how much, at most.
 
 use cerebro_model::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// So many within a time: a share of those that there are, and a number that small ones always have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rate {
     /// The time.
     pub window: Duration,
@@ -39,7 +40,7 @@ impl Rate {
 }
 
 /// What the brakes allow.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Machines given up in a zone, of those that it has.
     pub zone_losses: [Rate; 2],
@@ -91,7 +92,7 @@ impl Limits {
 }
 
 /// When something that keeps happening is a flap, and how long it is left alone then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlapPolicy {
     /// What lies further back is forgotten.
     pub memory: Duration,
@@ -149,6 +150,12 @@ impl Meter {
             let Self { rate, most, used } = self;
             format!("{used} of {most} allowed {what} in the last {}", rate.within())
         })
+    }
+
+    /// How much of it is used up, for a person.
+    pub fn words(&self) -> String {
+        let Self { rate, most, used } = self;
+        format!("{used} of {most} in {}", rate.within())
     }
 
     pub fn count(&mut self) {

@@ -22,6 +22,7 @@ pub use doubt::{Clocks, Own};
 pub(super) use flap::is_flapping;
 pub use limits::{FlapPolicy, Limits, Rate};
 pub(super) use pause::{excused, is_paused, last_end};
+pub(super) use velocity::{births_in_words, losses_in_words};
 
 use super::{Condemned, Fleet, Note, Plan, Policy, Step, Turn};
 use cerebro_model::{JobName, MachineId, Moves, PauseScope, Timestamp, ZoneName};

@@ -106,19 +106,8 @@ impl<'a> Tally<'a> {
     fn birth(&mut self, zone: &ZoneName) -> Option<Note> {
         let Self { fleet, policy, now, .. } = *self;
         let most = policy.zones.get(zone)?.max;
-        let [made, lost] = self.births.entry(zone.clone()).or_insert_with(|| {
-            let living =
-                fleet.machines.values().map(|it| (&it.machine.zone, it.machine.created_at));
-            let graves = || fleet.brakes.tombstones.values().filter(|it| it.zone == *zone);
-            // One that was given up is there until its provider confirms its end.
-            let gone = graves().filter(|it| !fleet.machines.contains_key(&it.machine));
-            let made = living.filter(|(of, _)| *of == zone).map(|(_, at)| at);
-            let made = made.chain(gone.map(|it| it.created_at));
-            [
-                Meter::new(policy.limits.zone_births, most, made, now),
-                Meter::new(policy.limits.zone_repairs, most, graves().map(|it| it.at), now),
-            ]
-        });
+        let entry = self.births.entry(zone.clone());
+        let [made, lost] = entry.or_insert_with(|| births(fleet, policy, zone, most, now));
         if let Some(why) = made.full("machines were made") {
             let why = format!("in {zone} {why}: no other is made until some time has passed");
             return Some(Note::Held { brake: Brake::Births(zone.clone()), why });
@@ -133,6 +122,50 @@ impl<'a> Tally<'a> {
         made.count();
         None
     }
+}
+
+/// Machines of a zone that were made, and those that were given up, where so many may be at most.
+fn births(
+    fleet: &Fleet,
+    policy: &Policy,
+    zone: &ZoneName,
+    most: u32,
+    now: Timestamp,
+) -> [Meter; 2] {
+    let living = fleet.machines.values().map(|it| (&it.machine.zone, it.machine.created_at));
+    let graves = || fleet.brakes.tombstones.values().filter(|it| it.zone == *zone);
+    // One that was given up is there until its provider confirms its end.
+    let gone = graves().filter(|it| !fleet.machines.contains_key(&it.machine));
+    let made = living.filter(|(of, _)| *of == zone).map(|(_, at)| at);
+    let made = made.chain(gone.map(|it| it.created_at));
+    [
+        Meter::new(policy.limits.zone_births, most, made, now),
+        Meter::new(policy.limits.zone_repairs, most, graves().map(|it| it.at), now),
+    ]
+}
+
+/// How much of the limits of giving up is used up, for a person.
+pub(in crate::cluster) fn losses_in_words(
+    fleet: &Fleet,
+    policy: &Policy,
+    zone: &ZoneName,
+    now: Timestamp,
+) -> String {
+    let here = policy.limits.zone_losses.map(|rate| losses(fleet, rate, Some(zone), now).words());
+    let all = losses(fleet, policy.limits.cluster_losses, None, now).words();
+    format!("in {zone} {}, in the cluster {all}", here.join(" and "))
+}
+
+/// The same of making machines.
+pub(in crate::cluster) fn births_in_words(
+    fleet: &Fleet,
+    policy: &Policy,
+    zone: &ZoneName,
+    now: Timestamp,
+) -> String {
+    let most = policy.zones.get(zone).map_or(0, |allowed| allowed.max);
+    let [made, lost] = births(fleet, policy, zone, most, now).map(|meter| meter.words());
+    format!("made in {zone} before, {made}; given up there, {lost}")
 }
 
 /// Of a zone, or of the cluster. Those that were just given up are part of what there was.
