@@ -133,11 +133,11 @@ fn gives_up(step: &Step) -> bool {
 }
 
 fn suspected(plan: &Plan) -> &str {
-    let suspects = plan.notes.iter().filter_map(|note| match note {
+    let mut suspects = plan.notes.iter().filter_map(|note| match note {
         Note::Suspect { why, .. } => Some(why.as_str()),
         _ => None,
     });
-    suspects.last().unwrap_or_default()
+    suspects.next_back().unwrap_or_default()
 }
 
 fn waits(plan: &Plan) -> Vec<&str> {
