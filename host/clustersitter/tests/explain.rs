@@ -83,7 +83,6 @@ async fn every_decision_is_kept_explained_and_the_same_again_also_after_a_crash(
     assert!(rests_on.iter().any(|it| it.contains("others that had room too: 2")), "{view:?}");
     assert!(view.words().ends_with("planned again: the same"), "{}", view.words());
 
-    println!("VIEW\n{}", view.words());
     // How things stand, with what was decided last about them.
     let name = job(2).dns_basename;
     let explained = fleet.client.explain_job(&name).await.unwrap();
@@ -92,14 +91,8 @@ async fn every_decision_is_kept_explained_and_the_same_again_also_after_a_crash(
     let of_job =
         |it: &DecisionSummary| it.decided.iter().all(|it| it.about.job.as_ref() == Some(&name));
     assert!(!explained.decisions.is_empty() && explained.decisions.iter().all(of_job));
-    println!("JOB\n{}", explained.words());
     let explained = fleet.client.explain_machine(&on).await.unwrap();
     assert!(explained.is[0].contains("it is draining in z-1"), "{explained:?}");
-    println!("MACHINE\n{}", explained.words());
-    for it in fleet.client.decisions(None, None, 50).await.unwrap() {
-        println!("LIST {}", it.words());
-        println!("{}", fleet.client.decision(&it.id).await.unwrap().words());
-    }
     let drained = explained.decisions.iter().flat_map(|it| &it.decided);
     assert!(drained.clone().any(|it| it.what == format!("{on} is drained")), "{explained:?}");
     let found = fleet.client.decisions(Some(&on), None, 1).await.unwrap();
@@ -114,12 +107,10 @@ async fn every_decision_is_kept_explained_and_the_same_again_also_after_a_crash(
     let event = WhatIf::MachineLost { machine: other.clone() };
     let foreseen = fleet.client.what_if(&event).await.unwrap();
     assert_eq!(foreseen.given_up[0].machine, other, "{foreseen:?}");
-    println!("FORESEEN\n{}", foreseen.words());
     assert_eq!(foreseen.hit[0].job, name);
     let gone = WhatIf::MachineLost { machine: MachineId::nth(99) };
     assert_eq!(status(fleet.client.what_if(&gone).await), 404);
     let away = WhatIf::ControllerLost { lasts: Seconds::new(60) };
-    println!("AWAY\n{}", fleet.client.what_if(&away).await.unwrap().words());
     assert!(!fleet.client.what_if(&away).await.unwrap().stands_still.is_empty());
     assert_eq!(fleet.client.machines().await.unwrap().len(), before);
 
@@ -153,7 +144,8 @@ async fn every_decision_is_kept_explained_and_the_same_again_also_after_a_crash(
     let Again::Differs { at, then, now } = compare(&decided, &look.plan().decisions) else {
         panic!("it is the same");
     };
-    assert_eq!((at, now), (1, None));
+    assert_eq!(at, 0);
+    assert_eq!(now.unwrap(), "a machine is made in z-1: z-1 should have 1 machines");
     assert_eq!(then.unwrap(), "a machine is made in z-1: z-1 should have 3 machines");
 }
 

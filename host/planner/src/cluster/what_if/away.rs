@@ -56,7 +56,7 @@ fn stands_still(fleet: &Fleet, policy: &Policy, lasts: Duration, now: Timestamp)
         let machine = &observed.machine;
         let here = || fleet.instances.values().filter(|it| it.instance.machine == *id).count();
         lines.extend(match &machine.state {
-            MachineState::Draining { .. } => {
+            MachineState::Draining { drain, .. } if drain.drained_at.is_none() => {
                 Some(format!("{id} is drained no further: {} instances are on it", here()))
             }
             MachineState::Pending { .. } => Some(format!("{id} is not made, or cannot join")),
