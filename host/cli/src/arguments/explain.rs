@@ -49,6 +49,7 @@ pub struct Simulate {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(clippy::enum_variant_names, reason = "they are written so on the command line")]
 pub enum Happens {
     /// A machine dies.
     MachineLost,

@@ -70,7 +70,7 @@ impl Head {
 
     /// What was decided, as far as this version knows such steps.
     pub fn decisions(&self) -> Result<Vec<Decision>, serde_json::Error> {
-        self.steps.iter().map(|step| Decision::deserialize(step)).collect()
+        self.steps.iter().map(Decision::deserialize).collect()
     }
 
     /// What of it is about this, without what only looks; none if nothing is.

@@ -32,8 +32,8 @@ impl Looks {
         Ok(Self { frames: frames(path)?, look: Err("no look is before it".to_owned()) })
     }
 
-    /// The id of the next one, and what it went by, without looking at that.
-    pub fn next(&mut self) -> Option<Head> {
+    /// What came of the next one.
+    pub fn next_head(&mut self) -> Option<Head> {
         loop {
             let frame = self.frames.next(|_| true)?;
             match frame.kind {
@@ -85,7 +85,7 @@ pub fn find(directory: &Path, id: &DecisionId) -> Result<Kept, LogError> {
     let found = segments(directory)?;
     let found = found.iter().rfind(|path| first_of(path).is_some_and(|it| it <= id.parts()));
     let mut looks = Looks::of(found.ok_or_else(unknown)?)?;
-    while let Some(head) = looks.next() {
+    while let Some(head) = looks.next_head() {
         if head.id == *id {
             return Ok(Kept { head, look: looks.look });
         }

@@ -65,7 +65,7 @@ pub fn all(directory: &Path) -> Result<Outcome, LogError> {
     let mut outcome = Outcome::default();
     for path in segments(directory)? {
         let mut looks = Looks::of(&path)?;
-        while let Some(head) = looks.next() {
+        while let Some(head) = looks.next_head() {
             match again(&head, looks.look()) {
                 Replay::Same => outcome.same += 1,
                 other => outcome.others.push((head.id, other)),
