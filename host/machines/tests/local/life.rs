@@ -85,7 +85,8 @@ async fn an_agent_that_hangs_is_started_again_by_its_provider_and_nothing_else_e
             let found = all.filter(|(_, command)| command.contains(word));
             found.map(|(pid, _)| pid).collect::<Vec<_>>()
         };
-        wait("both run", || fixture.file("m-1", "data/done").exists());
+        let is_done = |machine: &str| fixture.file(machine, "data/done").exists();
+        wait("both run", || is_done("m-1") && is_done("m-2"));
         wait("what it ran", || of("m-1", "sleep 604").len() == 1);
         let (hangs, task) = (of("m-1", "machinesitter"), of("m-1", "sleep 604"));
         let untouched = of("m-2", "machinesitter");
@@ -94,7 +95,8 @@ async fn an_agent_that_hangs_is_started_again_by_its_provider_and_nothing_else_e
         let starts = || fixture.read("m-1", "data/starts").lines().count();
         wait("another agent", || starts() == 2 && !of("m-1", "machinesitter").contains(&hangs[0]));
         assert!(of("m-1", "sleep 604").contains(&task[0]), "what it ran goes on");
-        assert_eq!(of("m-2", "machinesitter"), untouched);
+        // What it started for a moment may have had its name.
+        assert!(of("m-2", "machinesitter").contains(&untouched[0]));
         fixture.provider().kill(&other).await.unwrap();
         let error = fixture.provider().restart_agent(&other).await.unwrap_err().to_string();
         assert!(error.contains("`m-2`") && error.contains("its init has ended"), "{error}");
