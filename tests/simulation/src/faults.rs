@@ -14,7 +14,8 @@ pub enum Fault {
     MachineHangs(Duration),
     /// A machine does nothing until it is booted, and its provider calls it running.
     MachineHangsUntilBooted,
-    /// A machine does nothing any more, whatever is done with it, and its provider calls it running.
+    /// A machine answers nobody any more, whatever is done with it but its end. Its tasks go on, and its
+    /// provider calls it running.
     MachineHangsForEver,
     /// The controller and a machine do not reach each other for a while; all others reach it.
     MachineIsApart(Duration),

@@ -2,7 +2,7 @@
 
 use crate::clock::SimulatedClock;
 use crate::store::Life;
-use crate::world::{Host, HostState, Shared, Time, World};
+use crate::world::{Host, HostState, Shared, Time, Wedged, World};
 use async_trait::async_trait;
 use cerebro_clustersitter::cluster::Cluster;
 use cerebro_clustersitter::probe::Probing;
@@ -97,7 +97,7 @@ impl SimulatedProvider {
         self.answered()
     }
 
-    /// All that runs there ends, and it boots; which helps, or does not.
+    /// All that runs there ends, and it boots, if it does.
     async fn boot(&self, machine: &MachineId) -> Result<(), ProviderError> {
         self.reach().await?;
         if self.life.ends_in_call(true) {
@@ -112,10 +112,13 @@ impl SimulatedProvider {
                 return Err(unavailable("there is no such machine"));
             };
             let lives = host.must_be_known_to_live(now);
-            host.agent.rebooted();
-            host.state = HostState::Boots(Some(boots));
-            host.hung_until = host.hung_until.min(now);
-            host.wedged = host.wedged.once_booted();
+            // What nothing cures takes no notice, and its tasks go on.
+            if host.wedged != Wedged::ForEver {
+                host.agent.rebooted();
+                host.state = HostState::Boots(Some(boots));
+                host.hung_until = host.hung_until.min(now);
+                host.wedged = Wedged::No;
+            }
             world.rebooted += 1;
             if lives {
                 world.violated(now, format!("{machine} is rebooted, and others reach it"));

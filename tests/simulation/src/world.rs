@@ -77,7 +77,7 @@ pub enum Wedged {
     No,
     /// That it is booted.
     UntilItBoots,
-    /// Nothing helps.
+    /// Nothing helps: its agent answers nobody, and what it runs goes on until it is destroyed.
     ForEver,
 }
 
