@@ -468,8 +468,8 @@ impl Cluster {
                 let Some(instance) = records.instances.get(&status.id) else { continue };
                 if instance.machine != *id || instance.placement != status.placement {
                     let leaves =
-                        |it: &&Box<Leaving>| (&it.machine, it.placement) == (id, status.placement);
-                    if instance.leaving.as_ref().filter(leaves).is_some() {
+                        |it: &&Leaving| (&it.machine, it.placement) == (id, status.placement);
+                    if instance.leaving.as_deref().filter(leaves).is_some() {
                         kept.left_reported(status);
                     }
                     continue;

@@ -45,6 +45,9 @@ async fn machines_outlive_the_store_and_are_taken_over_with_what_they_run() -> R
         ensure!(words.contains("locked: adopted: a new disk"), "{words}");
     }
     let taken = cluster.healthy(&job, 3).await?;
+    let paused = cluster.cerebro(&["status"])?;
+    ensure!(paused.contains("yet to be taken over"), "{paused}");
+    cluster.cerebro(&["resume", job.as_str()])?;
     assert_eq!(pids()?, before, "a task was ended or started again");
     for (now, was) in taken.iter().zip(&tasks) {
         assert_eq!(now.instance, was.instance);

@@ -2,7 +2,7 @@
 //! next one goes on: nothing is orphaned, nothing doubled, everything finished.
 
 use anyhow::{Context, Result, ensure};
-use cerebro_model::{JobName, MachineId};
+use cerebro_model::{JobName, MachineId, Seconds};
 use cerebro_tests::processes::{is_running, kill_9};
 use cerebro_tests::{Cluster, Options, portal, until};
 use std::fs;
@@ -22,7 +22,11 @@ impl Round {
         let options = Options { no_repair_limits: true, ..Options::default() };
         let cluster = Cluster::start(data, &options).await?;
         cluster.upload_components().await?;
-        let job = cluster.define_portal().await?;
+        // A recipe that may have cut its machine off is given little time to find out.
+        let mut job = portal::job()?;
+        (job.rollout.deadline, job.rollout.confirm_within) = (Seconds::new(20), Seconds::new(3));
+        cluster.client.put_job(&job, None).await?;
+        let job = job.dns_basename;
         let mut round = Self { cluster, job, version: 0 };
         round.deploy(portal::artifact()?).await?;
         round.is_whole("the first deployment").await?;
@@ -72,6 +76,12 @@ impl Round {
             ensure!(known.contains(&name), "{moment}: {name} is there, and nobody knows of it");
         }
         Ok(())
+    }
+
+    /// Whether a machine is known to be there no longer.
+    async fn is_gone(&self, id: &MachineId) -> Option<()> {
+        let machines = self.cluster.client.machines().await.ok()?;
+        machines.iter().all(|view| view.machine.id != *id).then_some(())
     }
 
     async fn busy_machine(&self) -> Result<MachineId> {
@@ -129,6 +139,8 @@ async fn a_controller_killed_at_any_moment_of_a_repair_is_followed_by_one_that_e
         let dead = round.busy_machine().await?;
         round.cluster.die_at(&moment)?;
         round.cluster.client.kill_machine(&dead).await?;
+        let gone = || round.is_gone(&dead);
+        until("the dead machine is gone", gone).await.with_context(|| moment.clone())?;
         round.is_whole(&moment).await?;
     }
     Ok(())
@@ -151,12 +163,12 @@ async fn a_controller_killed_at_any_moment_of_a_removal_is_followed_by_one_that_
         until("the controller takes the removal", || async {
             let asked = round.cluster.client.remove_machine(&machine, &Default::default()).await;
             // It may have been taken before the answer was lost, and be done by now.
-            let is_gone = round.cluster.machine(&machine).await.is_err();
-            (asked.is_ok() || (round.cluster.has_died() && is_gone)).then_some(())
+            let is_gone = round.is_gone(&machine).await.is_some();
+            (asked.is_ok() || is_gone).then_some(())
         })
         .await
         .with_context(|| moment.clone())?;
-        let gone = || async { round.cluster.machine(&machine).await.is_err().then_some(()) };
+        let gone = || round.is_gone(&machine);
         until("the machine is gone", gone).await.with_context(|| moment.clone())?;
         round.is_whole(&moment).await?;
     }
@@ -176,6 +188,9 @@ async fn a_controller_killed_beside_a_restart_of_an_agent_is_followed_by_one_tha
             nix::unistd::Pid::from_raw(agent),
             nix::sys::signal::Signal::SIGSTOP,
         )?;
+        // The next controller first waits for the machine to find out whether a recipe cut it off.
+        let died = || async { round.cluster.has_died().then_some(()) };
+        let died = until("the controller dies", died).await;
         let back = until("another agent is heard", || async {
             (!is_running(agent) && round.cluster.agent_pid(&machine).is_ok()).then_some(())
         })
@@ -183,7 +198,7 @@ async fn a_controller_killed_beside_a_restart_of_an_agent_is_followed_by_one_tha
         if back.is_err() {
             kill_9(agent);
         }
-        back.with_context(|| moment.clone())?;
+        died.and(back).with_context(|| moment.clone())?;
         round.is_whole(&moment).await?;
     }
     Ok(())

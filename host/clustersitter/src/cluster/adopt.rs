@@ -10,9 +10,17 @@ use cerebro_api::body::JoinRequest;
 use cerebro_machines::{Presence, ProviderError};
 use cerebro_model::{
     Assignment, Deployment, DeploymentState, EventKind, Instance, JobRecord, Lock, Machine,
-    MachineId, MoveError,
+    MachineId, MoveError, Pause, PauseScope, Subject,
 };
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long a job that was not known stands still for other machines to be taken over too, unless somebody
+/// resumes it.
+const WAITS_FOR_OTHERS: Duration = Duration::from_secs(3600);
+/// Why it does.
+const PAUSED_FOR: &str =
+    "more of it may run on machines that are yet to be taken over: resume it once all are";
 
 /// Why a machine is not taken over.
 #[derive(Debug, thiserror::Error)]
@@ -178,6 +186,14 @@ pub(super) fn take_over(
         let Deployment { job, revision, .. } = deployment;
         let record = JobRecord { job: job.clone(), revision: *revision, changed_at: state.now };
         change = change.job(name, Some(record));
+        // What of it seems to lack may run on machines that are taken over next.
+        let scope = PauseScope::Job(name.clone());
+        let (since, until) = (state.now, state.now.after(WAITS_FOR_OTHERS));
+        let (author, reason) = ("cerebro machine adopt".to_owned(), PAUSED_FOR.to_owned());
+        let pause = Pause { scope, author, reason, since, until, over: None };
+        let about = Subject { job: Some(name.clone()), ..Subject::default() };
+        let told = event(EventKind::AutomationPaused, about, pause.to_string());
+        change = change.pause(pause).event(told);
     }
     Ok(change.counters(counters))
 }

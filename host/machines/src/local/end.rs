@@ -135,6 +135,28 @@ fn host(
     ProviderError::Host { doing, machine: spec.id.to_string(), source: source.into() }
 }
 
+/// Removes all that was written down of a machine, what says so last: whoever was killed on the way knows by it
+/// that there is something left.
+pub fn remove_machine(directory: &MachineDir) -> Result<(), ProviderError> {
+    let (path, spec) = (directory.path(), directory.spec_file());
+    let file = |source| ProviderError::File { doing: "remove", path: path.to_owned(), source };
+    for entry in fs::read_dir(path).map_err(file)? {
+        let entry = entry.map_err(file)?.path();
+        if entry != spec {
+            remove_all(&entry)?;
+        }
+    }
+    remove_all(&spec)?;
+    remove_empty(directory);
+    Ok(())
+}
+
+/// Removes a machine's directory if nothing is in it any more.
+pub fn remove_empty(directory: &MachineDir) {
+    // What is in it is somebody's.
+    let _ = fs::remove_dir(directory.path());
+}
+
 /// Removes a file or a directory with all that is in it, also where a recipe made directories
 /// that may not be written to.
 pub fn remove_all(path: &Path) -> Result<(), ProviderError> {

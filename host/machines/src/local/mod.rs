@@ -200,11 +200,14 @@ impl MachineProvider for LocalProvider {
     async fn destroy(&self, machine: &MachineId) -> Result<(), ProviderError> {
         self.with(machine, |inner, id| {
             let directory = inner.directory(id);
-            let Some(spec) = spec_of(&directory)? else { return Ok(()) };
+            let Some(spec) = spec_of(&directory)? else {
+                end::remove_empty(&directory);
+                return Ok(());
+            };
             end::end(&directory, &spec)?;
             let _lock = lock(&inner.machines)?;
             end::release(&directory, &spec)?;
-            end::remove_all(directory.path())
+            end::remove_machine(&directory)
         })
         .await
     }

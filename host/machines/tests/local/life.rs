@@ -228,6 +228,21 @@ async fn destroyed_it_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn what_whoever_was_killed_over_its_end_left_of_it_goes_too() {
+    for isolation in isolations() {
+        let fixture = Fixture::new(isolation);
+        let id = fixture.create("m-1", "true").await;
+        fixture.provider().kill(&id).await.unwrap();
+        std::fs::remove_file(fixture.file("m-1", "init.json")).unwrap();
+        fixture.provider().destroy(&id).await.unwrap();
+        assert!(!fixture.file("m-1", "").exists());
+        std::fs::create_dir(fixture.file("m-1", "")).unwrap();
+        fixture.provider().destroy(&id).await.unwrap();
+        assert!(!fixture.file("m-1", "").exists());
+    }
+}
+
+#[tokio::test]
 async fn purged_without_a_provider_only_logs_and_data_stay() {
     for isolation in isolations() {
         let mut fixture = Fixture::new(isolation);

@@ -43,8 +43,10 @@ fn set(fleet: &mut Fleet, id: &str, phase: Phase, now: i64) {
     seen.hear(status, at(now));
 }
 
-/// Where each instance is, where it was, and what it runs in both places.
-fn places(fleet: &Fleet) -> Vec<(String, String, Option<(String, String)>)> {
+/// Where an instance is and what it runs there, and the same of where it was.
+type Place = (String, String, Option<(String, String)>);
+
+fn places(fleet: &Fleet) -> Vec<Place> {
     let of = |seen: &SeenInstance| {
         let it = &seen.instance;
         let left =

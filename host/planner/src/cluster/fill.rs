@@ -430,8 +430,9 @@ impl<'a> Filling<'a> {
     }
 
     /// Machines that a zone should have even without work.
-    fn keep_minimum(&self, plan: &mut Plan) {
-        for (zone, allowed) in &self.policy.zones {
+    fn keep_minimum(&mut self, plan: &mut Plan) {
+        let policy = self.policy;
+        for (zone, allowed) in &policy.zones {
             // A silent machine is there until it is given up; one that is to be removed is as good
             // as gone, and what is on it needs room.
             let (alive, staying) = (self.filled.yard.alive(zone), self.filled.yard.staying(zone));
@@ -439,6 +440,8 @@ impl<'a> Filling<'a> {
             for _ in 0..wanted.min(allowed.max.max(allowed.min).saturating_sub(alive)) {
                 let reason = format!("{zone} should have {} machines", allowed.min);
                 plan.decide(Step::Provision { zone: zone.clone() }, reason);
+                // Whoever needs room later in this look waits for it, rather than for one more.
+                self.filled.yard.expect(zone, policy.machine_capacity);
             }
         }
     }

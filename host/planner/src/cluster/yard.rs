@@ -429,16 +429,21 @@ impl<'a> Yard<'a> {
 
     /// Wishes for a machine, if `need` would fit on it.
     pub(super) fn wish(&mut self, zone: &'a ZoneName, capacity: Capacity, need: &Need<'_>) -> bool {
-        let spot = fresh(zone, capacity);
-        if !spot.fits(need) {
-            return false;
+        let fits = fresh(zone, capacity).fits(need);
+        if fits {
+            self.expect(zone, capacity);
         }
-        let Ok(index) = u32::try_from(self.spots.len()) else { return false };
+        fits
+    }
+
+    /// A machine is asked for.
+    pub(super) fn expect(&mut self, zone: &'a ZoneName, capacity: Capacity) {
+        let Ok(index) = u32::try_from(self.spots.len()) else { return };
+        let spot = fresh(zone, capacity);
         let shelves = self.zones.entry(zone).or_default();
         shelves.coming.put(index, spot.free);
         shelves.alive += 1;
         self.spots.push(spot);
-        true
     }
 
     /// Keeps what is free on the `count` machines that are nearest to having room for `need`, once
