@@ -120,9 +120,10 @@ impl State {
         self.kept.occupancy().is_free(id)
     }
 
-    /// Whether a machine was heard since it was heard last at `before`.
+    /// Whether a machine was heard since it was heard last at `before`, as the planner knows it: what came by a
+    /// clock that was set since it has forgotten.
     pub fn heard_after(&self, id: &MachineId, before: Option<Timestamp>) -> bool {
-        let last = self.observed.heartbeats.get(id).map(|heard| heard.at);
+        let last = self.kept.fleet().machines.get(id).and_then(|it| it.last_heartbeat);
         last.is_some_and(|last| before.is_none_or(|before| last > before))
     }
 }

@@ -4,7 +4,7 @@ use super::family::{Families, Family};
 use super::need::Need;
 use super::occupancy::{Group, Occupancy};
 use super::yard::{Search, Standing, Yard};
-use super::{Fleet, Note, Plan, Policy, SeenInstance, Step, WhyNot};
+use super::{Fleet, Note, Plan, Policy, SeenInstance, Step, WhyNot, repair};
 use cerebro_model::{
     Deployment, Instance, InstanceId, JobName, Leaving, MachineId, Moves, Ports, Priority,
     Timestamp, ZoneName,
@@ -140,8 +140,30 @@ impl<'a> Filling<'a> {
                 (true, 0) => format!("{job} runs in {zone} no longer"),
                 (true, _) => format!("{job} has {wanted} instances in {zone} now"),
             };
-            plan.decide(Step::Remove(InstanceId::new(number, zone, job)), reason);
+            let id = InstanceId::new(number, zone, job);
+            match self.may_run_unheard(&id) {
+                None => plan.decide(Step::Remove(id), reason),
+                Some(machine) => {
+                    let why = format!(
+                        "{id} is to end ({reason}), must never run twice, and may run on {machine}, which is not heard: \
+                         it is remembered until {machine} is heard, or gone"
+                    );
+                    plan.notes.push(Note::Waits { machine: machine.clone(), why });
+                }
+            }
         }
+    }
+
+    /// The machine that is not heard and on which an instance may run that must be alone: forgotten, and wanted
+    /// again, it would be started elsewhere.
+    fn may_run_unheard(&self, id: &InstanceId) -> Option<&'a MachineId> {
+        let instance = &self.fleet.instances.get(id)?.instance;
+        let runs = self.fleet.deployments.get(&instance.deployment)?;
+        let observed = self.fleet.machines.get(&instance.machine)?;
+        let is_unheard =
+            !observed.machine.state.runs() || repair::is_silent(observed, self.policy, self.now);
+        let may_run = must_be_alone(runs) && may_run(self.fleet, &instance.machine);
+        (may_run && is_unheard).then_some(&instance.machine)
     }
 
     /// The machine of an instance, if it still counts.
