@@ -62,13 +62,13 @@ const MUTANTS: [Mutant; 7] = [
     },
     Mutant {
         name: "no ownership: what a listing shows and no record names is destroyed",
-        file: "host/clustersitter/src/executor.rs",
-        from: "    fn create_what_is_missing(&self, standstill: &Standstill) {\n",
-        to: "    fn create_what_is_missing(&self, standstill: &Standstill) {\n        let cluster = self.cluster.clone();\n        self.spawn(async move {\n            for id in cluster.provider.list().await.unwrap_or_default() {\n                if !cluster.state().records.machines.contains_key(&id) {\n                    let _ = cluster.provider.destroy(&id).await;\n                }\n            }\n        });\n",
+        file: "host/clustersitter/src/executor/machines.rs",
+        from: "    pub(super) fn create_what_is_missing(&self, standstill: &Standstill) {\n",
+        to: "    pub(super) fn create_what_is_missing(&self, standstill: &Standstill) {\n        let cluster = self.cluster.clone();\n        self.spawn(async move {\n            for id in cluster.provider.list().await.unwrap_or_default() {\n                if !cluster.state().records.machines.contains_key(&id) {\n                    let _ = cluster.provider.destroy(&id).await;\n                }\n            }\n        });\n",
     },
     Mutant {
         name: "no intent first: a machine is asked for before that is committed",
-        file: "host/clustersitter/src/executor.rs",
+        file: "host/clustersitter/src/executor/machines.rs",
         from: "        let token = new_token();\n        self.change(|state| {",
         to: "        let token = new_token();\n        let next = MachineId::nth(self.cluster.state().records.counters.machine);\n        let early = CreateMachine {\n            id: next,\n            zone: zone.clone(),\n            capacity,\n            controller: self.controller.clone(),\n            join_token: token.clone(),\n            environment: BTreeMap::new(),\n        };\n        let cluster = self.cluster.clone();\n        self.spawn(async move { drop(cluster.provider.create(&early).await) });\n        self.cluster.change(|state| {",
     },

@@ -1,59 +1,33 @@
 //! Carries out what the planner decides: intent first, then the effect, then what came of it.
 
+mod effects;
+mod machines;
 mod turn;
+
+pub(crate) use effects::chain;
+use effects::{FIRST_RETRY, UnderWay};
 
 use crate::cluster::course::{self, Decided};
 use crate::cluster::{
-    AgentError, ChangeError, Cluster, PauseError, Planned, State, about_deployment, about_instance,
-    about_machine, event, graves, notes, rollback,
+    ChangeError, Cluster, PauseError, Planned, State, about_deployment, about_instance, event,
+    notes, rollback,
 };
 use crate::probe::Probing;
-use crate::records::{Change, Gone, MachineRecord, Records};
-use cerebro_machines::{CreateMachine, Presence as Found, ProviderError};
+use crate::records::{Change, Records};
 use cerebro_model::{
-    DecisionId, Deployment, DeploymentId, DeploymentState, Digest, EventKind, Instance, InstanceId,
-    Machine, MachineId, PeerWord, Rung, ZoneName,
+    DecisionId, Deployment, DeploymentId, DeploymentState, EventKind, Instance, InstanceId, Machine,
 };
-use cerebro_planner::cluster::{
-    self, Decision, Note, Plan, Presence, Probe, ProviderWord, Restore, Standstill, Step,
-};
+use cerebro_planner::cluster::{self, Decision, Note, Plan, Restore, Step};
 use cerebro_store::CommitError;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 /// How often the planner looks even if nothing was heard: silence makes no sound.
 const TICK: Duration = Duration::from_millis(200);
-/// How long a provider may take for one call.
-const PROVIDER_PATIENCE: Duration = Duration::from_secs(30);
-/// The first wait after a provider's failure; it doubles up to a minute.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-/// How long a machine that is gone is remembered, for its agent to be told.
-const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 3600);
 /// Instances that are placed in one commit.
 const PLACES_AT_ONCE: usize = 256;
-
-/// Effects in the world; one of each kind at a time for one machine.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Effect {
-    Create,
-    Destroy,
-    Probe,
-    Ask,
-    AskPeer(MachineId),
-    Try(Rung),
-}
-
-#[derive(Debug, Default)]
-struct UnderWay {
-    now: BTreeSet<(Effect, MachineId)>,
-    /// Machines whose creation was acknowledged to this controller.
-    created: BTreeSet<MachineId>,
-    /// After failures: how many, and when to try again.
-    retry: BTreeMap<(Effect, MachineId), (u32, Instant)>,
-}
 
 /// The executor.
 pub struct Executor {
@@ -259,23 +233,6 @@ impl Executor {
         })
     }
 
-    /// Records the intent; the machine is made from the record, now or after a crash.
-    fn provision(&self, zone: ZoneName, reason: &str) -> Result<(), ChangeError> {
-        let capacity = self.cluster.policy().machine_capacity;
-        let token = new_token();
-        self.change(|state| {
-            let mut counters = state.records.counters;
-            let id = MachineId::nth(counters.machine);
-            counters.machine += 1;
-            let machine = Machine::new(id.clone(), zone, capacity, state.now);
-            let message = format!("a machine is made in {}, {id}: {reason}", machine.zone);
-            let told = event(EventKind::MachineProvisioning, about_machine(&id), message);
-            let (comebacks, attempts) = (Vec::new(), Vec::new());
-            let record = MachineRecord { machine, token, comebacks, attempts };
-            Ok((Change::default().counters(counters).machine(&id, Some(record)).event(told), ()))
-        })
-    }
-
     fn place(&self, instances: Vec<(Instance, String)>) -> Result<(), ChangeError> {
         self.change(|state| {
             let mut counters = state.records.counters;
@@ -302,277 +259,6 @@ impl Executor {
         self.cluster.told(notes);
         Ok(())
     }
-
-    fn machine(&self, id: &MachineId) -> Option<Machine> {
-        self.cluster.state().records.machines.get(id).map(|record| record.machine.clone())
-    }
-
-    fn probe(&self, id: &MachineId, reason: &str) -> Result<(), ChangeError> {
-        if self.cluster.is_newly_silent(id) {
-            self.cluster.tell(vec![event(EventKind::MachineSilent, about_machine(id), reason)])?;
-        }
-        let (Some(machine), Some(begun)) = (self.machine(id), self.begin(Effect::Probe, id)) else {
-            return Ok(());
-        };
-        let (cluster, probing) = (self.cluster.clone(), self.probing.clone());
-        self.spawn(async move {
-            let (answered, said) = match probing.probe(&machine).await {
-                Ok(()) => (true, "it answers".to_owned()),
-                Err(why) => (false, why),
-            };
-            drop(begun);
-            cluster.probed(&machine.id, Probe { at: cluster.now(), answered, said });
-        });
-        Ok(())
-    }
-
-    fn ask(&self, id: &MachineId) {
-        let Some(begun) = self.begin(Effect::Ask, id) else { return };
-        let (cluster, id) = (self.cluster.clone(), id.clone());
-        self.spawn(async move {
-            let answer =
-                tokio::time::timeout(PROVIDER_PATIENCE, cluster.provider.describe(&id)).await;
-            let (presence, said) = match answer {
-                Ok(Ok(Found::Running)) => (Presence::Running, "the machine runs".to_owned()),
-                Ok(Ok(Found::Gone { why })) => (Presence::Gone, why),
-                Ok(Err(error)) => (Presence::Unknown, chain(&error)),
-                Err(_) => (Presence::Unknown, "the provider did not answer in time".to_owned()),
-            };
-            drop(begun);
-            cluster.provider_said(&id, ProviderWord { at: cluster.now(), presence, said });
-        });
-    }
-
-    fn ask_peer(&self, id: &MachineId, peer: MachineId) {
-        let Some(machine) = self.machine(id) else { return };
-        let Some(begun) = self.begin(Effect::AskPeer(peer.clone()), id) else { return };
-        let (cluster, probing) = (self.cluster.clone(), self.probing.clone());
-        self.spawn(async move {
-            let (sight, said) = probing.ask_peer(&cluster, &peer, &machine).await;
-            drop(begun);
-            let word = PeerWord { peer, at: cluster.now(), sight, said };
-            cluster.peer_said(&machine.id, word);
-        });
-    }
-
-    /// Has a machine's provider try something. A crash behind the intent costs this attempt its effect;
-    /// the next one follows when it has had its time.
-    fn attempt(&self, id: &MachineId, rung: Rung, why: &str) -> Result<(), ChangeError> {
-        let Some(begun) = self.begin(Effect::Try(rung), id) else { return Ok(()) };
-        if !self.cluster.attempted(id, rung, why, self.decision().as_ref())? {
-            return Ok(());
-        }
-        let (cluster, id) = (self.cluster.clone(), id.clone());
-        self.spawn(async move {
-            let provider = &cluster.provider;
-            let (tried, what) = match rung {
-                Rung::RestartAgent => (
-                    led(&cluster, provider.restart_agent(&id)).await,
-                    format!("the agent of {id} was not started again"),
-                ),
-                Rung::Reboot => {
-                    (led(&cluster, provider.reboot(&id)).await, format!("{id} was not rebooted"))
-                }
-            };
-            if let Err(why) = tried {
-                begun.failed(&cluster, &format!("{what}: {why}"));
-            }
-        });
-        Ok(())
-    }
-
-    /// Every machine whose creation is recorded and not acknowledged, also from before a crash:
-    /// the call is the same, by the same id, so that repeating it makes no second machine.
-    fn create_what_is_missing(&self, standstill: &Standstill) {
-        let wanted: Vec<MachineRecord> = {
-            let state = self.cluster.state();
-            let coming = |record: &&MachineRecord| {
-                let Machine { state, zone, .. } = &record.machine;
-                state.is_pending() && !standstill.holds_zone(zone)
-            };
-            state.records.machines.values().filter(coming).cloned().collect()
-        };
-        for MachineRecord { machine, token, .. } in wanted {
-            let id = machine.id.clone();
-            if self.lock().created.contains(&id) {
-                continue;
-            }
-            let Some(begun) = self.begin(Effect::Create, &id) else { continue };
-            let request = CreateMachine {
-                id: id.clone(),
-                zone: machine.zone,
-                capacity: machine.capacity,
-                controller: self.controller.clone(),
-                join_token: token,
-                environment: BTreeMap::new(),
-            };
-            let (cluster, under_way) = (self.cluster.clone(), self.under_way.clone());
-            self.spawn(async move {
-                match led(&cluster, cluster.provider.create(&request)).await {
-                    Ok(()) => {
-                        under_way.lock().unwrap_or_else(PoisonError::into_inner).created.insert(id);
-                    }
-                    Err(Failed::Provider(error @ ProviderError::Taken { .. })) => {
-                        begun.named_otherwise(&cluster, &request.join_token, &error);
-                    }
-                    Err(why) => begun.failed(&cluster, &format!("{id} could not be made: {why}")),
-                }
-            });
-        }
-    }
-
-    /// Destroys what may be left of a machine whose end is recorded, by its id; then forgets it, but
-    /// for the digest of its token: its agent may still show up. Whoever decided it: one that is locked
-    /// is not destroyed.
-    fn destroy(&self, id: &MachineId) {
-        let record = self.cluster.state().records.machines.get(id).cloned();
-        let Some(record) = record.filter(|it| it.machine.may_be_destroyed()) else { return };
-        let Some(begun) = self.begin(Effect::Destroy, id) else { return };
-        let (cluster, id, decision) = (self.cluster.clone(), id.clone(), self.decision());
-        self.spawn(async move {
-            // What has its name by another intent is another machine: of an earlier store, and nobody's to end.
-            let made = cluster.provider.made_from(&id).await;
-            let is_another = made.is_ok_and(|made| made.join_token != record.token);
-            let destroyed = match is_another {
-                true => Ok(()),
-                false => led(&cluster, cluster.provider.destroy(&id)).await,
-            };
-            if let Err(why) = destroyed {
-                begun.failed(&cluster, &format!("{id} could not be destroyed: {why}"));
-                return;
-            }
-            let told = event(
-                EventKind::MachineTerminated,
-                about_machine(&id),
-                format!("{id} is gone for good"),
-            );
-            let forgotten = cluster.change(|state| {
-                let Some(record) = state.records.machines.get(&id) else {
-                    return Ok::<_, AgentError>((Change::default(), ()));
-                };
-                let (at, token) = (state.now, Digest::of(record.token.as_bytes()));
-                let gone = Gone { machine: id.clone(), at, token };
-                let change = graves::confirm(state, Change::default(), &id, at);
-                let change = change.machine(&id, None).gone(&id, Some(gone)).event(told);
-                let is_old = |it: &&Gone| at.since(it.at) > REMEMBERED;
-                let old = state.records.gone.values().filter(is_old);
-                let change = change.decided(decision.as_ref());
-                Ok((old.fold(change, |change, it| change.gone(&it.machine, None)), ()))
-            });
-            if let Err(error) = forgotten {
-                tracing::error!(
-                    "{id} is destroyed but not forgotten; it will be tried again: {error}"
-                );
-            }
-        });
-    }
-
-    fn spawn(&self, effect: impl Future<Output = ()> + Send + 'static) {
-        let mut effects = self.effects.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that have ended make room.
-        while effects.try_join_next().is_some() {}
-        effects.spawn(effect);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, UnderWay> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// None if the same is under way already, or failed too recently.
-    fn begin(&self, effect: Effect, id: &MachineId) -> Option<Begun> {
-        let mut under_way = self.lock();
-        let key = (effect, id.clone());
-        let too_soon = under_way.retry.get(&key).is_some_and(|(_, at)| Instant::now() < *at);
-        if too_soon || !under_way.now.insert(key.clone()) {
-            return None;
-        }
-        Some(Begun { key, under_way: self.under_way.clone() })
-    }
-}
-
-/// Has an effect in the world, if this controller still leads.
-async fn led(
-    cluster: &Cluster,
-    call: impl Future<Output = Result<(), ProviderError>>,
-) -> Result<(), Failed> {
-    cluster.leads()?;
-    match tokio::time::timeout(PROVIDER_PATIENCE, call).await {
-        Ok(ended) => Ok(ended?),
-        Err(_) => Err(Failed::Late),
-    }
-}
-
-/// Why a call of a provider's had no effect, or none that is known of.
-#[derive(Debug, thiserror::Error)]
-enum Failed {
-    /// Another controller leads, or nobody knows who does.
-    #[error("{}", chain(.0))]
-    Lead(#[from] CommitError),
-    /// It says why.
-    #[error("{}", chain(.0))]
-    Provider(#[from] ProviderError),
-    /// It says nothing.
-    #[error("no answer within {} s", PROVIDER_PATIENCE.as_secs())]
-    Late,
-}
-
-/// An error with what it came from.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    sources.fold(error.to_string(), |words, source| format!("{words}: {source}"))
-}
-
-/// An effect under way; dropped when it has ended.
-struct Begun {
-    key: (Effect, MachineId),
-    under_way: Arc<Mutex<UnderWay>>,
-}
-
-impl Begun {
-    /// The machine's name is that of another one, which an earlier store knew: the intent is taken back, and
-    /// the next machine gets the next number. The other one is not touched.
-    fn named_otherwise(self, cluster: &Cluster, token: &str, why: &ProviderError) {
-        let id = &self.key.1;
-        let taken_back = cluster.change(|state| {
-            // It may have been adopted meanwhile, and then it is that one.
-            let record = state.records.machines.get(id);
-            let is_pending =
-                |it: &&MachineRecord| it.machine.state.is_pending() && it.token == token;
-            if record.filter(is_pending).is_none() {
-                return Ok::<_, ChangeError>((Change::default(), ()));
-            }
-            let message = format!("{id} is not made, and another machine is: {why}");
-            let told = event(EventKind::ProviderFailed, about_machine(id), message);
-            Ok((Change::default().machine(id, None).event(told), ()))
-        });
-        if let Err(error) = taken_back {
-            self.failed(cluster, &format!("{why}; and that could not be recorded: {error}"));
-        }
-    }
-
-    /// Puts the next try off, and tells why.
-    fn failed(self, cluster: &Cluster, why: &str) {
-        let wait = {
-            let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-            let (failures, at) =
-                under_way.retry.entry(self.key.clone()).or_insert((0, Instant::now()));
-            let wait = FIRST_RETRY * 2u32.pow((*failures).min(6));
-            (*failures, *at) = (*failures + 1, Instant::now() + wait.min(Duration::from_secs(60)));
-            wait
-        };
-        let words = format!("{why}; tried again in {} s", wait.as_secs());
-        if let Err(error) =
-            cluster.tell(vec![event(EventKind::ProviderFailed, about_machine(&self.key.1), words)])
-        {
-            tracing::error!("{why}; and that could not be recorded: {error}");
-        }
-    }
-}
-
-impl Drop for Begun {
-    fn drop(&mut self) {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).now.remove(&self.key);
-    }
 }
 
 /// An instance with what it is told to run beside, where others are `placed` in the same breath.
@@ -585,9 +271,4 @@ fn beside(
     let deployment = records.deployments.get(&instance.deployment);
     let beside = deployment.map(|it| cluster::beside(&instance, &it.job, find));
     Instance { beside: beside.unwrap_or_default(), ..instance }
-}
-
-/// 128 bits from the kernel, which never fails once the machine has booted.
-fn new_token() -> String {
-    uuid::Uuid::new_v4().simple().to_string()
 }
