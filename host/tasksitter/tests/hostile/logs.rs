@@ -163,7 +163,8 @@ fn a_full_disk_costs_what_is_said_meanwhile_and_nothing_that_was_kept() {
                   until [ -e free ]; do sleep 0.01; done; echo; echo after; exec sleep 600";
     let task = Task::start(script, |spec| {
         spec.logs.stdout = Some(log.clone());
-        (spec.logs.bytes, spec.logs.files, spec.logs.compress) = (100_000, 2, false);
+        // More than what its pipe and its sitter may still hold once there is room again.
+        (spec.logs.bytes, spec.logs.files, spec.logs.compress) = (500_000, 2, false);
     });
     let (pid, _) = task.running();
     until("its first word", || (fs::read_to_string(&log).ok()? == "before\n").then_some(()));
