@@ -4,8 +4,9 @@ mod effects;
 mod machines;
 mod turn;
 
-pub(crate) use effects::chain;
+pub use effects::Failed;
 use effects::{FIRST_RETRY, UnderWay};
+pub(crate) use effects::{asked, chain};
 
 use crate::cluster::course::{self, Decided};
 use crate::cluster::{

@@ -9,11 +9,12 @@ use cerebro_api::body::DeployRequest;
 use cerebro_api::call::CallState;
 use cerebro_api::deployment::PlanReport;
 use cerebro_api::{ClientError, Problem, paths};
-use cerebro_model::{Deployment, Digest, EventKind, HeldTo, Job, MachineId, OnFailure, PlanEnd};
+use cerebro_model::{
+    Deployment, Digest, EventKind, HeldTo, Job, MachineId, OnFailure, PlanEnd, ZoneChange,
+};
 use fleet::{Fleet, job, request, until};
 use futures::StreamExt;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 fn refused<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Problem {
     match result {
@@ -105,10 +106,14 @@ async fn a_controller_that_comes_back_begins_no_second_rollback() {
     fleet.ended(&bad.id).await;
     fleet.stop().await;
     let fleet = Fleet::alone(data.path(), 1).await;
-    let before = fleet.client.events(1000).await.unwrap().len();
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // What it decides of a machine that is wanted now shows that it has looked.
+    let more = ZoneChange { min: Some(2), ..ZoneChange::default() };
+    fleet.client.change_zone(&"z-1".parse().unwrap(), &more).await.unwrap();
+    until("it decides", || async { fleet.machines.has(&MachineId::nth(2)).then_some(()) }).await;
     assert_eq!(rollbacks(&fleet).await.len(), 1);
-    assert_eq!(fleet.client.events(1000).await.unwrap().len(), before, "it decides nothing anew");
+    let events = fleet.client.events(1000).await.unwrap();
+    let begun = events.iter().filter(|it| it.kind == EventKind::DeploymentStarted).count();
+    assert_eq!(begun, 3, "the first, the bad one and its rollback: it begins nothing anew");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,9 +5,10 @@
 //! recorded in the commit that lets it join, and what cannot keeps it from joining: it goes on.
 
 use super::{ChangeError, Cluster, State, about_instance, about_machine, event};
+use crate::executor::{Failed, asked};
 use crate::records::{Change, Counters, MachineRecord};
 use cerebro_api::body::JoinRequest;
-use cerebro_machines::{Presence, ProviderError};
+use cerebro_machines::Presence;
 use cerebro_model::{
     Assignment, Deployment, DeploymentState, EventKind, Instance, JobRecord, Lock, Machine,
     MachineId, MoveError, Pause, PauseScope, Subject,
@@ -58,7 +59,7 @@ pub enum AdoptError {
         machine: MachineId,
         /// What it says.
         #[source]
-        source: ProviderError,
+        source: Failed,
     },
     /// There is no way.
     #[error(transparent)]
@@ -74,8 +75,8 @@ impl Cluster {
     pub async fn adopt(&self, id: &MachineId, reason: &str) -> Result<(), AdoptError> {
         self.may_adopt(&self.state(), id)?;
         let by_provider = |source| AdoptError::Provider { machine: id.clone(), source };
-        let made = self.provider.made_from(id).await.map_err(by_provider)?;
-        match self.provider.describe(id).await.map_err(by_provider)? {
+        let made = asked(self.provider.made_from(id)).await.map_err(by_provider)?;
+        match asked(self.provider.describe(id)).await.map_err(by_provider)? {
             Presence::Running => {}
             Presence::Gone { why } => return Err(AdoptError::Gone { machine: id.clone(), why }),
         }

@@ -67,15 +67,22 @@ pub(super) async fn led(
     call: impl Future<Output = Result<(), ProviderError>>,
 ) -> Result<(), Failed> {
     cluster.leads()?;
+    asked(call).await
+}
+
+/// What a provider answers, if it does in time.
+pub(crate) async fn asked<T>(
+    call: impl Future<Output = Result<T, ProviderError>>,
+) -> Result<T, Failed> {
     match tokio::time::timeout(PROVIDER_PATIENCE, call).await {
-        Ok(ended) => Ok(ended?),
+        Ok(answer) => Ok(answer?),
         Err(_) => Err(Failed::Late),
     }
 }
 
 /// Why a call of a provider's had no effect, or none that is known of.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failed {
+pub enum Failed {
     /// Another controller leads, or nobody knows who does.
     #[error("{}", chain(.0))]
     Lead(#[from] CommitError),

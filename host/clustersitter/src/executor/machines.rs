@@ -1,7 +1,7 @@
 //! What is done to machines in the world, each under an intent that is recorded, and what witnesses are asked.
 
 use super::Executor;
-use super::effects::{Effect, Failed, PROVIDER_PATIENCE, chain, led};
+use super::effects::{Effect, Failed, PROVIDER_PATIENCE, asked, chain, led};
 use crate::cluster::{AgentError, ChangeError, about_machine, event, graves};
 use crate::records::{Change, Gone, MachineRecord};
 use cerebro_machines::{CreateMachine, Presence as Found, ProviderError};
@@ -160,7 +160,7 @@ impl Executor {
         let (cluster, id, decision) = (self.cluster.clone(), id.clone(), self.decision());
         self.spawn(async move {
             // What has its name by another intent is another machine: of an earlier store, and nobody's to end.
-            let made = cluster.provider.made_from(&id).await;
+            let made = asked(cluster.provider.made_from(&id)).await;
             let is_another = made.is_ok_and(|made| made.join_token != record.token);
             let destroyed = match is_another {
                 true => Ok(()),

@@ -3,7 +3,7 @@
 use super::extract::{Json as Body, Path};
 use super::{Answer, Refusal, Shared, machines};
 use crate::cluster::{AdoptError, Cluster, about_machine, event};
-use crate::executor::chain;
+use crate::executor::{Failed, chain};
 use crate::records::{Change, MachineRecord};
 use axum::Json;
 use axum::http::StatusCode;
@@ -75,7 +75,9 @@ pub async fn adopt(
     Body(Because { reason }): Body<Because>,
 ) -> Answer<Json<MachineView>> {
     let status = |error: &AdoptError| match error {
-        AdoptError::Provider { source: ProviderError::Unknown { .. }, .. }
+        AdoptError::Provider {
+            source: Failed::Provider(ProviderError::Unknown { .. }), ..
+        }
         | AdoptError::Gone { .. } => StatusCode::NOT_FOUND,
         AdoptError::Provider { .. } => StatusCode::BAD_GATEWAY,
         _ => StatusCode::CONFLICT,
