@@ -57,8 +57,8 @@ pub use machine::{Capacity, Machine, MachineStats};
 pub use machine_moves::MoveError;
 pub use machine_state::{AfterDrain, Drain, Lock, MachineState, Maintenance};
 pub use names::{
-    DecisionId, DeploymentId, InstanceId, JobName, LabelName, LabelValue, MachineId, NameError,
-    PortName, RecipeName, SecretName, Version, ZoneName,
+    ClusterName, DecisionId, DeploymentId, InstanceId, JobName, LabelName, LabelValue, MachineId,
+    NameError, PortName, RecipeName, SecretName, Version, ZoneName,
 };
 pub use pause::{Pause, PauseScope};
 pub use placement::{AnyOf, Labels, Moves, Placement, Priority, Spread};

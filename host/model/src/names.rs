@@ -102,6 +102,12 @@ name!(
     |text| is_word(text, 128, b"._-")
 );
 name!(
+    /// A cluster's name, by which what it made elsewhere (machines, DNS records) is told from what others made.
+    ClusterName, "cluster name",
+    "a DNS label in lower case, such as `prod`",
+    is_label
+);
+name!(
     /// A machine's identity, given by Cerebro when it is provisioned; never used twice.
     MachineId, "machine id",
     "a DNS label in lower case, such as `m-3`",
