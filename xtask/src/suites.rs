@@ -47,7 +47,7 @@ const ALL: [Suite; 9] = [
 ];
 
 /// Debian's packages that some tests use: (package, a file that it brings).
-const PACKAGES: [(&str, &str); 7] = [
+const PACKAGES: [(&str, &str); 13] = [
     ("redis-server", "/usr/bin/redis-server"),
     ("iproute2", "/usr/sbin/ip"),
     ("monitoring-plugins-basic", "/usr/lib/nagios/plugins/check_dummy"),
@@ -55,6 +55,12 @@ const PACKAGES: [(&str, &str); 7] = [
     ("dnf", "/usr/bin/dnf"),
     ("rpm", "/usr/bin/rpmbuild"),
     ("createrepo-c", "/usr/bin/createrepo_c"),
+    ("cloud-init", "/usr/bin/cloud-init"),
+    ("curl", "/usr/bin/curl"),
+    ("openssh-client", "/usr/bin/ssh"),
+    ("openssh-server", "/usr/sbin/sshd"),
+    ("sudo", "/usr/bin/sudo"),
+    ("systemd", "/lib/systemd/systemd"),
 ];
 
 /// Runs the suites that are named, or all of them; of `conformance`, the languages that are named.

@@ -2,8 +2,8 @@
 
 use cerebro_model::{
     Assignment, Attempt, Capacity, Deployment, Digest, EventKind, HeldTo, Instance, InstanceStatus,
-    JobName, JobRecord, Line, Machine, MachineId, MachineStats, Options, Pause, PauseScope, Recipe,
-    Seconds, SecretName, Subject, Timestamp, Unbounded, Version, WhenBusy, ZoneSettings,
+    JobName, JobRecord, Line, Machine, MachineId, MachineStats, Options, Origin, Pause, PauseScope,
+    Recipe, Seconds, SecretName, Subject, Timestamp, Unbounded, Version, WhenBusy, ZoneSettings,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -145,6 +145,9 @@ pub struct MachineView {
     /// Since when it is without work, as far as this controller has seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_since: Option<Timestamp>,
+    /// Whether it is of the controller's own host, where its processes are: it has no SSH server.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_local: bool,
 }
 
 impl MachineView {
@@ -157,7 +160,11 @@ impl MachineView {
     pub fn details(&self) -> String {
         let lock = self.machine.lock.as_ref().map(|lock| format!("locked: {}", lock.reason));
         let state = Some(self.machine.state.details()).filter(|words| !words.is_empty());
-        state.into_iter().chain(lock).collect::<Vec<_>>().join("; ")
+        let origin = match &self.machine.origin {
+            Origin::Provisioned => None,
+            Origin::Joined { host, .. } => Some(format!("joined by hand: {host}")),
+        };
+        state.into_iter().chain(origin).chain(lock).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -277,8 +284,12 @@ pub struct RepairModeRequest {
 /// From an agent that has started.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct JoinRequest {
-    /// The token that its machine was created with.
+    /// The token that its machine was created with, or its own.
     pub token: String,
+    /// A token of its own making, which counts from now on in place of that: the one that it joins with is worth
+    /// nothing any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_token: Option<String>,
     /// Where it listens.
     #[schema(value_type = String)]
     pub address: IpAddr,

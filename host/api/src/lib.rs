@@ -11,6 +11,7 @@ mod client;
 pub mod deployment;
 pub mod explain;
 pub mod jobfile;
+pub mod join;
 pub mod look;
 pub mod machine;
 pub mod paths;

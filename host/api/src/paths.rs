@@ -13,7 +13,9 @@ pub const ARTIFACTS: &str = "/v1/artifacts";
 pub const JOBS: &str = "/v1/jobs";
 /// Deployments of all jobs.
 pub const DEPLOYMENTS: &str = "/v1/deployments";
-/// Machines.
+/// What agents on other machines are made of; with a digest: the bytes of one of the programs.
+pub const AGENT: &str = "/v1/agent";
+/// Machines: list; `POST` one that is to be joined by hand.
 pub const MACHINES: &str = "/v1/machines";
 /// Machines that were given up lately.
 pub const TOMBSTONES: &str = "/v1/tombstones";
@@ -144,6 +146,11 @@ pub fn machine_why(id: &MachineId) -> String {
 /// What has changed on a machine since Cerebro wrote it.
 pub fn machine_drift(id: &MachineId) -> String {
     format!("{MACHINES}/{id}/drift")
+}
+
+/// The bytes of a program of the agent's.
+pub fn agent_program(digest: &Digest) -> String {
+    format!("{AGENT}/{digest}")
 }
 
 /// `MACHINES/{id}`.

@@ -4,11 +4,13 @@ mod brakes;
 mod deployment;
 mod explain;
 mod machine;
+mod reach;
 
 pub use brakes::{Pause, Repair, Resume, Scope, Switch};
 pub use deployment::{Deploy, Deployment, Drift, Record, Rollback, Why};
 pub use explain::{Explain, Happens, Simulate};
 pub use machine::{Machine, Maintain, Zone, ZoneSet};
+pub use reach::{Join, Keeper, Login};
 
 use crate::output::Format;
 use crate::templates::{Kind, Language};
@@ -57,6 +59,9 @@ pub enum Command {
     /// Machines.
     #[command(subcommand)]
     Machine(Machine),
+    /// Log in to a machine, or run a command there, by the real `ssh`: NAME is a machine, a job or a task, or enough
+    /// of its name to tell it from all others.
+    Login(Login),
     /// Zones: how many machines each keeps, and may have.
     #[command(subcommand)]
     Zone(Zone),

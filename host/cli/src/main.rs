@@ -52,6 +52,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Fault> {
         Command::Drift(Drift { machine }) => {
             commands::machine::drift(&client()?, output, &machine).await
         }
+        Command::Login(options) => return commands::login::run(&client()?, options).await,
         Command::Zone(command) => commands::zone::run(&client()?, output, command).await,
         Command::Machine(command) => commands::machine::run(&client()?, output, command).await,
         Command::Task(command) => commands::task::run(&client()?, output, command).await,

@@ -9,6 +9,7 @@ mod explain;
 mod faults;
 pub mod graves;
 mod hearing;
+mod join;
 mod kept;
 mod known;
 pub mod links;
@@ -27,6 +28,7 @@ use news::{News, concerned};
 pub use adopt::AdoptError;
 pub use deciding::Planned;
 pub use explain::view as explained;
+pub use join::{JoinError, Joining};
 pub use known::AgentError;
 pub use pauses::PauseError;
 pub use proposals::ApprovalError;
@@ -143,6 +145,8 @@ pub struct Cluster {
     clock: Arc<dyn Clock>,
     /// Where decisions are kept, if they are.
     decisions: Option<DecisionLog>,
+    /// What whoever joins a machine by hand is told, if anybody may.
+    joining: Option<Joining>,
     state: Mutex<State>,
     changed: watch::Sender<u64>,
     events: broadcast::Sender<Event>,
@@ -217,6 +221,7 @@ impl Cluster {
             policy,
             clock,
             decisions: None,
+            joining: None,
             state,
             changed,
             events,
@@ -239,6 +244,17 @@ impl Cluster {
     #[must_use]
     pub fn with_decisions(self, log: DecisionLog) -> Self {
         Self { decisions: Some(log), ..self }
+    }
+
+    /// The same, to which machines can be joined by hand.
+    #[must_use]
+    pub fn with_joining(self, joining: Joining) -> Self {
+        Self { joining: Some(joining), ..self }
+    }
+
+    /// What whoever joins a machine by hand is told.
+    pub fn joining(&self) -> Option<&Joining> {
+        self.joining.as_ref()
     }
 
     /// The present.

@@ -9,6 +9,7 @@ mod explain;
 mod extract;
 pub(crate) mod held;
 mod jobs;
+mod joins;
 mod machine_life;
 mod machines;
 mod pauses;
@@ -122,9 +123,10 @@ impl From<AgentError> for Refusal {
         match error {
             AgentError::Unknown(_) => Self::not_found(error.to_string()),
             AgentError::WrongToken(_) => Self::new(StatusCode::UNAUTHORIZED, error.to_string()),
-            AgentError::GivenUp(_) | AgentError::NotJoined(_) | AgentError::RunsOtherThings(..) => {
-                Self::new(StatusCode::CONFLICT, error.to_string())
-            }
+            AgentError::GivenUp(_)
+            | AgentError::NotJoined(_)
+            | AgentError::TooLate(..)
+            | AgentError::RunsOtherThings(..) => Self::new(StatusCode::CONFLICT, error.to_string()),
             AgentError::Change(error) => error.into(),
         }
     }
@@ -209,7 +211,9 @@ fn api() -> OpenApiRouter<Arc<Cluster>> {
         .routes(routes!(calls::recording))
         .routes(routes!(calls::why))
         .routes(routes!(calls::drift))
-        .routes(routes!(machines::list))
+        .routes(routes!(machines::list, joins::order))
+        .routes(routes!(joins::kit))
+        .routes(routes!(joins::program))
         .routes(routes!(machines::get, machine_life::remove))
         .routes(routes!(machine_life::adopt))
         .routes(routes!(machine_life::lock, machine_life::unlock))

@@ -28,6 +28,7 @@ pub mod executor;
 pub mod http;
 pub mod page;
 pub mod probe;
+pub mod programs;
 mod records;
 pub mod serve;
 pub mod settings;

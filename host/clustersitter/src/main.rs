@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result};
 use cerebro_clustersitter::clock::{Clock, WallClock};
-use cerebro_clustersitter::cluster::{Cluster, event};
+use cerebro_clustersitter::cluster::{Cluster, Joining, event};
 use cerebro_clustersitter::decisions::{DECISIONS, DecisionLog, LogLimits};
 use cerebro_clustersitter::executor::Executor;
 use cerebro_clustersitter::probe::HttpProbe;
+use cerebro_clustersitter::programs::Programs;
 use cerebro_clustersitter::settings::{Arguments, Command, Network, Serve};
 use cerebro_clustersitter::{decisions_command, http, serve, store_command};
 use cerebro_machines::{
@@ -79,8 +80,13 @@ async fn lead(settings: Serve) -> Result<()> {
     };
     let (store, provider) = worn(Arc::new(store), local.clone());
     let cluster = Cluster::open(store, blobs, provider, policy)?;
-    let cluster = Arc::new(cluster.with_local(local.clone()).with_decisions(decisions));
     let address = listener.local_addr().context("the listener has no address")?;
+    let joining = Joining {
+        programs: Programs::in_directory(bin_dir(&settings)?),
+        controller: settings.advertise.clone().unwrap_or_else(|| format!("http://{address}")),
+    };
+    let cluster = cluster.with_local(local.clone()).with_decisions(decisions).with_joining(joining);
+    let cluster = Arc::new(cluster);
     announce(&cluster, &settings, sentence, address)?;
 
     // Machines with a network of their own reach us at their bridge.

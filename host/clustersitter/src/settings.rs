@@ -47,6 +47,10 @@ pub struct Serve {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:30000")]
     pub listen: SocketAddr,
+    /// The base URL at which other machines reach this controller: for those that are joined by hand. By default
+    /// the one of `--listen`.
+    #[arg(long, value_name = "URL")]
+    pub advertise: Option<String>,
     /// A zone, with the number of machines that it keeps, and the most that it may have:
     /// `aws-us-west-2a=2` or `aws-us-west-2a=2..4`. Repeatable.
     #[arg(long = "zone", value_name = "ZONE=MIN[..MAX]")]

@@ -332,6 +332,7 @@ async fn a_machine_is_made_from_its_record_also_after_a_crash() {
     let (id, token) = made;
     let join = |token: String| JoinRequest {
         token,
+        own_token: None,
         address: "127.0.0.1".parse().unwrap(),
         port: 1,
         pid: 7,
@@ -480,6 +481,7 @@ async fn who_only_observes_does_what_is_approved_and_remembers_it() {
     let (address, port) = ("127.0.0.1".parse().unwrap(), 1);
     let join = JoinRequest {
         token,
+        own_token: None,
         address,
         port,
         pid: 7,
@@ -526,6 +528,7 @@ async fn an_agent_that_does_not_answer_is_started_again_and_its_machine_stays() 
     let (address, port) = ("127.0.0.1".parse().unwrap(), 1);
     let join = JoinRequest {
         token,
+        own_token: None,
         address,
         port,
         pid: 7,
@@ -587,6 +590,7 @@ async fn another_machine_is_asked_to_look_at_one_that_does_not_answer_and_its_wo
         let (address, token) = ("127.0.0.1".parse().unwrap(), token.clone());
         let join = JoinRequest {
             token,
+            own_token: None,
             address,
             port,
             pid: 7,

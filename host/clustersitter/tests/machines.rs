@@ -225,6 +225,7 @@ async fn machines_of_a_lost_store_are_left_alone_and_taken_over_with_what_they_r
 
     let join = |index: usize, term: u64, runs: &[Assignment]| JoinRequest {
         token: tokens[index].clone(),
+        own_token: None,
         address: "127.0.0.1".parse().unwrap(),
         port: 1,
         pid: 7,

@@ -137,6 +137,7 @@ impl Served {
         for (id, token) in &tokens {
             let request = JoinRequest {
                 token: token.clone(),
+                own_token: None,
                 address: "127.0.0.1".parse().unwrap(),
                 port: 1,
                 pid: 7,

@@ -54,4 +54,4 @@ pub use compile_component::main as compile_component;
 pub use replay_component::main as replay_component;
 pub use run::{AgentError, run};
 pub use run_component::main as run_component;
-pub use settings::{Arguments, Settings, SettingsError};
+pub use settings::{Arguments, JoinToken, Settings, SettingsError};

@@ -3,6 +3,7 @@
 
 use crate::agent::Agent;
 use crate::machine::stats;
+use crate::settings::JoinToken;
 use crate::time;
 use cerebro_api::Client;
 use cerebro_api::body::{Heartbeat, JoinRequest, Report};
@@ -30,17 +31,20 @@ pub struct Link {
     /// The same controller, each time over a new connection.
     pub anew: Client,
     pub token: String,
+    /// What it joins with instead, the first time.
+    pub join_token: Option<JoinToken>,
 }
 
 /// Joins, then says each second that the machine is there.
 pub async fn beat(agent: Arc<Agent>, link: Link) {
     let (mut system, mut ticks) = (System::new().ok(), interval(BEAT));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut joined = false;
+    let (mut joined, mut join_token) = (false, link.join_token.clone());
+    let mut told = String::new();
     loop {
         ticks.tick().await;
         let heard = match joined {
-            false => join(&agent, &link).await,
+            false => join(&agent, &link, &mut join_token).await,
             true => {
                 let stats = stats::brief(system.as_mut(), &agent.settings.data);
                 let (token, pid) = (link.token.clone(), std::process::id());
@@ -63,18 +67,28 @@ pub async fn beat(agent: Arc<Agent>, link: Link) {
                 // A controller may know less than the one before it, as one whose store was restored.
                 joined &= error.status() != Some(NOT_JOINED);
                 tracing::debug!(%error, "the controller did not take a heartbeat");
+                let why = error.to_string();
+                // Said once: it is tried each second.
+                if !joined && told != why {
+                    tracing::warn!("this machine has not joined: {why}");
+                    told = why;
+                }
             }
         }
     }
 }
 
+/// Joins; with a token that is good for that once, it brings its own. Where the answer is lost, both are shown again.
 async fn join(
     agent: &Agent,
     link: &Link,
+    join_token: &mut Option<JoinToken>,
 ) -> Result<cerebro_api::body::Term, cerebro_api::ClientError> {
     let settings = &agent.settings;
+    let once = join_token.as_ref().map(|it| it.token.clone());
     let request = JoinRequest {
-        token: link.token.clone(),
+        own_token: once.as_ref().map(|_| link.token.clone()),
+        token: once.unwrap_or_else(|| link.token.clone()),
         address: settings.address,
         port: settings.port,
         pid: std::process::id(),
@@ -82,7 +96,14 @@ async fn join(
         term: agent.term(),
         runs: agent.table.map(|entry| entry.record.task.clone()).into_iter().flatten().collect(),
     };
-    link.client.join(&settings.machine, &request).await
+    let term = link.client.join(&settings.machine, &request).await?;
+    if let Some(used) = join_token.take()
+        && let Err(error) = std::fs::remove_file(&used.file)
+    {
+        // It is worth nothing any more.
+        tracing::debug!(%error, file = %used.file.display(), "a token that was used is left");
+    }
+    Ok(term)
 }
 
 /// Asks what should run, and asks again.

@@ -108,7 +108,8 @@ fn build(settings: Settings, disk: Disk) -> Result<Agent, AgentError> {
         (Some(controller), Some(token)) => {
             let client = Client::new(controller.clone())?;
             let anew = Client::connecting_anew(controller.clone())?;
-            Some(Link { client, anew, token: token.clone() })
+            let (token, join_token) = (token.clone(), settings.join_token.clone());
+            Some(Link { client, anew, token, join_token })
         }
         _ => None,
     };

@@ -90,6 +90,8 @@ pub enum EventKind {
     MachineProblem,
     MachineProblemOver,
     MachineProvisioning,
+    /// A machine is to be joined by hand, and its agent is waited for.
+    MachineExpected,
     MachineJoined,
     MachineLabelled,
     MachineSilent,

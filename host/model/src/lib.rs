@@ -22,6 +22,7 @@ mod machine;
 mod machine_moves;
 mod machine_state;
 mod names;
+mod origin;
 mod pause;
 mod placement;
 mod plan;
@@ -60,6 +61,7 @@ pub use names::{
     ClusterName, DecisionId, DeploymentId, InstanceId, JobName, LabelName, LabelValue, MachineId,
     NameError, PortName, RecipeName, SecretName, Version, ZoneName,
 };
+pub use origin::Origin;
 pub use pause::{Pause, PauseScope};
 pub use placement::{AnyOf, Labels, Moves, Placement, Priority, Spread};
 pub use plan::{Plan, PlanEnd, PlanLine, Sureness};

@@ -1,6 +1,6 @@
 //! Machines, and what is known of them.
 
-use crate::{Cores, Labels, Lock, MachineId, MachineState, Megabytes, Timestamp, ZoneName};
+use crate::{Cores, Labels, Lock, MachineId, MachineState, Megabytes, Origin, Timestamp, ZoneName};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -57,6 +57,9 @@ pub struct Machine {
     /// Why it must never be terminated, if it must not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<Lock>,
+    /// Where it comes from, and so what may become of it.
+    #[serde(default, skip_serializing_if = "Origin::is_provisioned")]
+    pub origin: Origin,
 }
 
 impl Machine {
@@ -67,7 +70,14 @@ impl Machine {
     pub fn new(id: MachineId, zone: ZoneName, capacity: Capacity, created_at: Timestamp) -> Self {
         let (state, labels) = (MachineState::Pending, Labels::new());
         let (address, agent_port, lock) = (None, None, None);
-        Self { id, zone, capacity, state, created_at, address, agent_port, labels, lock }
+        let origin = Origin::Provisioned;
+        Self { id, zone, capacity, state, created_at, address, agent_port, labels, lock, origin }
+    }
+
+    /// One that is there, and that an operator joins by hand.
+    #[must_use]
+    pub fn joined_by_hand(self, host: String, join_by: Timestamp) -> Self {
+        Self { origin: Origin::Joined { host, join_by }, ..self }
     }
 }
 

@@ -26,6 +26,14 @@ pub enum MoveError {
         /// Why it is locked.
         reason: String,
     },
+    /// It is nobody's to terminate.
+    #[error(
+        "{machine} was joined by hand, and is never terminated: `cerebro machine remove {machine}` has it forgotten"
+    )]
+    Joined {
+        /// The machine.
+        machine: MachineId,
+    },
 }
 
 impl Machine {
@@ -147,8 +155,29 @@ impl Machine {
         }
     }
 
-    /// It is to be destroyed. A locked machine never is.
+    /// It is to be destroyed. A locked machine never is. One that was joined by hand is forgotten at most, and only if
+    /// an operator has said so, or if it never joined.
     pub fn terminating(&self, reason: String) -> Result<Self, MoveError> {
+        let may_go = match &self.state {
+            MachineState::Pending => true,
+            MachineState::Draining { drain, .. } => drain.then == AfterDrain::Remove,
+            _ => false,
+        };
+        match self.origin.is_joined() && !may_go {
+            true => Err(MoveError::Joined { machine: self.id.clone() }),
+            false => self.ending(reason),
+        }
+    }
+
+    /// It is lost, was joined by hand, and an operator lets it go.
+    pub fn let_go(&self, reason: String) -> Result<Self, MoveError> {
+        match self.state {
+            MachineState::Lost { .. } if self.origin.is_joined() => self.ending(reason),
+            _ => Err(self.no_way("be let go")),
+        }
+    }
+
+    fn ending(&self, reason: String) -> Result<Self, MoveError> {
         self.unlocked()?;
         let certificate = match &self.state {
             MachineState::Pending | MachineState::Active { .. } | MachineState::Draining { .. } => {
@@ -275,6 +304,24 @@ mod tests {
         }
         let removed = pending().joined(at(1)).unwrap().draining(drain(AfterDrain::Remove)).unwrap();
         assert!(removed.locked(lock()).is_err());
+    }
+
+    #[test]
+    fn one_that_was_joined_by_hand_ends_only_by_an_operators_word() {
+        let joined = |it: Machine| it.joined_by_hand("box".to_owned(), at(900));
+        for machine in all().into_iter().map(joined) {
+            let word = machine.state.word();
+            let ends = machine.terminating("idle".to_owned()).is_ok();
+            assert_eq!(ends, word == "pending", "{word}");
+            assert_eq!(machine.let_go("gone".to_owned()).is_ok(), word == "lost", "{word}");
+        }
+        let active = joined(pending()).joined(at(1)).unwrap();
+        let error = active.terminating("idle".to_owned()).unwrap_err();
+        assert!(matches!(error, MoveError::Joined { .. }), "{error}");
+        let removed = active.draining(drain(AfterDrain::Remove)).unwrap();
+        assert!(removed.terminating("removed".to_owned()).is_ok());
+        let lost = pending().joined(at(1)).unwrap().lost(certificate()).unwrap();
+        assert!(lost.let_go("gone".to_owned()).is_err(), "Cerebro made it");
     }
 
     #[test]

@@ -182,6 +182,7 @@ impl Agent {
             let (token, version) = (token.to_owned(), "0".to_owned());
             let request = JoinRequest {
                 token,
+                own_token: None,
                 address,
                 port: 40_000,
                 pid: 1,

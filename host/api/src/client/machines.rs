@@ -2,10 +2,14 @@
 
 use super::{Client, ClientError};
 use crate::body::{Because, DrainRequest, MachineView, MaintainRequest, ZoneView};
+use crate::join::{AgentKit, JoinOrder, JoinOrderRequest};
 use crate::paths;
-use cerebro_model::{MachineId, ZoneChange, ZoneName};
+use bytes::Bytes;
+use cerebro_model::{Digest, MachineId, ZoneChange, ZoneName};
+use futures::{Stream, StreamExt};
 use reqwest::Method;
 use serde::Serialize;
+use std::time::Duration;
 
 impl Client {
     async fn machine_to(
@@ -20,6 +24,29 @@ impl Client {
             None => request,
         })
         .await
+    }
+
+    /// Has a machine expected that is joined by hand.
+    pub async fn order_join(&self, request: &JoinOrderRequest) -> Result<JoinOrder, ClientError> {
+        self.json(self.ask(Method::POST, paths::MACHINES).json(request)).await
+    }
+
+    /// What agents on other machines are made of.
+    pub async fn agent_kit(&self) -> Result<AgentKit, ClientError> {
+        // Their digests may be taken first.
+        self.json(self.ask(Method::GET, paths::AGENT).timeout(Duration::from_secs(60))).await
+    }
+
+    /// The bytes of one of them, piece by piece.
+    pub async fn agent_program(
+        &self,
+        digest: &Digest,
+    ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + use<>, ClientError> {
+        let request = self.ask(Method::GET, &paths::agent_program(digest));
+        let base = self.base.clone();
+        let unreachable = move |source| ClientError::Unreachable { base: base.clone(), source };
+        let answer = self.send(request.timeout(Duration::from_secs(600))).await?;
+        Ok(answer.bytes_stream().map(move |piece| piece.map_err(&unreachable)))
     }
 
     /// Takes a machine over whose record is lost, with what it runs.

@@ -1,5 +1,6 @@
 //! What the command line takes about machines and zones.
 
+use super::Join;
 use cerebro_model::{MachineId, Seconds, ZoneName};
 use clap::{Args, Subcommand};
 
@@ -12,6 +13,8 @@ pub enum Machine {
         /// Its id.
         id: MachineId,
     },
+    /// Join a machine that exists, over SSH: it is used, and never terminated. Safe to do again.
+    Join(Box<Join>),
     /// Take a machine over that this cluster made and does not know any more, with what it runs. It is
     /// locked until you unlock it.
     Adopt {
@@ -131,7 +134,7 @@ fn idle(text: &str) -> Result<Idle, String> {
     }
 }
 
-fn time(text: &str) -> Result<Seconds, String> {
+pub(super) fn time(text: &str) -> Result<Seconds, String> {
     let wrong = || format!("`{text}` is no time: expected a number with s, m, h or d, such as 2h");
     let unit = text.chars().next_back().ok_or_else(wrong)?;
     let seconds = match unit {

@@ -31,6 +31,7 @@ pub async fn run(client: &Client, output: Output, command: Command) -> Result<()
             table(&heads, &machines.iter().map(row).collect::<Vec<_>>())
         }),
         Command::Show { id } => show(client, output, &id).await,
+        Command::Join(options) => super::join::run(client, output, *options).await,
         Command::Adopt { id, reason } => shown(output, client.adopt_machine(&id, &reason).await?),
         Command::Lock { id, reason } => shown(output, client.lock_machine(&id, &reason).await?),
         Command::Unlock { id } => shown(output, client.unlock_machine(&id).await?),

@@ -1,6 +1,8 @@
 //! What agents say: that they have started, that they are there, how their instances are.
 
-use super::{AgentError, Cluster, NewEvent, State, about_instance, about_machine, adopt, event};
+use super::{
+    AgentError, Cluster, NewEvent, State, about_instance, about_machine, adopt, event, join,
+};
 use crate::records::Change;
 use cerebro_api::body::{Heartbeat, JoinRequest, Report};
 use cerebro_model::{EventKind, InstanceStatus, Leaving, MachineId, MachineStats, Phase, Subject};
@@ -9,7 +11,7 @@ impl Cluster {
     /// An agent has started.
     pub fn joined(&self, id: &MachineId, request: &JoinRequest) -> Result<(), AgentError> {
         self.change(|state| {
-            let mut record = Self::authenticate(state, id, &request.token)?;
+            let mut record = join::authenticate(state, id, request)?;
             let first = record.machine.state.is_pending();
             if let Ok(joined) = record.machine.joined(state.now) {
                 record.machine = joined;

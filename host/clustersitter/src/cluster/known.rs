@@ -6,7 +6,7 @@
 
 use super::{ChangeError, Cluster, State, about_machine, event};
 use crate::records::MachineRecord;
-use cerebro_model::{Digest, EventKind, MachineDesired, MachineId};
+use cerebro_model::{Digest, EventKind, MachineDesired, MachineId, Timestamp};
 
 /// Why an agent is not listened to.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,9 @@ pub enum AgentError {
     /// It has to join first.
     #[error("the agent of machine {0} has not joined: it goes on with what it runs, and joins")]
     NotJoined(MachineId),
+    /// Its time to join is over.
+    #[error("machine {0} was to be joined until {1}, and is expected no longer: order it anew")]
+    TooLate(MachineId, Timestamp),
     /// It runs what this store cannot take over.
     #[error("machine {0} cannot be taken over with what it runs, and its agent goes on: {1}")]
     RunsOtherThings(MachineId, String),

@@ -2,7 +2,7 @@
 
 use super::wants::missing;
 use super::{Cluster, State};
-use crate::records::Records;
+use crate::records::{MachineRecord, Records};
 use cerebro_api::body::{JobView, MachineView, TaskView, ZoneView};
 use cerebro_model::{
     Capacity, Deployment, Instance, Job, JobName, JobRecord, Machine, PauseScope, Seconds,
@@ -33,7 +33,11 @@ impl Cluster {
     /// Every machine.
     pub fn machines(&self) -> Vec<MachineView> {
         let state = self.state();
-        state.records.machines.values().map(|record| machine(&state, record)).collect()
+        let view = |record: &MachineRecord| MachineView {
+            is_local: self.local.is_some() && record.machine.origin.is_provisioned(),
+            ..machine(&state, record)
+        };
+        state.records.machines.values().map(view).collect()
     }
 
     /// Every zone that this controller was started with.
@@ -118,7 +122,7 @@ fn wanted(records: &Records, job: &Job) -> u32 {
     layout.map(|layout| layout.instances()).sum()
 }
 
-fn machine(state: &State, record: &crate::records::MachineRecord) -> MachineView {
+fn machine(state: &State, record: &MachineRecord) -> MachineView {
     let machine = &record.machine;
     let heard = state.observed.heartbeats.get(&machine.id);
     let mut free: Capacity = machine.capacity;
@@ -145,6 +149,7 @@ fn machine(state: &State, record: &crate::records::MachineRecord) -> MachineView
         attempts: record.attempts.clone(),
         suspect: machine.state.runs() && state.observed.silent.contains(&machine.id),
         idle_since: state.kept.idle_since(&machine.id),
+        is_local: false,
     }
 }
 

@@ -5,7 +5,7 @@ use super::effects::{Effect, Failed, PROVIDER_PATIENCE, asked, chain, led};
 use crate::cluster::{AgentError, ChangeError, about_machine, event, graves};
 use crate::records::{Change, Gone, MachineRecord};
 use cerebro_machines::{CreateMachine, Presence as Found, ProviderError};
-use cerebro_model::{Digest, EventKind, Machine, MachineId, PeerWord, Rung, ZoneName};
+use cerebro_model::{Digest, EventKind, Machine, MachineId, Origin, PeerWord, Rung, ZoneName};
 use cerebro_planner::cluster::{Presence, Probe, ProviderWord, Standstill};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -56,6 +56,12 @@ impl Executor {
     }
 
     pub(super) fn ask(&self, id: &MachineId) {
+        if self.machine(id).is_some_and(|machine| machine.origin.is_joined()) {
+            let said =
+                "it was joined by hand, so that no provider can say whether it runs".to_owned();
+            let (at, presence) = (self.cluster.now(), Presence::Unknown);
+            return self.cluster.provider_said(id, ProviderWord { at, presence, said });
+        }
         let Some(begun) = self.begin(Effect::Ask, id) else { return };
         let (cluster, id) = (self.cluster.clone(), id.clone());
         self.spawn(async move {
@@ -116,8 +122,8 @@ impl Executor {
         let wanted: Vec<MachineRecord> = {
             let state = self.cluster.state();
             let coming = |record: &&MachineRecord| {
-                let Machine { state, zone, .. } = &record.machine;
-                state.is_pending() && !standstill.holds_zone(zone)
+                let Machine { state, zone, origin, .. } = &record.machine;
+                state.is_pending() && origin.is_provisioned() && !standstill.holds_zone(zone)
             };
             state.records.machines.values().filter(coming).cloned().collect()
         };
@@ -152,7 +158,7 @@ impl Executor {
 
     /// Destroys what may be left of a machine whose end is recorded, by its id; then forgets it, but
     /// for the digest of its token: its agent may still show up. Whoever decided it: one that is locked
-    /// is not destroyed.
+    /// is not destroyed. One that was joined by hand is only forgotten.
     pub(super) fn destroy(&self, id: &MachineId) {
         let record = self.cluster.state().records.machines.get(id).cloned();
         let Some(record) = record.filter(|it| it.machine.may_be_destroyed()) else { return };
@@ -160,11 +166,16 @@ impl Executor {
         let (cluster, id, decision) = (self.cluster.clone(), id.clone(), self.decision());
         self.spawn(async move {
             // What has its name by another intent is another machine: of an earlier store, and nobody's to end.
-            let made = asked(cluster.provider.made_from(&id)).await;
-            let is_another = made.is_ok_and(|made| made.join_token != record.token);
-            let destroyed = match is_another {
-                true => Ok(()),
-                false => led(&cluster, cluster.provider.destroy(&id)).await,
+            let is_ours = match record.machine.origin {
+                Origin::Joined { .. } => false,
+                Origin::Provisioned => {
+                    let made = asked(cluster.provider.made_from(&id)).await;
+                    made.map_or(true, |made| made.join_token == record.token)
+                }
+            };
+            let destroyed = match is_ours {
+                true => led(&cluster, cluster.provider.destroy(&id)).await,
+                false => Ok(()),
             };
             if let Err(why) = destroyed {
                 begun.failed(&cluster, &format!("{id} could not be destroyed: {why}"));
@@ -198,6 +209,6 @@ impl Executor {
 }
 
 /// 128 bits from the kernel, which never fails once the machine has booted.
-fn new_token() -> String {
+pub(crate) fn new_token() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }

@@ -11,7 +11,7 @@ use cerebro_api::Problem;
 use cerebro_api::body::{Because, DrainRequest, MachineView, MaintainRequest};
 use cerebro_machines::ProviderError;
 use cerebro_model::{
-    AfterDrain, Drain, EventKind, Lock, Machine, MachineId, Maintenance, MoveError,
+    AfterDrain, Drain, EventKind, Lock, Machine, MachineId, MachineState, Maintenance, MoveError,
 };
 use cerebro_planner::cluster::stuck;
 
@@ -187,7 +187,7 @@ pub async fn end_maintenance(
 }
 
 /// Removes a machine for good, in order: it is drained, what its agent still runs ends, it is
-/// destroyed, and forgotten. Each of these is recorded first, so that a controller that starts again
+/// destroyed, and forgotten; one that was joined by hand is only forgotten. Each of these is recorded first, so that a controller that starts again
 /// goes on from there.
 #[utoipa::path(delete, path = "/v1/machines/{id}", params(("id" = String, Path)), request_body = DrainRequest,
     responses((status = 200, body = MachineView), (status = 404, body = Problem), (status = 409, body = Problem)))]
@@ -196,11 +196,18 @@ pub async fn remove(
     Path(id): Path<MachineId>,
     Body(DrainRequest { reason, force }): Body<DrainRequest>,
 ) -> Answer<Json<MachineView>> {
-    let is_pending = {
+    let (is_pending, is_let_go) = {
         let state = cluster.state();
         let record = state.records.machines.get(&id).ok_or_else(|| machines::unknown(&id))?;
-        record.machine.state.is_pending()
+        let Machine { state, origin, .. } = &record.machine;
+        (state.is_pending(), origin.is_joined() && matches!(state, MachineState::Lost { .. }))
     };
+    if is_let_go {
+        let words =
+            format!("{id}, which is lost and was joined by hand, is let go{}", because(&reason));
+        let to = |machine: &Machine| machine.let_go("it is lost, and was let go".to_owned());
+        return change(cluster, id, EventKind::MachineTerminating, words, to).await;
+    }
     if is_pending {
         let words = format!("{id} is removed before it has joined{}", because(&reason));
         let to = |machine: &Machine| machine.terminating("it is to be removed".to_owned());

@@ -72,10 +72,12 @@ pub async fn label(
 #[utoipa::path(post, path = "/v1/machines/{id}/kill", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn kill(cluster: Shared, Path(id): Path<MachineId>) -> Answer<StatusCode> {
-    if !cluster.state().records.machines.contains_key(&id) {
-        return Err(unknown(&id));
-    }
-    let Some(local) = &cluster.local else {
+    let is_made = {
+        let state = cluster.state();
+        let record = state.records.machines.get(&id).ok_or_else(|| unknown(&id))?;
+        record.machine.origin.is_provisioned()
+    };
+    let Some(local) = cluster.local.as_ref().filter(|_| is_made) else {
         let detail = format!("{id} is no machine of this host: only those can be killed on demand");
         return Err(Refusal::new(StatusCode::CONFLICT, detail));
     };

@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use cerebro_api::Client;
 use cerebro_api::body::{DeployRequest, JoinRequest};
 use cerebro_clustersitter::clock::{Clock, WallClock};
-use cerebro_clustersitter::cluster::Cluster;
+use cerebro_clustersitter::cluster::{Cluster, Joining};
 use cerebro_clustersitter::decisions::{DECISIONS, DecisionLog, LogLimits};
 use cerebro_clustersitter::executor::Executor;
 use cerebro_clustersitter::http;
 use cerebro_clustersitter::probe::HttpProbe;
+use cerebro_clustersitter::programs::Programs;
 use cerebro_machines::{CreateMachine, MachineProvider, Presence, ProviderError};
 use cerebro_model::{Capacity, Cores, Deployment, DeploymentId, Job, MachineId, Megabytes};
 use cerebro_planner::cluster::{Limits, Policy, ZonePolicy};
@@ -159,9 +160,10 @@ impl Fleet {
         };
         let log = DecisionLog::open(&data.join(DECISIONS), LogLimits::default()).unwrap();
         let cluster = Cluster::open(store, blobs, provider.clone(), policy).unwrap();
-        let cluster = Arc::new(cluster.with_decisions(log));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
+        let joining = Joining { programs: programs(data), controller: base.clone() };
+        let cluster = Arc::new(cluster.with_decisions(log).with_joining(joining));
         let mut running = JoinSet::new();
         let executor = Executor::new(cluster.clone(), base.clone(), Arc::new(HttpProbe::new()));
         running.spawn(async move { drop(executor.run().await) });
@@ -175,10 +177,16 @@ impl Fleet {
         self.running.shutdown().await;
     }
 
+    /// The agent of a machine that was joined by hand, which has a token of its own.
+    pub async fn run_agent(&mut self, id: MachineId, token: String) {
+        self.join(id, token).await;
+    }
+
     async fn join(&mut self, id: MachineId, token: String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let request = JoinRequest {
             token: token.clone(),
+            own_token: None,
             address: "127.0.0.1".parse().unwrap(),
             port: listener.local_addr().unwrap().port(),
             pid: 7,
@@ -222,6 +230,16 @@ impl Fleet {
         assert_eq!(ended.state.word(), "succeeded", "{:?}", ended.state);
         ended
     }
+}
+
+/// What stands beside the controller.
+fn programs(data: &Path) -> Programs {
+    let directory = data.join("bin");
+    std::fs::create_dir_all(&directory).unwrap();
+    for name in ["machinesitter", "tasksitter"] {
+        std::fs::write(directory.join(name), format!("#!/bin/sh\n# {name}\n")).unwrap();
+    }
+    Programs::in_directory(directory)
 }
 
 pub fn request(version: &str) -> DeployRequest {

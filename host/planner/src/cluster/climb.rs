@@ -18,7 +18,7 @@ pub(super) struct Silence {
     pub excused: Duration,
 }
 
-/// A machine that its provider calls running and that does not answer the controller.
+/// A machine that its provider calls running, or that has none, and that does not answer the controller.
 pub(super) struct Case<'a> {
     pub observed: &'a ObservedMachine,
     pub silence: Silence,
@@ -57,7 +57,7 @@ impl Case<'_> {
             Testimony::Silent(words) => format!("{}; {}", self.why, peers::in_words(words)),
             Testimony::Awaited | Testimony::Nobody => self.why.clone(),
         };
-        let rules = ladder::rules(observed.machine.lock.is_some());
+        let rules = ladder::rules(&observed.machine);
         let (attempts, flap) = (&observed.attempts, &policy.limits.flap);
         match ladder::next(rules, attempts, flap, self.silence.excused, since, now) {
             Next::Wait => Some(why),

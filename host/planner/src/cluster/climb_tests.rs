@@ -3,20 +3,20 @@
 use super::testing::{at, fleet, job, policy};
 use super::tests::{carry_out, settle};
 use super::*;
-use cerebro_model::{Job, Lock, Moves, PeerWord, Sight, Verdict};
+use cerebro_model::{Job, Lock, Moves, Origin, PeerWord, Sight, Verdict};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Machines of which some do not answer the controller, though their provider calls all of them running.
-struct World {
-    fleet: Fleet,
-    policy: Policy,
+pub(super) struct World {
+    pub(super) fleet: Fleet,
+    pub(super) policy: Policy,
     /// They answer nobody.
-    hung: BTreeSet<MachineId>,
+    pub(super) hung: BTreeSet<MachineId>,
     /// They answer everybody but the controller.
     apart: BTreeSet<MachineId>,
     /// What was done, but for questions, and when.
-    done: Vec<(i64, Step)>,
+    pub(super) done: Vec<(i64, Step)>,
 }
 
 fn id(n: u64) -> MachineId {
@@ -30,7 +30,7 @@ fn alone(name: &str) -> Job {
 }
 
 impl World {
-    fn new(jobs: &[Job], machines: u64) -> Self {
+    pub(super) fn new(jobs: &[Job], machines: u64) -> Self {
         let count = u32::try_from(machines).unwrap();
         let (mut fleet, policy) = (fleet(jobs, machines, at(1)), policy(count, count + 2));
         settle(&mut fleet, &policy, at(1));
@@ -62,16 +62,19 @@ impl World {
         panic!("still busy: {:?}", plan(&self.fleet, &self.policy, at(now)));
     }
 
-    fn passes(&mut self, seconds: std::ops::Range<i64>) -> Plan {
+    pub(super) fn passes(&mut self, seconds: std::ops::Range<i64>) -> Plan {
         seconds.map(|now| self.pass(now)).last().unwrap()
     }
 
     fn act(&mut self, step: Step, reason: String, now: i64) {
         match &step {
             Step::AskProvider(id) => {
-                let said = "the machine runs".to_owned();
-                let word = ProviderWord { at: at(now), presence: Presence::Running, said };
-                self.fleet.machines.get_mut(id).unwrap().provider = Some(word);
+                let observed = self.fleet.machines.get_mut(id).unwrap();
+                let (presence, said) = match observed.machine.origin {
+                    Origin::Provisioned => (Presence::Running, "the machine runs".to_owned()),
+                    Origin::Joined { .. } => (Presence::Unknown, "nobody can say".to_owned()),
+                };
+                observed.provider = Some(ProviderWord { at: at(now), presence, said });
             }
             Step::AskPeer(id, peer) => {
                 // That one is not in contact any longer may not have been noticed yet.
@@ -118,11 +121,11 @@ impl World {
         tried.map(|(now, _)| *now).collect()
     }
 
-    fn when(&self, is: impl Fn(&Step) -> bool) -> Option<i64> {
+    pub(super) fn when(&self, is: impl Fn(&Step) -> bool) -> Option<i64> {
         self.done.iter().find(|(_, step)| is(step)).map(|(now, _)| *now)
     }
 
-    fn instance(&self, job: &str) -> Instance {
+    pub(super) fn instance(&self, job: &str) -> Instance {
         let id: InstanceId = format!("0.z-1.{job}").parse().unwrap();
         self.fleet.instances[&id].instance.clone()
     }

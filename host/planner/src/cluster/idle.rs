@@ -2,7 +2,7 @@
 
 use super::fill::Filled;
 use super::yard::Standing;
-use super::{Fleet, Occupancy, Plan, Policy, turn};
+use super::{Fleet, ObservedMachine, Occupancy, Plan, Policy, turn};
 use cerebro_model::{Machine, MachineId, Timestamp};
 use std::collections::BTreeSet;
 
@@ -16,13 +16,16 @@ pub(super) fn plan(
 ) {
     for (zone, allowed) in &policy.zones {
         let Some(limit) = allowed.idle else { continue };
-        let of_zone = fleet.machines.values().filter(|it| it.machine.zone == *zone);
+        // What was joined by hand is nobody's to end, and beyond what a zone keeps.
+        let made = |it: &&ObservedMachine| it.machine.origin.is_provisioned();
+        let of_zone = fleet.machines.values().filter(|it| it.machine.zone == *zone).filter(made);
         // While one dies, comes or goes, those without work may be needed in a moment.
         let is_moving = |it: &Machine| it.state.is_pending() || !it.state.runs();
         if of_zone.into_iter().any(|it| is_moving(&it.machine)) {
             continue;
         }
-        let machines: Vec<_> = filled.yard.machines(zone).collect();
+        let is_made = |id: &MachineId| fleet.machines.get(id).as_ref().is_some_and(made);
+        let machines: Vec<_> = filled.yard.machines(zone).filter(|(id, ..)| is_made(id)).collect();
         if machines.iter().any(|(_, standing, _)| *standing == Standing::Silent) {
             continue;
         }

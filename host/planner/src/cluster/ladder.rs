@@ -5,7 +5,7 @@
 //! more is tried. Who may have a rung tried that ends tasks is not decided here.
 
 use super::FlapPolicy;
-use cerebro_model::{Attempt, Rung, Timestamp};
+use cerebro_model::{Attempt, Machine, Rung, Timestamp};
 use std::time::Duration;
 
 /// How one rung is tried.
@@ -40,10 +40,15 @@ pub const RULES: [Rule; 2] = [
 /// How long a machine has to come back after the last attempt before it is replaced.
 const RESTS: Duration = Duration::from_secs(180);
 
-/// What may be tried: of a locked machine nothing that ends its tasks.
-pub fn rules(is_locked: bool) -> &'static [Rule] {
+/// What may be tried: of a locked machine nothing that ends its tasks, and nothing of one that was joined by hand, for
+/// there is no provider to try it.
+pub fn rules(machine: &Machine) -> &'static [Rule] {
     let harmless = RULES.iter().take_while(|rule| !rule.rung.ends_tasks()).count();
-    let count = if is_locked { harmless } else { RULES.len() };
+    let count = match (machine.origin.is_joined(), machine.lock.is_some()) {
+        (true, _) => 0,
+        (false, true) => harmless,
+        (false, false) => RULES.len(),
+    };
     RULES.get(..count).unwrap_or_default()
 }
 
@@ -103,11 +108,16 @@ pub fn next(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::testing::at;
+    use crate::cluster::testing::{at, machine};
+    use cerebro_model::Lock;
     use proptest::prelude::*;
 
     const RESTART: Next = Next::Try(Rung::RestartAgent);
     const REBOOT: Next = Next::Try(Rung::Reboot);
+
+    fn made() -> Machine {
+        machine(1, at(0)).1.machine
+    }
 
     fn look(restarts: &[i64], reboots: &[i64], silent: i64, now: i64) -> Next {
         let of = |rung, times: &[i64]| {
@@ -116,7 +126,7 @@ mod tests {
         };
         let attempts = [of(Rung::RestartAgent, restarts), of(Rung::Reboot, reboots)].concat();
         let flap = FlapPolicy::default();
-        next(rules(false), &attempts, &flap, Duration::ZERO, at(silent), at(now))
+        next(rules(&made()), &attempts, &flap, Duration::ZERO, at(silent), at(now))
     }
 
     #[test]
@@ -143,10 +153,20 @@ mod tests {
             .map(|n| Attempt { rung: Rung::RestartAgent, at: at(n), why: String::new() })
             .to_vec();
         let flap = FlapPolicy::default();
-        let look = |now| next(rules(true), &attempts, &flap, Duration::ZERO, at(0), at(now));
+        let locked = made().locked(Lock { reason: "evidence".to_owned(), at: at(0) });
+        let rules = rules(&locked.expect("an active one can be locked"));
+        let look = |now| next(rules, &attempts, &flap, Duration::ZERO, at(0), at(now));
         assert_eq!([look(74), look(75), look(500)], [Next::Wait, Next::Exhausted, Next::Exhausted]);
         assert!(!has_rested(&attempts, at(0), at(234)) && has_rested(&attempts, at(0), at(235)));
         assert!(!has_rested(&attempts, at(60), at(235)), "another silence");
+    }
+
+    #[test]
+    fn of_one_that_was_joined_by_hand_nothing_is_tried() {
+        let joined = made().joined_by_hand("box".to_owned(), at(0));
+        assert_eq!(rules(&joined), []);
+        let flap = FlapPolicy::default();
+        assert_eq!(next(rules(&joined), &[], &flap, Duration::ZERO, at(0), at(1)), Next::Exhausted);
     }
 
     #[test]

@@ -42,6 +42,8 @@ mod gate;
 mod idle;
 #[cfg(test)]
 mod idle_tests;
+#[cfg(test)]
+mod joined_tests;
 pub mod ladder;
 mod link;
 mod load;

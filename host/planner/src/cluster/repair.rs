@@ -6,7 +6,8 @@ use super::{
     Condemned, Fleet, Note, ObservedMachine, Occupancy, Plan, Policy, Presence, Step, brakes, turn,
 };
 use cerebro_model::{
-    DeathCertificate, MachineId, MachineState, PauseScope, Repair, Timestamp, Verdict, ZoneName,
+    DeathCertificate, Machine, MachineId, MachineState, Origin, PauseScope, Repair, Timestamp,
+    Verdict, ZoneName,
 };
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
@@ -38,6 +39,9 @@ pub(super) fn plan(
     let bench = Bench { fleet, policy, now, breakers: &breakers, contact, asked_about };
     for (id, observed) in &fleet.machines {
         match &observed.machine.state {
+            MachineState::Pending { .. } if observed.machine.origin.is_joined() => {
+                expire(&observed.machine, now, plan);
+            }
             MachineState::Pending { .. } => {
                 // While nothing was to be made of it, no time was lost.
                 let scopes = [PauseScope::Cluster, PauseScope::Zone(observed.machine.zone.clone())];
@@ -77,6 +81,16 @@ pub(super) fn plan(
             // maintenance.
             _ => {}
         }
+    }
+}
+
+/// Forgets a machine that was to be joined by hand and was not: nothing was made of it that could be lost.
+fn expire(machine: &Machine, now: Timestamp, plan: &mut Plan) {
+    if let Origin::Joined { host, join_by } = &machine.origin
+        && now > *join_by
+    {
+        let reason = format!("{host} was to be joined by hand until {join_by}, and was not");
+        turn::terminate(machine, &reason, plan);
     }
 }
 
@@ -177,6 +191,11 @@ impl<'a> Bench<'a> {
             );
             let why = match word.presence {
                 Presence::Running => {
+                    let case = Case { observed, silence, probe, word, why, breaker, is_fresh };
+                    self.hear_peers_and_climb(&case, plan)
+                }
+                // Nobody can say whether it runs, nor start it again: other machines look, and it has its time.
+                Presence::Unknown if observed.machine.origin.is_joined() => {
                     let case = Case { observed, silence, probe, word, why, breaker, is_fresh };
                     self.hear_peers_and_climb(&case, plan)
                 }

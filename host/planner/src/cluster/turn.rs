@@ -40,6 +40,13 @@ pub(super) fn plan(fleet: &Fleet, occupancy: &Occupancy, now: Timestamp, plan: &
             }
             MachineState::Lost { certificate, .. }
                 if is_kept(fleet, occupancy, machine, certificate, now) => {}
+            MachineState::Lost { .. } if machine.origin.is_joined() => {
+                let why = format!(
+                    "{id} is lost, and was joined by hand: nothing of it is ended; `cerebro machine remove {id}` has it \
+                     forgotten, and then it can be joined anew"
+                );
+                plan.notes.push(Note::Waits { machine: id.clone(), why });
+            }
             MachineState::Lost { .. } => {
                 terminate(machine, "it is lost, and what may be left of it is of no use", plan);
             }

@@ -82,7 +82,7 @@ impl Contender<'_> {
 struct Shelves {
     here: Shelf,
     coming: Shelf,
-    /// Machines that are there or coming.
+    /// Machines of Cerebro's making that are there or coming.
     alive: u32,
     /// Those of them that are to be removed.
     going: u32,
@@ -266,8 +266,11 @@ impl<'a> Yard<'a> {
         let mut places: BTreeMap<&ZoneName, [Vec<(u32, Amounts)>; 2]> = BTreeMap::new();
         for (index, spot) in (0u32..).zip(&yard.spots) {
             let shelves = yard.zones.entry(spot.zone).or_default();
-            shelves.alive += 1;
-            shelves.going += u32::from(spot.standing == Standing::Draining { for_good: true });
+            // What was joined by hand is beyond what a zone keeps and may have.
+            if spot.machine.is_none_or(|it| it.origin.is_provisioned()) {
+                shelves.alive += 1;
+                shelves.going += u32::from(spot.standing == Standing::Draining { for_good: true });
+            }
             let [here, coming] = places.entry(spot.zone).or_default();
             match spot.standing {
                 Standing::Here => here.push((index, spot.free)),
@@ -283,7 +286,7 @@ impl<'a> Yard<'a> {
         yard
     }
 
-    /// Machines of a zone that are there, coming, or wished for.
+    /// Machines of a zone that are there, coming, or wished for, without those that were joined by hand.
     pub(super) fn alive(&self, zone: &ZoneName) -> u32 {
         self.zones.get(zone).map_or(0, |shelves| shelves.alive)
     }

@@ -132,7 +132,9 @@ fn births(
     most: u32,
     now: Timestamp,
 ) -> [Meter; 2] {
-    let living = fleet.machines.values().map(|it| (&it.machine.zone, it.machine.created_at));
+    let made =
+        fleet.machines.values().map(|it| &it.machine).filter(|it| it.origin.is_provisioned());
+    let living = made.map(|it| (&it.zone, it.created_at));
     let graves = || fleet.brakes.tombstones.values().filter(|it| it.zone == *zone);
     // One that was given up is there until its provider confirms its end.
     let gone = graves().filter(|it| !fleet.machines.contains_key(&it.machine));

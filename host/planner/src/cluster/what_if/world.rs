@@ -282,6 +282,10 @@ impl<'p> World<'p> {
         self.fleet.instances.insert(id, seen);
     }
 
+    fn is_joined(&self, id: &MachineId) -> bool {
+        self.fleet.machines.get(id).is_some_and(|it| it.machine.origin.is_joined())
+    }
+
     fn act(&mut self, Decision { step, reason }: &Decision) {
         let now = self.now;
         match step {
@@ -306,6 +310,9 @@ impl<'p> World<'p> {
                 let (presence, said) = match (self.unknown.contains(id), last) {
                     (true, Some(it)) => (it.presence, it.said),
                     (true, None) => (Presence::Unknown, "it was not asked before".to_owned()),
+                    (false, _) if self.is_joined(id) => {
+                        (Presence::Unknown, "it was joined by hand".to_owned())
+                    }
                     (false, _) if self.dead.contains(id) => {
                         (Presence::Gone, "it is gone".to_owned())
                     }
