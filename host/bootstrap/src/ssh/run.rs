@@ -5,6 +5,7 @@ use super::error::SshError;
 use super::report::{Outcome, Report, Step};
 use russh::ChannelMsg;
 use std::path::Path;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -135,8 +136,12 @@ impl Connection {
             let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
             Ran { code, out: text(out), all: text(all) }
         };
-        // A command that ends before it has read all says why in its own words.
-        let (spoke, ran) = tokio::join!(speak, hear);
+        let (mut speak, mut hear) = (pin!(speak), pin!(hear));
+        let (spoke, ran) = tokio::select! {
+            spoke = &mut speak => (spoke, hear.await),
+            // One that ends before it has read all reads no more of it, and says why in its own words.
+            ran = &mut hear => (Ok(()), ran),
+        };
         match spoke {
             Err(source) if ran.code.is_none() => Err(lost(source)),
             _ if ran.code.is_none() && self.handle().is_closed() => {

@@ -102,6 +102,8 @@ if [ -e /sys/fs/cgroup/cgroup.controllers ]; then mount -t cgroup2 cgroup2 sys/f
   mount -t tmpfs -o mode=755 tmpfs sys/fs/cgroup
   mkdir sys/fs/cgroup/systemd
   mount -t cgroup -o none,name=systemd,xattr cgroup sys/fs/cgroup/systemd
+  # So that systemd finds no place for the hierarchies that have controllers: those are this host's.
+  mount -o remount,ro sys/fs/cgroup
 fi
 rm -rf lib/systemd/system-generators etc/fstab
 for wants in etc/systemd/system/*.wants lib/systemd/system/*.wants; do rm -rf "$wants"; done
