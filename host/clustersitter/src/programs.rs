@@ -67,7 +67,7 @@ impl Programs {
 
     fn one(&self, name: &'static str) -> Result<AgentProgram, ProgramsError> {
         let path = self.directory.join(name);
-        let read = || {
+        let read = || -> io::Result<AgentProgram> {
             let stamp = Stamp::of(&path)?;
             // Whoever panicked over it had read a file at most.
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

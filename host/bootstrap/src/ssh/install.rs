@@ -1,23 +1,19 @@
 //! Makes a machine one that the agent runs on: programs, files, start, and the wait until it has joined.
 
+use super::bring::bring;
 use super::connect::Connection;
 use super::error::SshError;
 use super::facts::Facts;
 use super::init::{Health, Init};
 use super::report::{Outcome, Report, Step};
-use super::run::{Input, Ran, Shell, UNCHANGED, open};
-use crate::files::{BIN, GET, JOIN_TOKEN, START, data, start};
-use crate::quote::shell;
-use crate::setup::{AGENT, Program, Setup, Source, Start};
+use super::run::{Input, Shell, UNCHANGED};
+use crate::files::{BIN, JOIN_TOKEN, START, data, start};
+use crate::setup::{AGENT, Setup, Start};
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
-/// How long a program may take to get there.
-const ARRIVES_WITHIN: Duration = Duration::from_secs(900);
 /// How long anything else may take.
 const WITHIN: Duration = Duration::from_secs(120);
-/// How often a program is asked for: once more, for the controller may just be starting.
-const TRIES: u32 = 2;
 /// From one look at the agent to the next, while it is to join.
 const LOOKS_EVERY: Duration = Duration::from_millis(500);
 /// An agent that has ended so often before it joined does so each time.
@@ -86,77 +82,6 @@ pub async fn install(
             Init::None => vec![until_reboot.to_owned()],
         },
     })
-}
-
-/// Brings a program there, if it is not.
-async fn bring(
-    connection: &Connection,
-    facts: &Facts,
-    program: &Program,
-    report: &mut Report<'_>,
-) -> Result<(), SshError> {
-    let Program { name, digest, size, source, .. } = program;
-    let host = connection.host.clone();
-    if facts.programs.get(name.as_str()) == Some(digest) {
-        let what = format!("have {name}");
-        report.begins(&what);
-        report.done(Step {
-            what,
-            command: String::new(),
-            outcome: Outcome::Unchanged,
-            code: None,
-            output: String::new(),
-            took: Duration::ZERO,
-        });
-        return Ok(());
-    }
-    let no_room = || SshError::NoRoom {
-        host: host.clone(),
-        path: BIN.to_owned(),
-        free_mb: facts.free_for_programs >> 20,
-        needed_mb: size.div_ceil(1 << 20),
-    };
-    match source {
-        Source::Url(url) => {
-            let what = format!("fetch {name} from {url}");
-            let get = format!("get {name} {} {digest} {TRIES}\n", shell(url));
-            let script = format!("set -eu\nmkdir -p {BIN}\ncd {BIN}\n{GET}{get}");
-            let running = connection.script(&script, &what, ARRIVES_WITHIN);
-            let ran = connection.make_so(&what, &get, running, report).await?;
-            match ran.is_ok() {
-                true => Ok(()),
-                false if is_for_want_of_room(&ran) => Err(no_room()),
-                false => Err(SshError::Download {
-                    host,
-                    program: name.clone(),
-                    url: url.clone(),
-                    said: first_complaint(&ran),
-                }),
-            }
-        }
-        Source::File(file) => {
-            let what = format!("send {name}");
-            let to = format!("{BIN}/{name}");
-            let script = format!(
-                "mkdir -p {BIN} && cat >{to}.new && [ \"$(sha256sum <{to}.new | cut -c1-64)\" = {digest} ] && chmod 755 \
-                 {to}.new && mv {to}.new {to} || {{ rm -f {to}.new; echo 'it did not arrive as it was sent' >&2; exit \
-                 1; }}"
-            );
-            let input = Input::File(open(file).await?);
-            let command = connection.root(Shell::Script(&script));
-            let running = connection.run_plainly(&command, input, &what, ARRIVES_WITHIN);
-            let ran = connection.make_so(&what, &script, running, report).await?;
-            match ran.is_ok() {
-                true => Ok(()),
-                false if is_for_want_of_room(&ran) => Err(no_room()),
-                false => Err(SshError::Upload {
-                    host,
-                    program: name.clone(),
-                    said: first_complaint(&ran),
-                }),
-            }
-        }
-    }
 }
 
 /// Writes a file, unless it is there as it should be.
@@ -297,15 +222,4 @@ async fn log(
     let lines: Vec<&str> = ran.all.lines().collect();
     let last = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default();
     Ok(last.join("\n"))
-}
-
-fn is_for_want_of_room(ran: &Ran) -> bool {
-    // `curl` does not say why it could not write.
-    ran.is_for_want_of_room() || ran.all.contains("curl: (23)")
-}
-
-/// What was said first of why: what follows from it comes behind.
-fn first_complaint(ran: &Ran) -> String {
-    let first = ran.all.lines().find(|line| !line.trim().is_empty());
-    first.map_or_else(|| ran.last_line(), |line| line.trim().to_owned())
 }

@@ -7,7 +7,9 @@
 //! Each step is kept in a [`Report`] and shown as it goes. Each makes true what should be and leaves alone what is,
 //! so that all of it can be done again. What fails is told apart by [`SshError`].
 
+mod bring;
 mod connect;
+mod door;
 mod error;
 mod facts;
 mod host_key;

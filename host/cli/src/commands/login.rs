@@ -183,7 +183,9 @@ fn become_ssh(options: &Login, what: &What, place: &Place) -> Fault {
     let mut command = std::process::Command::new("ssh");
     command.args(words(options, what, place.address));
     match open(what) {
-        Ok(Some(script)) => drop(command.stdin(script)),
+        Ok(Some(script)) => {
+            command.stdin(script);
+        }
         Ok(None) => {}
         Err(fault) => return fault,
     }

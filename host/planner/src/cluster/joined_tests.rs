@@ -73,6 +73,7 @@ fn it_is_never_one_too_many() {
 
 fn silent_at_ten(jobs: &[cerebro_model::Job]) -> World {
     let mut world = World::new(jobs, 3);
+    world.policy = policy(2, 4);
     join(&mut world.fleet, 1);
     world.passes(2..10);
     world.hung.insert(MachineId::nth(1));
@@ -99,7 +100,7 @@ fn one_that_nobody_reaches_is_lost_after_a_while_and_nothing_else_is_done_with_i
     };
     assert_eq!(world.when(harmed), None, "{:?}", world.done);
     let state = &world.fleet.machines[&MachineId::nth(1)].machine.state;
-    let MachineState::Lost { certificate } = state else { panic!("{state:?}") };
+    let MachineState::Lost { certificate, .. } = state else { panic!("{state:?}") };
     assert_eq!(certificate.verdict, Verdict::Hangs);
     assert!(!certificate.peers.is_empty(), "others have looked");
     for n in 0..3 {
