@@ -12,6 +12,7 @@ mod hearing;
 mod kept;
 mod known;
 pub mod links;
+mod names;
 mod news;
 pub mod notes;
 mod pauses;
@@ -28,6 +29,7 @@ pub use adopt::AdoptError;
 pub use deciding::Planned;
 pub use explain::view as explained;
 pub use known::AgentError;
+pub use names::{Dns, about_name};
 pub use pauses::PauseError;
 pub use proposals::ApprovalError;
 pub use secrets::SecretError;
@@ -143,6 +145,8 @@ pub struct Cluster {
     clock: Arc<dyn Clock>,
     /// Where decisions are kept, if they are.
     decisions: Option<DecisionLog>,
+    /// Where names are published, if they are.
+    pub dns: Option<Dns>,
     state: Mutex<State>,
     changed: watch::Sender<u64>,
     events: broadcast::Sender<Event>,
@@ -217,6 +221,7 @@ impl Cluster {
             policy,
             clock,
             decisions: None,
+            dns: None,
             state,
             changed,
             events,
@@ -239,6 +244,12 @@ impl Cluster {
     #[must_use]
     pub fn with_decisions(self, log: DecisionLog) -> Self {
         Self { decisions: Some(log), ..self }
+    }
+
+    /// The same, where names are published.
+    #[must_use]
+    pub fn with_dns(self, dns: Dns) -> Self {
+        Self { dns: Some(dns), ..self }
     }
 
     /// The present.

@@ -76,6 +76,7 @@ async fn lead(settings: Serve) -> Result<()> {
         join_within: Duration::from_secs(60),
         breaker_percent: 30,
         limits: Limits { observe_only: settings.observe_only, ..limits },
+        publishes: false,
     };
     let (store, provider) = worn(Arc::new(store), local.clone());
     let cluster = Cluster::open(store, blobs, provider, policy)?;

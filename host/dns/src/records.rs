@@ -1,6 +1,7 @@
 //! What is published: sets of addresses by name, and what changes between two such states.
 
 use crate::Group;
+use cerebro_model::Lifetime;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
@@ -24,6 +25,12 @@ impl Ttl {
     /// As a span of time.
     pub fn span(self) -> Duration {
         Duration::from_secs(self.0.into())
+    }
+}
+
+impl From<Lifetime> for Ttl {
+    fn from(lifetime: Lifetime) -> Self {
+        Self(lifetime.seconds())
     }
 }
 

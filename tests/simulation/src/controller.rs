@@ -115,6 +115,7 @@ fn policy(ground: &Ground) -> Policy {
         join_within: Duration::from_secs(60),
         breaker_percent: BREAKER_PERCENT,
         limits: Limits::default(),
+        publishes: true,
     }
 }
 

@@ -25,7 +25,9 @@ pub(super) use pause::{excused, is_paused, last_end};
 pub(super) use velocity::{births_in_words, losses_in_words};
 
 use super::{Condemned, Decision, Fleet, Note, Plan, Policy, Step, Turn};
-use cerebro_model::{JobName, MachineId, Moves, PauseScope, Proposal, Timestamp, ZoneName};
+use cerebro_model::{
+    JobName, MachineId, Moves, PauseScope, Proposal, Publication, Timestamp, ZoneName,
+};
 use std::collections::BTreeSet;
 
 /// Where nothing is to be done, not even what was decided before.
@@ -129,6 +131,9 @@ fn reach<'a>(fleet: &'a Fleet, step: &'a Step) -> Option<Reach<'a>> {
         | Step::Turn(id, _)
         | Step::Destroy(id) => of_machine(id),
         Step::Place(instance) => Reach { zones: vec![&instance.zone], job: Some(&instance.job) },
+        Step::Publish(Publication { job, zone, .. }) | Step::ForgetName(job, zone) => {
+            Reach { zones: vec![zone], job: Some(job) }
+        }
         Step::LetGo(id)
         | Step::Return(id)
         | Step::Remove(id)
