@@ -221,6 +221,26 @@ mod tests {
         At::Alias { to: to.to_owned() }
     }
 
+    /// Has an alias for one name.
+    struct Resolver;
+
+    #[async_trait]
+    impl Lookup for Resolver {
+        async fn at(&self, name: &str) -> At {
+            match name == "redis.startup.com" {
+                true => alias("z-1.redis.startup.com"),
+                false => At::Nothing,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn it_is_the_jobs_own_name_that_is_looked_up() {
+        let job = "redis.startup.com".parse().unwrap();
+        let advice = advise(&job, &published(&["z-1"]), &Via::Zone, &Resolver).await;
+        assert_eq!(advice.standing, Standing::Right);
+    }
+
     #[test]
     fn a_job_in_one_zone_wants_one_alias() {
         let missing = told(&["z-1"], &Via::Zone, At::Nothing);

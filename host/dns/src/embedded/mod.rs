@@ -1,6 +1,6 @@
 //! A DNS server of the controller's own, which needs nobody else's.
 //!
-//! [`Embedded::bind`] has its sockets, UDP and TCP, before anything is published; [`serve`] answers from one [`view`],
+//! [`Embedded::bind`] has its sockets, UDP and TCP, before anything is published; the sockets answer from one view,
 //! which a step builds anew and swaps in at once: nobody ever sees half a change. What is published lives with the
 //! process. A controller that starts claims and publishes what its records say, and then calls [`Embedded::open`]:
 //! until then every question is answered with SERVFAIL, which nobody keeps, rather than with "there is no such name",

@@ -1,6 +1,6 @@
 //! Dynamic updates of a zone that another server has, such as BIND: RFC 2136, signed by TSIG.
 //!
-//! Each step is one message ([`message`]) with what must hold for it, the mark among that: the server takes it as a whole
+//! Each step is one message with what must hold for it, the mark among that: the server takes it as a whole
 //! or not at all, and so a controller that was superseded, or two at once, lose nothing to each other. What must hold and
 //! did not is found out by a look at the whole zone, from the server itself and never through a resolver, and told as
 //! [`Found`] tells it. An answer that is lost is told as such; the same step again finds that it was done.

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -164,12 +165,14 @@ impl Outside for Bind {
     }
 }
 
-/// A port that is free for TCP and UDP, for now.
+/// A port that is free for TCP and UDP, and that no other test has been given.
 pub fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = tcp.local_addr().unwrap();
-        if UdpSocket::bind(address).is_ok() {
+        let is_free = UdpSocket::bind(address).is_ok();
+        if is_free && GIVEN.lock().unwrap().insert(address.port()) {
             return address.port();
         }
     }
