@@ -47,7 +47,7 @@ const ALL: [Suite; 9] = [
 ];
 
 /// Debian's packages that some tests use: (package, a file that it brings).
-const PACKAGES: [(&str, &str); 7] = [
+const PACKAGES: [(&str, &str); 9] = [
     ("redis-server", "/usr/bin/redis-server"),
     ("iproute2", "/usr/sbin/ip"),
     ("monitoring-plugins-basic", "/usr/lib/nagios/plugins/check_dummy"),
@@ -55,6 +55,8 @@ const PACKAGES: [(&str, &str); 7] = [
     ("dnf", "/usr/bin/dnf"),
     ("rpm", "/usr/bin/rpmbuild"),
     ("createrepo-c", "/usr/bin/createrepo_c"),
+    ("bind9", "/usr/sbin/named"),
+    ("bind9-dnsutils", "/usr/bin/dig"),
 ];
 
 /// Runs the suites that are named, or all of them; of `conformance`, the languages that are named.
