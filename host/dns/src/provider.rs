@@ -37,6 +37,10 @@ pub trait DnsProvider: Send + Sync {
         expected: &Records,
     ) -> Result<(), DnsError>;
 
+    /// All that was recorded before the controller started is published again: who answers by what this process has
+    /// published may begin to.
+    fn settled(&self) {}
+
     /// What is there of a group now. An error means that it could not be found out, never that nothing is there.
     async fn list(&self, group: &Group) -> Result<Listed, DnsError>;
 }

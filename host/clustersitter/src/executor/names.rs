@@ -15,9 +15,16 @@ use tokio::time::Instant;
 /// How long one change may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Instances that come or go in one step: more do not fit into one message of some providers'.
+const AT_ONCE: usize = 100;
+
 /// What is under way, and known, of each name.
 #[derive(Debug, Default)]
-pub(super) struct Names(BTreeMap<String, Standing>);
+pub(super) struct Names {
+    standing: BTreeMap<String, Standing>,
+    /// Whether all that was recorded before this controller started is answered.
+    settled: bool,
+}
 
 #[derive(Debug, Default)]
 struct Standing {
@@ -52,7 +59,11 @@ impl Executor {
     /// Publishes what is recorded, and not known to be answered; also from before a crash.
     pub(super) fn publish_what_differs(&self) {
         let Some(dns) = &self.cluster.dns else { return };
-        for publication in self.cluster.unsaid() {
+        let unsaid = self.cluster.unsaid();
+        if unsaid.is_empty() && !std::mem::replace(&mut lock(&self.names).settled, true) {
+            dns.provider.settled();
+        }
+        for publication in unsaid {
             self.change_name(dns.clone(), publication, Aim::Publish);
         }
     }
@@ -77,7 +88,7 @@ impl Executor {
             match (changed, aim) {
                 (Ok(_), Aim::Publish) => cluster.said(&name, publication.revision),
                 (Ok(_), Aim::Forget) => {
-                    lock(&names).0.remove(&name);
+                    lock(&names).standing.remove(&name);
                     if let Err(error) = cluster.forget_name(&publication) {
                         tracing::warn!(
                             "{name} is published no longer, and is not forgotten: {error}"
@@ -102,7 +113,7 @@ fn lock(names: &Mutex<Names>) -> MutexGuard<'_, Names> {
 /// What is known to be there; none if a change is under way, or the last one failed too recently.
 fn begin(names: &Mutex<Names>, name: &str) -> Option<Option<Records>> {
     let mut names = lock(names);
-    let standing = names.0.entry(name.to_owned()).or_default();
+    let standing = names.standing.entry(name.to_owned()).or_default();
     let too_soon = standing.not_before.is_some_and(|at| Instant::now() < at);
     if standing.is_busy || too_soon {
         return None;
@@ -118,7 +129,7 @@ fn end(
     changed: &Result<Records, Failed>,
 ) -> Option<(EventKind, String)> {
     let mut names = lock(names);
-    let standing = names.0.get_mut(name)?;
+    let standing = names.standing.get_mut(name)?;
     standing.is_busy = false;
     match changed {
         Ok(there) => {
@@ -169,8 +180,13 @@ async fn changed(
     let wanted = records(&group, publication);
     if aim == Aim::Forget {
         provider.withdraw(&group, &mark, &there).await?;
-    } else if there != wanted {
-        provider.publish(&group, &mark, &there, &wanted).await?;
+        return Ok(wanted);
+    }
+    let mut there = there;
+    while there != wanted {
+        let next = there.step_towards(&group, &wanted, AT_ONCE);
+        provider.publish(&group, &mark, &there, &next).await?;
+        there = next;
     }
     Ok(wanted)
 }

@@ -182,6 +182,10 @@ impl DnsProvider for Embedded {
         "embedded"
     }
 
+    fn settled(&self) {
+        self.open();
+    }
+
     async fn claim(&self, group: &Group, mark: &Mark) -> Result<(), DnsError> {
         self.step(group, "claim", |groups, held| {
             if let Some(other) = clash(groups, group) {

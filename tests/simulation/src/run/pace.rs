@@ -65,7 +65,7 @@ impl Simulation {
         self.starts_at.into_iter().for_each(&mut at_latest);
         self.stalled.iter().for_each(|(at, _)| at_latest(*at));
         let broken = &world.broken;
-        [broken.machines, broken.provider, broken.store, broken.store_answers]
+        [broken.machines, broken.provider, broken.store, broken.store_answers, broken.names]
             .into_iter()
             .for_each(&mut at_latest);
         for host in world.hosts.values() {
@@ -101,6 +101,7 @@ impl Simulation {
         if now >= self.last_minute + MINUTE {
             self.last_minute = now;
             self.check.doubles(&self.ground, self.leads.as_ref(), now);
+            self.check.names(&self.ground, self.leads.as_ref(), now);
         }
         next
     }
@@ -119,6 +120,7 @@ fn is_under_way(controller: &Controller) -> bool {
     let records = &state.records;
     records.deployments.values().any(|it| it.state.is_running())
         || records.machines.values().any(|record| changes(&record.machine.state))
+        || records.names.values().any(|it| !it.left.is_empty())
 }
 
 /// How many machines are not heard: silence is heard only by looking.
