@@ -245,7 +245,7 @@ impl Check {
                 }
             }
         }
-        wrong.extend(Self::names_at_rest(ground, controller, &world, |it| {
+        wrong.extend(Self::names_at_rest(ground, &state, &world, |it| {
             is_held(&it.zone) || is_told(&it.job)
         }));
         for grave in records.tombstones.values().filter(|it| it.gone_at.is_none()) {

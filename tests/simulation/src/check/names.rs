@@ -4,6 +4,7 @@ use super::Check;
 use crate::agent::Agent;
 use crate::controller::{Controller, Ground};
 use crate::world::{Time, World};
+use cerebro_clustersitter::cluster::State;
 use cerebro_dns::Group;
 use cerebro_model::{MachineState, Publication};
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,13 +63,11 @@ impl Check {
     /// In the end each name has the addresses of those that serve, and there is no other.
     pub(super) fn names_at_rest(
         ground: &Ground,
-        controller: &Controller,
+        state: &State,
         world: &World,
         is_held: impl Fn(&Publication) -> bool,
     ) -> Vec<String> {
-        let state = controller.cluster.state();
-        let records = &state.records;
-        let mut wrong = Vec::new();
+        let (records, mut wrong) = (&state.records, Vec::new());
         let mut serving = BTreeMap::<String, BTreeSet<IpAddr>>::new();
         for instance in records.instances.values() {
             let name = Publication::name_of(&instance.zone, &instance.job);
