@@ -177,12 +177,32 @@ export function float(value) {
 
 // The fewest digits that are this float, and how many of them are before the point.
 function decimal(value) {
-  const [mantissa, exponent] = Math.abs(value).toExponential().split("e");
+  const size = Math.abs(value);
+  let text = size.toExponential();
+  // Of a power of two, QuickJS gives a digit more than it needs.
+  for (let count = digitsOf(text).length - 1; count > 0; count--) {
+    const near = size.toExponential(count - 1);
+    const found = [near, roundedUp(near)].find((one) => Number(one) === size);
+    if (found === undefined) {
+      break;
+    }
+    text = found;
+  }
   return {
     sign: value < 0 || Object.is(value, -0) ? "-" : "",
-    digits: mantissa.replace(".", ""),
-    point: Number(exponent) + 1,
+    digits: digitsOf(text),
+    point: Number(text.split("e")[1]) + 1,
   };
+}
+
+function digitsOf(text) {
+  return text.split("e")[0].replace(".", "");
+}
+
+// With one more in its last digit.
+function roundedUp(text) {
+  const digits = String(BigInt(digitsOf(text)) + 1n);
+  return `${digits[0]}.${digits.slice(1)}e${text.split("e")[1]}`;
 }
 
 function withPoint(digits, point) {
