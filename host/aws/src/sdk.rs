@@ -112,8 +112,8 @@ where
     Failure { call, kind, code: None, message, request: None }
 }
 
-fn chain(error: &(dyn Error + 'static)) -> impl Iterator<Item = &(dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
 }
 
 /// Has the SDK not try again what would fail again: it goes by the HTTP status, and EC2 says with a 500 that it has no

@@ -1,5 +1,7 @@
 //! The services by hand: requests as anybody could write them.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
 use cerebro_fake_aws::ec2::{EventKind, InstanceState, Timings};
 use cerebro_fake_aws::{
     ApiError, Ec2, Fault, Front, Proxy, Route53, Rule, Server, Simulated, serve,

@@ -51,7 +51,7 @@ async fn ipv6_addresses_and_long_marks_come_back_as_they_were() {
     let world = World::new().await;
     let provider = world.provider().await;
     let job: cerebro_model::JobName =
-        format!("{}.{}.{ZONE}", "a".repeat(60), "b".repeat(60)).parse().unwrap();
+        format!("{}.{}.{ZONE}", "a".repeat(62), "b".repeat(62)).parse().unwrap();
     let group = cerebro_dns::Group { zone: "aws-us-west-2a".parse().unwrap(), job };
     let cluster = "c".repeat(63).parse().unwrap();
     let mark = cerebro_dns::Mark { cluster, ..mark(&group, u64::MAX) };

@@ -45,7 +45,7 @@ async fn wrong_keys_ended_sessions_and_wrong_clocks_are_told_apart() {
 #[tokio::test]
 async fn a_lacking_permission_is_named() {
     let world = World::new().await;
-    world.server.front(|front| drop(front.forbidden.insert("RunInstances".to_owned())));
+    world.server.front(|front| front.forbidden = ["RunInstances".to_owned()].into());
     let error = refusal(&world).await;
     assert!(
         error.contains("UnauthorizedOperation") && error.contains("policy that `check` prints"),
