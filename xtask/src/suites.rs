@@ -1,7 +1,7 @@
 //! The test suites.
 
 use crate::shell::run_in;
-use crate::{build, conformance, fuzz, packages, rules, shell, wit};
+use crate::{aws, build, conformance, fuzz, packages, rules, shell, wit};
 use anyhow::Result;
 
 /// A suite of tests.
@@ -31,6 +31,8 @@ pub enum Suite {
     Conformance,
     /// A whole cluster.
     E2e,
+    /// Machines and names at Amazon, by its SDK: minutes and gigabytes to build, so only when it is named.
+    Aws,
 }
 
 /// Hostile, rollback and replay are parts of unit, to be run by themselves.
@@ -64,6 +66,9 @@ pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {
     if named == [Suite::Conformance] {
         // It needs nothing of the rest.
         return conformance::run(languages);
+    }
+    if named == [Suite::Aws] {
+        return aws::test();
     }
     if named == [Suite::Fuzz] {
         return fuzz::all();
@@ -116,6 +121,7 @@ pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {
             }
             Suite::Guests => run_in("recipes-wasm", "cargo", &["test", "--workspace"])?,
             Suite::Conformance => conformance::run(languages)?,
+            Suite::Aws => aws::test()?,
             // One cluster at a time: each is a few machines, and measures nothing but itself.
             Suite::E2e => {
                 let test = ["test", "--workspace", "--test", "e2e", "--", "--test-threads=1"];

@@ -150,8 +150,8 @@ impl Executor {
         let (cluster, id, decision) = (self.cluster.clone(), id.clone(), self.decision());
         self.spawn(async move {
             // What has its name by another intent is another machine: of an earlier store, and nobody's to end.
-            let made = asked(cluster.provider.made_from(&id)).await;
-            let is_another = made.is_ok_and(|made| made.join_token != record.token);
+            let ours = asked(cluster.provider.is_made_with(&id, &record.token)).await;
+            let is_another = matches!(ours, Ok(false));
             let destroyed = match is_another {
                 true => Ok(()),
                 false => led(&cluster, cluster.provider.destroy(&id)).await,
