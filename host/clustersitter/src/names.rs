@@ -20,23 +20,28 @@ pub struct Settings {
     /// This cluster's name: DNS records and machines that bear another's are not touched. By default it
     /// is made from where the data directory is.
     #[arg(long = "cluster", value_name = "NAME")]
-    cluster: Option<ClusterName>,
+    cluster_name: Option<ClusterName>,
     /// Publish names, and answer for them here, over UDP and TCP, such as `127.0.0.1:30053`.
-    #[arg(long = "dns", value_name = "ADDRESS", conflicts_with = "update")]
-    listen: Option<SocketAddr>,
+    #[arg(long = "dns", value_name = "ADDRESS", conflicts_with = "dns_update")]
+    dns_listen: Option<SocketAddr>,
     /// The name of this host, by which resolvers find it: that of the NS record which delegates names
     /// to it.
     #[arg(long = "dns-host", value_name = "NAME", default_value = "ns.cerebro.internal")]
-    host: String,
+    dns_host: String,
     /// Publish names by dynamic updates (RFC 2136) of this server, which is the primary of the zone.
-    #[arg(long = "dns-update", value_name = "ADDRESS", requires = "zone", requires = "key")]
-    update: Option<SocketAddr>,
+    #[arg(
+        long = "dns-update",
+        value_name = "ADDRESS",
+        requires = "dns_zone",
+        requires = "dns_key"
+    )]
+    dns_update: Option<SocketAddr>,
     /// The zone that is updated, such as `startup.com`: all jobs' names lie within it.
-    #[arg(long = "dns-zone", value_name = "ZONE", requires = "update")]
-    zone: Option<String>,
+    #[arg(long = "dns-zone", value_name = "ZONE", requires = "dns_update")]
+    dns_zone: Option<String>,
     /// The file with the key that may update it, as `tsig-keygen` writes it.
-    #[arg(long = "dns-key-file", value_name = "FILE", requires = "update")]
-    key: Option<PathBuf>,
+    #[arg(long = "dns-key-file", value_name = "FILE", requires = "dns_update")]
+    dns_key: Option<PathBuf>,
 }
 
 /// Where names are published, and what there is to say of that.
@@ -50,16 +55,18 @@ pub struct Open {
 impl Settings {
     /// Whether names are published.
     pub fn publishes(&self) -> bool {
-        self.listen.is_some() || self.update.is_some()
+        self.dns_listen.is_some() || self.dns_update.is_some()
     }
 
     /// Opens what they say; the cluster has this name if none was given.
     pub async fn open(&self, cluster: &str) -> Result<Open> {
-        let cluster = match &self.cluster {
+        let cluster = match &self.cluster_name {
             Some(cluster) => cluster.clone(),
             None => cluster.parse().context("the cluster has no name: give it one by --cluster")?,
         };
-        if let (Some(server), Some(zone), Some(key)) = (self.update, &self.zone, &self.key) {
+        if let (Some(server), Some(zone), Some(key)) =
+            (self.dns_update, &self.dns_zone, &self.dns_key)
+        {
             let config =
                 Rfc2136Config { server, zone: zone.clone(), key: key_of(key)?, patience: PATIENCE };
             let words = format!("names are published in {zone}, at {server}");
@@ -68,13 +75,13 @@ impl Settings {
                 words,
             });
         }
-        let Some(listen) = self.listen else {
+        let Some(listen) = self.dns_listen else {
             return Ok(Open { dns: None, words: "no names are published".to_owned() });
         };
         let serial = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         // A serial is a number of 32 bits that wraps (RFC 1982).
         let serial = (serial & u64::from(u32::MAX)) as u32;
-        let config = EmbeddedConfig { listen, host: self.host.clone(), serial };
+        let config = EmbeddedConfig { listen, host: self.dns_host.clone(), serial };
         let server = Embedded::bind(&config)
             .await
             .context("names cannot be answered; choose another address by --dns")?;

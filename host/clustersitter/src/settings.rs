@@ -180,4 +180,10 @@ mod tests {
             assert!(bad.parse::<Machine>().is_err(), "{bad}");
         }
     }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
 }
