@@ -21,11 +21,18 @@ fn authorization(service: &str, region: &str) -> String {
     )
 }
 
+/// A client, also where everything is built with TLS and without anybody to do it.
+fn client() -> reqwest::Client {
+    // Somebody else may have been faster.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
 async fn ec2(url: &str, action: &str, params: &[(&str, &str)]) -> (u16, String) {
     let mut form = vec![("Action", action), ("Version", "2016-11-15")];
     form.extend(params);
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-    let request = reqwest::Client::new()
+    let request = client()
         .post(url)
         .header("authorization", authorization("ec2", "us-west-2"))
         .header("x-amz-date", NOW)
@@ -35,7 +42,7 @@ async fn ec2(url: &str, action: &str, params: &[(&str, &str)]) -> (u16, String) 
 }
 
 async fn route53(url: &str, path: &str, body: Option<&str>) -> (u16, String) {
-    let client = reqwest::Client::new();
+    let client = client();
     let url = format!("{url}/2013-04-01/{path}");
     let request = match body {
         Some(body) => client.post(url).body(body.to_owned()),
@@ -282,7 +289,7 @@ async fn a_proxy_breaks_the_calls_it_was_told_to() {
     let raw = async || {
         let body = "Action=RunInstances&Version=2016-11-15&ImageId=ami-0123456789abcdef0&InstanceType=m7i.large&\
                     MinCount=1&MaxCount=1&ClientToken=token";
-        let request = reqwest::Client::new()
+        let request = client()
             .post(proxy.url())
             .header("authorization", authorization("ec2", "us-west-2"))
             .header("x-amz-date", NOW)

@@ -235,6 +235,7 @@ impl Kept {
     pub(super) fn peer_said(&mut self, id: &MachineId, word: PeerWord) {
         if let Some(observed) = self.fleet.machines.get_mut(id) {
             observed.peers.insert(word.peer.clone(), word);
+            self.recorder.machine(id);
         }
     }
 
@@ -258,6 +259,7 @@ impl Kept {
     pub(super) fn left_reported(&mut self, status: &InstanceStatus) {
         if let Some(seen) = self.fleet.instances.get_mut(&status.id) {
             seen.hear_left(status.clone());
+            self.recorder.instance(&status.id);
             self.occupancy.heard_of(&self.fleet, &status.id);
         }
     }
