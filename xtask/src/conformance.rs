@@ -28,6 +28,7 @@ pub fn run(named: &[String]) -> Result<()> {
     let start = Instant::now();
     let tools = Tools::install(&languages)?;
     let installed = start.elapsed();
+    test_edits(&tools, &languages)?;
     write_new(&languages)?;
     build_all(&tools, &languages)?;
     if languages.contains(&"c") {
@@ -46,6 +47,16 @@ pub fn run(named: &[String]) -> Result<()> {
         (built - installed).as_secs_f64(),
         (start.elapsed() - built).as_secs_f64()
     );
+    Ok(())
+}
+
+/// Holds the edits of each language to the cases of `tests/edits.json`; those of Rust are held to
+/// them by the tests of its SDK.
+fn test_edits(tools: &Tools, languages: &[&str]) -> Result<()> {
+    for language in languages.iter().filter(|language| **language != "rust") {
+        run_script(tools, &cerebro_tests::root().join("guests").join(language).join("test.sh"))?;
+        eprintln!("{language}: its edits are as the cases say");
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Automation of this repository. `cargo xtask demo` and `cargo xtask test` are all that a
 //! newcomer needs.
 
+mod aws;
 mod bad_release;
 mod bench;
 mod bench_checks;

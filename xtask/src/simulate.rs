@@ -69,8 +69,8 @@ const MUTANTS: [Mutant; 7] = [
     Mutant {
         name: "no intent first: a machine is asked for before that is committed",
         file: "host/clustersitter/src/executor/machines.rs",
-        from: "        let token = new_token();\n        self.change(|state| {",
-        to: "        let token = new_token();\n        let next = MachineId::nth(self.cluster.state().records.counters.machine);\n        let early = CreateMachine {\n            id: next,\n            zone: zone.clone(),\n            capacity,\n            controller: self.controller.clone(),\n            join_token: token.clone(),\n            environment: BTreeMap::new(),\n        };\n        let cluster = self.cluster.clone();\n        self.spawn(async move { drop(cluster.provider.create(&early).await) });\n        self.cluster.change(|state| {",
+        from: "        self.change(|state| Ok((intended(state, zone, capacity, token, reason), ())))\n",
+        to: "        let id = MachineId::nth(self.cluster.state().records.counters.machine);\n        let Some(begun) = self.begin(Effect::Create, &id) else { return Ok(()) };\n        let early = CreateMachine {\n            id,\n            zone: zone.clone(),\n            capacity,\n            controller: self.controller.clone(),\n            join_token: token.clone(),\n            environment: BTreeMap::new(),\n        };\n        let (cluster, reason) = (self.cluster.clone(), reason.to_owned());\n        self.spawn(async move {\n            drop(cluster.provider.create(&early).await);\n            drop(begun);\n            drop(cluster.change(|state| Ok((intended(state, zone, capacity, token, &reason), ()))));\n        });\n        Ok(())\n",
     },
 ];
 

@@ -1,7 +1,7 @@
 //! The test suites.
 
 use crate::shell::run_in;
-use crate::{build, conformance, fuzz, packages, rules, shell, wit};
+use crate::{aws, build, conformance, fuzz, packages, rules, shell, wit};
 use anyhow::Result;
 
 /// A suite of tests.
@@ -31,6 +31,8 @@ pub enum Suite {
     Conformance,
     /// A whole cluster.
     E2e,
+    /// Machines and names at Amazon, by its SDK: minutes and gigabytes to build, so only when it is named.
+    Aws,
 }
 
 /// Hostile, rollback and replay are parts of unit, to be run by themselves.
@@ -47,7 +49,7 @@ const ALL: [Suite; 9] = [
 ];
 
 /// Debian's packages that some tests use: (package, a file that it brings).
-const PACKAGES: [(&str, &str); 13] = [
+const PACKAGES: [(&str, &str); 15] = [
     ("redis-server", "/usr/bin/redis-server"),
     ("iproute2", "/usr/sbin/ip"),
     ("monitoring-plugins-basic", "/usr/lib/nagios/plugins/check_dummy"),
@@ -55,6 +57,8 @@ const PACKAGES: [(&str, &str); 13] = [
     ("dnf", "/usr/bin/dnf"),
     ("rpm", "/usr/bin/rpmbuild"),
     ("createrepo-c", "/usr/bin/createrepo_c"),
+    ("bind9", "/usr/sbin/named"),
+    ("bind9-dnsutils", "/usr/bin/dig"),
     ("cloud-init", "/usr/bin/cloud-init"),
     ("curl", "/usr/bin/curl"),
     ("openssh-client", "/usr/bin/ssh"),
@@ -68,6 +72,9 @@ pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {
     if named == [Suite::Conformance] {
         // It needs nothing of the rest.
         return conformance::run(languages);
+    }
+    if named == [Suite::Aws] {
+        return aws::test();
     }
     if named == [Suite::Fuzz] {
         return fuzz::all();
@@ -120,6 +127,7 @@ pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {
             }
             Suite::Guests => run_in("recipes-wasm", "cargo", &["test", "--workspace"])?,
             Suite::Conformance => conformance::run(languages)?,
+            Suite::Aws => aws::test()?,
             // One cluster at a time: each is a few machines, and measures nothing but itself.
             Suite::E2e => {
                 let test = ["test", "--workspace", "--test", "e2e", "--", "--test-threads=1"];

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod commands;
+mod edits;
 mod fault;
 mod output;
 mod style;

@@ -1,5 +1,6 @@
 //! What `cerebro recipe new` writes: for each language and kind, files with `{{ name }}` in them.
 
+use crate::edits;
 use clap::ValueEnum;
 
 /// A language to write a component in.
@@ -62,6 +63,7 @@ pub fn files(name: &str, language: Language, kind: Kind) -> Vec<File> {
         .collect();
     let fill = |text: &str| {
         let text = text.replace("{{ needs }}", needs(language).trim_end());
+        let text = text.replace("{{ edits }}\n", edits::guide(language));
         let text = text.replace("{{ source }}", source(language, kind));
         text.replace("{{ world }}", world(kind)).replace("{{ name }}", name)
     };
@@ -72,6 +74,12 @@ pub fn files(name: &str, language: Language, kind: Kind) -> Vec<File> {
         add(path, text);
     }
     add(source(language, kind), code(language, kind));
+    if kind == Kind::Recipe {
+        files.extend(edits::files(language).iter().map(|(path, text)| File {
+            path: (*path).to_owned(),
+            content: text.as_bytes().to_vec(),
+        }));
+    }
     if language == Language::Go {
         let content =
             wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;

@@ -13,6 +13,7 @@ mod join;
 mod kept;
 mod known;
 pub mod links;
+mod names;
 mod news;
 pub mod notes;
 mod pauses;
@@ -30,6 +31,7 @@ pub use deciding::Planned;
 pub use explain::view as explained;
 pub use join::{JoinError, Joining};
 pub use known::AgentError;
+pub use names::{Dns, about_name};
 pub use pauses::PauseError;
 pub use proposals::ApprovalError;
 pub use secrets::SecretError;
@@ -147,6 +149,8 @@ pub struct Cluster {
     decisions: Option<DecisionLog>,
     /// What whoever joins a machine by hand is told, if anybody may.
     joining: Option<Joining>,
+    /// Where names are published, if they are.
+    pub dns: Option<Dns>,
     state: Mutex<State>,
     changed: watch::Sender<u64>,
     events: broadcast::Sender<Event>,
@@ -222,6 +226,7 @@ impl Cluster {
             clock,
             decisions: None,
             joining: None,
+            dns: None,
             state,
             changed,
             events,
@@ -255,6 +260,12 @@ impl Cluster {
     /// What whoever joins a machine by hand is told.
     pub fn joining(&self) -> Option<&Joining> {
         self.joining.as_ref()
+    }
+
+    /// The same, where names are published.
+    #[must_use]
+    pub fn with_dns(self, dns: Dns) -> Self {
+        Self { dns: Some(dns), ..self }
     }
 
     /// The present.

@@ -131,6 +131,14 @@ impl MachineProvider for DyingProvider {
         self.inner.made_from(machine).await
     }
 
+    async fn is_made_with(
+        &self,
+        machine: &MachineId,
+        join_token: &str,
+    ) -> Result<bool, ProviderError> {
+        self.inner.is_made_with(machine, join_token).await
+    }
+
     async fn restart_agent(&self, machine: &MachineId) -> Result<(), ProviderError> {
         self.at.here("restart-agent", "before");
         self.inner.restart_agent(machine).await?;

@@ -2,6 +2,7 @@
 
 mod effects;
 mod machines;
+mod names;
 mod turn;
 
 pub use effects::Failed;
@@ -17,7 +18,8 @@ use crate::cluster::{
 use crate::probe::Probing;
 use crate::records::{Change, Records};
 use cerebro_model::{
-    DecisionId, Deployment, DeploymentId, DeploymentState, EventKind, Instance, InstanceId, Machine,
+    DecisionId, Deployment, DeploymentId, DeploymentState, EventKind, Instance, InstanceId,
+    Machine, Publication,
 };
 use cerebro_planner::cluster::{self, Decision, Note, Plan, Restore, Step};
 use cerebro_store::CommitError;
@@ -40,6 +42,8 @@ pub struct Executor {
     under_way: Arc<Mutex<UnderWay>>,
     /// The decision that is being carried out, if it is kept.
     deciding: Mutex<Option<DecisionId>>,
+    /// What is under way, and known, of names.
+    names: Arc<Mutex<names::Names>>,
     /// Effects under way; they end with the executor.
     effects: Mutex<JoinSet<()>>,
 }
@@ -47,8 +51,9 @@ pub struct Executor {
 impl Executor {
     /// An executor for `cluster`; new machines are told that the controller is at `controller`.
     pub fn new(cluster: Arc<Cluster>, controller: String, probing: Arc<dyn Probing>) -> Self {
-        let (under_way, deciding) = (Arc::default(), Mutex::default());
-        Self { cluster, controller, probing, under_way, deciding, effects: Mutex::default() }
+        let (under_way, names, deciding) = (Arc::default(), Arc::default(), Mutex::default());
+        let effects = Mutex::default();
+        Self { cluster, controller, probing, under_way, deciding, names, effects }
     }
 
     /// Plans and executes for ever; ends only when another controller has taken the lead.
@@ -98,6 +103,7 @@ impl Executor {
         }
         self.tell_notes(plan.notes)?;
         self.create_what_is_missing(&plan.standstill);
+        self.publish_what_differs();
         Ok(())
     }
 
@@ -195,6 +201,14 @@ impl Executor {
                 }
             }
             Step::Finish(id, outcome, then) => self.finish(&id, outcome, then, &reason),
+            Step::Publish(publication) => {
+                let decision = self.decision();
+                self.cluster.publish(publication, &reason, |it| it.decided(decision.as_ref()))
+            }
+            Step::ForgetName(job, zone) => {
+                self.forget_name(&Publication::name_of(&zone, &job));
+                Ok(())
+            }
             Step::Begin(id) => self.course(&id, Decided::Begin, &reason),
             Step::Promote(id) => self.course(&id, Decided::Promote, &reason),
             Step::Resume(id) => self.course(&id, Decided::Resume, &reason),

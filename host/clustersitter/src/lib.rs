@@ -26,6 +26,7 @@ pub mod decisions_command;
 pub mod die;
 pub mod executor;
 pub mod http;
+pub mod names;
 pub mod page;
 pub mod probe;
 pub mod programs;

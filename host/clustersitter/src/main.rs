@@ -66,6 +66,8 @@ async fn lead(settings: Serve) -> Result<()> {
     let listener = listen(settings.listen).await?;
     let isolation = isolation(&settings, &data)?;
     let sentence = isolation.sentence();
+    let address = listener.local_addr().context("the listener has no address")?;
+    let names = settings.names.open(&cluster_name(&data)).await?;
     let decisions = DecisionLog::open(&data.join(DECISIONS), LogLimits::default())?;
     let local = Arc::new(local_machines(&settings, data, isolation)?);
     let limits = if settings.no_repair_limits { Limits::none() } else { Limits::default() };
@@ -77,17 +79,20 @@ async fn lead(settings: Serve) -> Result<()> {
         join_within: Duration::from_secs(60),
         breaker_percent: 30,
         limits: Limits { observe_only: settings.observe_only, ..limits },
+        publishes: settings.names.publishes(),
     };
     let (store, provider) = worn(Arc::new(store), local.clone());
     let cluster = Cluster::open(store, blobs, provider, policy)?;
-    let address = listener.local_addr().context("the listener has no address")?;
     let joining = Joining {
         programs: Programs::in_directory(bin_dir(&settings)?),
         controller: settings.advertise.clone().unwrap_or_else(|| format!("http://{address}")),
     };
     let cluster = cluster.with_local(local.clone()).with_decisions(decisions).with_joining(joining);
-    let cluster = Arc::new(cluster);
-    announce(&cluster, &settings, sentence, address)?;
+    let cluster = Arc::new(match names.dns {
+        Some(dns) => cluster.with_dns(dns),
+        None => cluster,
+    });
+    announce(&cluster, &settings, sentence, address, &names.words)?;
 
     // Machines with a network of their own reach us at their bridge.
     let controller = SocketAddr::new(local.controller_host(), address.port());
@@ -165,10 +170,14 @@ fn local_machines(
         Network::Host => cerebro_machines::Network::Host,
         Network::Own => cerebro_machines::Network::Own,
     };
-    // Told from other clusters of this host by where its data are.
-    let cluster = Digest::of(data_dir.as_os_str().as_encoded_bytes()).short();
+    let cluster = cluster_name(&data_dir);
     let config = LocalConfig { data_dir, bin_dir: bin_dir(settings)?, cluster, isolation, network };
     Ok(LocalProvider::open(config)?)
+}
+
+/// A cluster is told from others of this host by where its data are.
+fn cluster_name(data: &Path) -> String {
+    Digest::of(data.as_os_str().as_encoded_bytes()).short()
 }
 
 fn announce(
@@ -176,6 +185,7 @@ fn announce(
     settings: &Serve,
     isolation: Option<String>,
     address: SocketAddr,
+    names: &str,
 ) -> Result<()> {
     if let Some(sentence) = isolation {
         tracing::warn!("{sentence}");
@@ -186,7 +196,7 @@ fn announce(
         tracing::warn!("{sentence}");
     }
     let message = format!(
-        "the cluster sitter started (term {}); page and API at http://{address}",
+        "the cluster sitter started (term {}); page and API at http://{address}; {names}",
         cluster.term()
     );
     cluster.tell(vec![event(EventKind::ControllerStarted, Subject::default(), message)])?;

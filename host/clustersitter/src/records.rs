@@ -2,8 +2,8 @@
 
 use cerebro_model::{
     Attempt, DecisionId, Deployment, DeploymentId, Digest, Event, EventKind, Instance, InstanceId,
-    JobName, JobRecord, Machine, MachineId, Pause, PauseScope, Recipe, RecipeName, Secret,
-    SecretName, Subject, Timestamp, Tombstone, ZoneName, ZoneSettings,
+    JobName, JobRecord, Machine, MachineId, Pause, PauseScope, Publication, Recipe, RecipeName,
+    Secret, SecretName, Subject, Timestamp, Tombstone, ZoneName, ZoneSettings,
 };
 use cerebro_store::{Batch, Entry, Store, StoreError};
 use serde::de::DeserializeOwned;
@@ -101,6 +101,8 @@ pub struct Records {
     pub pauses: BTreeMap<PauseScope, Pause>,
     /// Machines that were given up, for as long as that says something.
     pub tombstones: BTreeMap<MachineId, Tombstone>,
+    /// What is to be published, by name.
+    pub names: BTreeMap<String, Publication>,
     /// None if nobody has said otherwise than the command line.
     pub repair_mode: Option<RepairMode>,
     pub counters: Counters,
@@ -146,6 +148,7 @@ impl Records {
             secrets: all(entries, "secret/", |record: &SecretRecord| record.name.clone())?,
             pauses: all(entries, "pause/", |pause: &Pause| pause.scope.clone())?,
             tombstones: all(entries, "tombstone/", |it: &Tombstone| it.machine.clone())?,
+            names: all(entries, "name/", Publication::name)?,
             repair_mode: repair_mode.map(value).transpose()?,
             counters: counters.map(value).transpose()?.unwrap_or_default(),
         })
@@ -158,7 +161,8 @@ impl Records {
         let machines = self.machines.keys().cloned().map(Touched::Machine);
         let instances = self.instances.keys().cloned().map(Touched::Instance);
         let records = jobs.chain(deployments).chain(machines).chain(instances);
-        records.chain([Touched::Brakes]).collect()
+        let names = self.names.keys().cloned().map(Touched::Name);
+        records.chain(names).chain([Touched::Brakes]).collect()
     }
 }
 
@@ -169,6 +173,8 @@ pub enum Touched {
     Deployment(DeploymentId),
     Instance(InstanceId),
     Machine(MachineId),
+    /// What is published under a name.
+    Name(String),
     /// What the brakes go by.
     Brakes,
 }
@@ -214,6 +220,7 @@ enum One {
     RepairMode(Box<RepairMode>),
     Counters(Counters),
     Zone(Box<ZoneSettings>),
+    Name(String, Option<Box<Publication>>),
     Gone(MachineId, Option<Box<Gone>>),
 }
 
@@ -279,6 +286,11 @@ impl Change {
         self
     }
 
+    pub fn name(mut self, name: &str, publication: Option<Publication>) -> Self {
+        self.changes.push(One::Name(name.to_owned(), publication.map(Box::new)));
+        self
+    }
+
     pub fn counters(mut self, counters: Counters) -> Self {
         self.changes.push(One::Counters(counters));
         self
@@ -326,6 +338,7 @@ impl Change {
                 One::RepairMode(mode) => (REPAIR_MODE.to_owned(), json(Some(mode))?),
                 One::Tombstone(id, it) => (format!("tombstone/{id}"), json(it.as_ref())?),
                 One::Zone(settings) => (format!("zone/{}", settings.zone), json(Some(settings))?),
+                One::Name(name, it) => (format!("name/{name}"), json(it.as_ref())?),
                 One::Gone(id, gone) => (format!("gone/{id}"), json(gone.as_ref())?),
                 One::Counters(counters) => (COUNTERS.to_owned(), json(Some(counters))?),
             };
@@ -347,6 +360,7 @@ impl Change {
             One::Deployment(id, _) => Some(Touched::Deployment(id.clone())),
             One::Instance(id, _) => Some(Touched::Instance(id.clone())),
             One::Machine(id, _) => Some(Touched::Machine(id.clone())),
+            One::Name(name, _) => Some(Touched::Name(name.clone())),
             One::Pause(_) | One::NoPause(_) | One::Tombstone(..) | One::RepairMode(_) => {
                 Some(Touched::Brakes)
             }
@@ -376,6 +390,7 @@ impl Change {
                 One::Zone(settings) => {
                     set(&mut records.zones, settings.zone.clone(), Some(settings));
                 }
+                One::Name(name, publication) => set(&mut records.names, name, publication),
                 One::Gone(id, gone) => set(&mut records.gone, id, gone),
                 One::Counters(counters) => records.counters = counters,
             }

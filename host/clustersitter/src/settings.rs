@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::decisions_command::DecisionsCommand;
+use crate::names;
 use crate::store_command::StoreCommand;
 use cerebro_model::{Capacity, Cores, Megabytes, ZoneName};
 use cerebro_planner::cluster::ZonePolicy;
@@ -80,6 +81,9 @@ pub struct Serve {
     /// on|off` says otherwise for good.
     #[arg(long)]
     pub observe_only: bool,
+    /// Where names are published.
+    #[command(flatten)]
+    pub names: names::Settings,
 }
 
 /// The network of local machines.
@@ -179,5 +183,11 @@ mod tests {
         {
             assert!(bad.parse::<Machine>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
     }
 }

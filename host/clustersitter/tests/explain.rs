@@ -178,6 +178,7 @@ async fn a_log_that_cannot_be_written_holds_nothing_up_and_is_told() {
         join_within: Duration::from_secs(3600),
         breaker_percent: 30,
         limits: Limits::default(),
+        publishes: false,
     };
     let store = Arc::new(SqliteStore::open(directory.path()).unwrap());
     let blobs = Blobs::open(&directory.path().join("blobs")).unwrap();

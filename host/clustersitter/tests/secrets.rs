@@ -112,6 +112,7 @@ impl Served {
             join_within: Duration::from_secs(60),
             breaker_percent: 30,
             limits: Limits::default(),
+            publishes: false,
         };
         let cluster = Arc::new(Cluster::open(store, blobs, machines.clone(), policy).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

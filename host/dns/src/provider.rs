@@ -18,7 +18,8 @@ pub trait DnsProvider: Send + Sync {
     async fn claim(&self, group: &Group, mark: &Mark) -> Result<(), DnsError>;
 
     /// Changes a group from what it is known to be to what it should be. Refused if it does not bear exactly this mark
-    /// ([`DnsError::Fenced`]), or if what changes is not as expected ([`DnsError::Changed`]).
+    /// ([`DnsError::Fenced`]), or if what changes has not the addresses that are expected ([`DnsError::Changed`]);
+    /// expected TTLs do not matter. That it is as wanted already, as after an answer that was lost, is no error.
     async fn publish(
         &self,
         group: &Group,
@@ -27,14 +28,18 @@ pub trait DnsProvider: Send + Sync {
         wanted: &Records,
     ) -> Result<(), DnsError>;
 
-    /// Removes all of a group, and then its mark, on the conditions of [`publish`](Self::publish). That it is gone
-    /// already is no error.
+    /// Removes all of a group with its mark, on the conditions of [`publish`](Self::publish), and if it has no addresses
+    /// but those that are expected. That it is gone already is no error.
     async fn withdraw(
         &self,
         group: &Group,
         mark: &Mark,
         expected: &Records,
     ) -> Result<(), DnsError>;
+
+    /// All that was recorded before the controller started is published again: who answers by what this process has
+    /// published may begin to.
+    fn settled(&self) {}
 
     /// What is there of a group now. An error means that it could not be found out, never that nothing is there.
     async fn list(&self, group: &Group) -> Result<Listed, DnsError>;

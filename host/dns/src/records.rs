@@ -1,6 +1,7 @@
 //! What is published: sets of addresses by name, and what changes between two such states.
 
 use crate::Group;
+use cerebro_model::Lifetime;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
@@ -16,6 +17,11 @@ impl Ttl {
         (seconds <= 86_400).then_some(Self(seconds))
     }
 
+    /// So many seconds, or a day if they are more.
+    pub fn at_most(seconds: u32) -> Self {
+        Self(seconds.min(86_400))
+    }
+
     /// In seconds.
     pub fn get(self) -> u32 {
         self.0
@@ -24,6 +30,12 @@ impl Ttl {
     /// As a span of time.
     pub fn span(self) -> Duration {
         Duration::from_secs(self.0.into())
+    }
+}
+
+impl From<Lifetime> for Ttl {
+    fn from(lifetime: Lifetime) -> Self {
+        Self(lifetime.seconds())
     }
 }
 
@@ -112,6 +124,48 @@ impl Records {
         self.0.is_empty()
     }
 
+    /// Whether the same addresses are under the same names, however long they may be kept.
+    pub fn has_same_addresses(&self, other: &Self) -> bool {
+        let addresses = |records: &Self| -> Vec<_> {
+            let sets = records.0.iter();
+            sets.map(|(key, set)| (key.clone(), set.addresses.clone())).collect()
+        };
+        addresses(self) == addresses(other)
+    }
+
+    /// The next state on the way to what is wanted of a group, in which no more than so many names of instances are
+    /// changed: a step that every provider takes at once. The group's own name has the addresses of all of them, as
+    /// always.
+    pub fn step_towards(&self, group: &Group, wanted: &Self, most: usize) -> Self {
+        let own = group.name();
+        let changes = self.changes_to(wanted);
+        let names: BTreeSet<String> =
+            changes.iter().map(|change| change.name.clone()).filter(|name| *name != own).collect();
+        if names.len() <= most {
+            return wanted.clone();
+        }
+        let now: BTreeSet<String> = names.into_iter().take(most).collect();
+        let mut next = self.clone();
+        changes
+            .into_iter()
+            .filter(|change| now.contains(&change.name))
+            .for_each(|change| next.apply(change));
+        next.0.retain(|(name, _), _| *name != own);
+        for ((_, _), set) in next.0.clone() {
+            set.addresses.iter().for_each(|address| next.add(&own, set.ttl, *address));
+        }
+        next
+    }
+
+    /// Makes one change, whatever was there.
+    pub fn apply(&mut self, change: Change) {
+        let key = (change.name, change.kind);
+        match change.after {
+            Some(set) => drop(self.0.insert(key, set)),
+            None => drop(self.0.remove(&key)),
+        }
+    }
+
     /// What has to change for this to become `after`, by name and kind; nothing for what is the same.
     pub fn changes_to(&self, after: &Self) -> Vec<Change> {
         let keys: BTreeSet<_> = self.0.keys().chain(after.0.keys()).collect();
@@ -181,6 +235,34 @@ mod tests {
     }
 
     #[test]
+    fn addresses_are_the_same_whatever_their_ttl() {
+        let serving = BTreeMap::from([(0, BTreeSet::from([address("10.0.0.1")]))]);
+        let (five, ten) =
+            (Records::of(&group(), ttl(5), &serving), Records::of(&group(), ttl(10), &serving));
+        assert!(five.has_same_addresses(&ten) && five != ten);
+        assert!(!five.has_same_addresses(&Records::default()));
+    }
+
+    #[test]
+    fn many_changes_are_made_in_steps() {
+        let serving = |numbers: std::ops::Range<u32>| -> BTreeMap<_, _> {
+            let address = |n| IpAddr::from(std::net::Ipv4Addr::from(0x0a00_0000 + n));
+            numbers.map(|n| (n, BTreeSet::from([address(n)]))).collect()
+        };
+        let of = |numbers| Records::of(&group(), ttl(5), &serving(numbers));
+        let (mut there, wanted) = (of(0..6), of(5..9));
+        let mut sizes = Vec::new();
+        while there != wanted {
+            let next = there.step_towards(&group(), &wanted, 3);
+            assert!(there.changes_to(&next).len() <= 4);
+            there = next;
+            sizes.push(there.get("z-1.a.example", Kind::A).unwrap().addresses().len());
+        }
+        // In the order of names: 0, 1, 2 go; 3, 4 go and 6 comes; 7, 8 come.
+        assert_eq!(sizes, [3, 2, 4]);
+    }
+
+    #[test]
     fn another_ttl_changes_a_set() {
         let serving = BTreeMap::from([(0, BTreeSet::from([address("10.0.0.1")]))]);
         let (five, ten) = (5, 10);
@@ -202,12 +284,8 @@ mod tests {
             let (before, after) = (Records::of(&group(), ttl(5), &before), Records::of(&group(), ttl(5), &after));
             let mut reached = before.clone();
             for change in before.changes_to(&after) {
-                let key = (change.name, change.kind);
-                prop_assert_eq!(reached.0.get(&key), change.before.as_ref());
-                match change.after {
-                    Some(set) => drop(reached.0.insert(key, set)),
-                    None => drop(reached.0.remove(&key)),
-                }
+                prop_assert_eq!(reached.get(&change.name, change.kind), change.before.as_ref());
+                reached.apply(change);
             }
             prop_assert_eq!(reached, after);
         }

@@ -32,6 +32,15 @@ pub trait MachineProvider: Send + Sync {
         })
     }
 
+    /// Whether a machine was made with this join token, and not by another intent that gave it the same name.
+    async fn is_made_with(
+        &self,
+        machine: &MachineId,
+        join_token: &str,
+    ) -> Result<bool, ProviderError> {
+        Ok(self.made_from(machine).await?.join_token == join_token)
+    }
+
     /// Ends a machine's agent, so that what keeps it there starts it again. Its tasks go on. Safe to
     /// repeat.
     async fn restart_agent(&self, machine: &MachineId) -> Result<(), ProviderError> {
@@ -151,6 +160,24 @@ pub enum ProviderError {
         machine: MachineId,
         /// Those that there are.
         known: String,
+    },
+    /// There is no room for the machine where it should stand. Another zone may have some; so may this one, later.
+    #[error("cannot make `{machine}`: {zone} has no room for it just now ({why})")]
+    NoCapacity {
+        /// The machine.
+        machine: MachineId,
+        /// The zone.
+        zone: ZoneName,
+        /// What was tried, and what the provider said.
+        why: String,
+    },
+    /// The provider refuses, and will do so until a person has done something.
+    #[error("cannot {doing}: {why}")]
+    Refused {
+        /// What was asked for.
+        doing: String,
+        /// Why it is refused, and what to do.
+        why: String,
     },
     /// What was asked for needs something that this host or this machine does not have.
     #[error("cannot {doing}: {why}")]

@@ -137,6 +137,12 @@ pub enum EventKind {
     RepairMode,
     AgentStarted,
     ProviderFailed,
+    /// Other instances of a job are to be published than before.
+    NameChanged,
+    /// A name could not be changed, and was now.
+    NamePublished,
+    /// A name cannot be changed.
+    NameFailed,
     /// The log of decisions cannot be written: what is decided from now on cannot be explained later.
     DecisionsUnlogged,
     DecisionsLogged,

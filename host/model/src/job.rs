@@ -1,7 +1,7 @@
 //! Jobs: what a user wants to run, where, and how it is kept alive.
 
 use crate::{
-    Cores, Grants, HealthCheck, JobName, Megabytes, Moves, Placement, PortName, PortRef,
+    Cores, Dns, Grants, HealthCheck, JobName, Megabytes, Moves, Placement, PortName, PortRef,
     RecipeName, Rollout, Strategy, TaskConfiguration, Timestamp, ZoneName,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -54,6 +54,9 @@ pub struct Job {
     /// Where its instances may stand, and who goes first when room is short.
     #[serde(default, skip_serializing_if = "Placement::is_default")]
     pub placement: Placement,
+    /// How its names are published.
+    #[serde(default, skip_serializing_if = "Dns::is_default")]
+    pub dns: Dns,
 }
 
 impl Job {

@@ -138,6 +138,7 @@ fn policy() -> Policy {
         join_within: Duration::from_secs(60),
         breaker_percent: 30,
         limits: Limits::default(),
+        publishes: false,
     }
 }
 

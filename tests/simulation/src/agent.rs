@@ -58,6 +58,20 @@ impl Agent {
         Self { id, joined, term: 0, desired, instances, has_news, is_told, started }
     }
 
+    /// The address of a machine.
+    pub fn address(id: &MachineId) -> IpAddr {
+        let number: u32 = id.as_str().trim_start_matches("m-").parse().unwrap_or(0);
+        let [_, a, b, c] = number.to_be_bytes();
+        IpAddr::V4(Ipv4Addr::new(10, a, b, c))
+    }
+
+    /// The machine that has an address.
+    pub fn at(address: IpAddr) -> MachineId {
+        let IpAddr::V4(address) = address else { return MachineId::nth(0) };
+        let [_, a, b, c] = address.octets();
+        MachineId::nth(u32::from_be_bytes([0, a, b, c]).into())
+    }
+
     /// Its machine is gone.
     pub fn end(&mut self) {
         self.instances.clear();
@@ -176,9 +190,7 @@ impl Agent {
     /// controller has news for it.
     pub fn call(&mut self, cluster: &Cluster, token: &str, hears: bool, now: Time) {
         if !self.joined {
-            let number: u32 = self.id.as_str().trim_start_matches("m-").parse().unwrap_or(0);
-            let [_, a, b, c] = number.to_be_bytes();
-            let address = IpAddr::V4(Ipv4Addr::new(10, a, b, c));
+            let address = Self::address(&self.id);
             let (token, version) = (token.to_owned(), "0".to_owned());
             let request = JoinRequest {
                 token,
@@ -251,6 +263,13 @@ impl Agent {
             (AgentError::NotJoined(_), _) => self.joined = false,
             _ => {}
         }
+    }
+
+    /// Whether a placement is healthy there, and nothing is being done with it.
+    pub fn serves(&self, id: &InstanceId, placement: u64) -> bool {
+        self.instances
+            .get(id)
+            .is_some_and(|run| run.placement == placement && run.told_phase() == Phase::Healthy)
     }
 
     /// What of `wanted` does not run there, as it should.

@@ -1,5 +1,7 @@
 //! What must always hold, looked at from outside.
 
+mod names;
+
 use crate::controller::{BREAKER_PERCENT, Controller, Ground, SUSPECT_AFTER, capacity};
 use crate::operator::ALONE;
 use crate::world::{Time, World};
@@ -25,6 +27,8 @@ pub struct Check {
     looks: u64,
     /// Since when an instance runs in more than one place.
     doubled: BTreeMap<InstanceId, Time>,
+    /// Since when names say something wrong.
+    wrong_names: BTreeMap<String, Time>,
 }
 
 impl Check {
@@ -241,6 +245,9 @@ impl Check {
                 }
             }
         }
+        wrong.extend(Self::names_at_rest(ground, &state, &world, |it| {
+            is_held(&it.zone) || is_told(&it.job)
+        }));
         for grave in records.tombstones.values().filter(|it| it.gone_at.is_none()) {
             if !records.machines.contains_key(&grave.machine) {
                 wrong.push(format!("{} is gone, and its tombstone does not say so", grave.machine));

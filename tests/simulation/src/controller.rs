@@ -1,17 +1,19 @@
 //! A controller: the real state, executor and API, on simulated ways.
 
 use crate::clock::SimulatedClock;
+use crate::dns::SimulatedDns;
 use crate::provider::{SimulatedProbe, SimulatedProvider};
 use crate::store::{Life, SimulatedStore};
 use crate::world::Shared;
 use anyhow::Result;
 use cerebro_clustersitter::clock::Clock;
-use cerebro_clustersitter::cluster::Cluster;
+use cerebro_clustersitter::cluster::{Cluster, Dns};
 use cerebro_clustersitter::decisions::{DecisionLog, LogLimits};
 use cerebro_clustersitter::executor::Executor;
 use cerebro_clustersitter::http;
+use cerebro_dns::testing::MemoryDns;
 use cerebro_model::{Capacity, Cores, MachineId, Megabytes};
-use cerebro_planner::cluster::{Limits, Policy, ZonePolicy};
+use cerebro_planner::cluster::{Limits, Note, Policy, ZonePolicy};
 use cerebro_store::{Blobs, SqliteStore};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,6 +29,8 @@ pub struct Ground {
     pub clock: Arc<SimulatedClock>,
     pub committed: Arc<SqliteStore>,
     pub blobs: Blobs,
+    /// What is answered for names.
+    pub names: Arc<MemoryDns>,
     /// Where controllers keep what they decide, if they do.
     pub decisions: Option<PathBuf>,
     /// How many machines there are to be in each zone.
@@ -36,9 +40,12 @@ pub struct Ground {
 impl Ground {
     /// In a directory that is memory.
     pub fn new(seed: u64, machines: u32, directory: &Path) -> Result<Self> {
+        let clock = Arc::new(SimulatedClock::new());
+        let times = clock.clone();
         Ok(Self {
             world: Shared::new(seed),
-            clock: Arc::new(SimulatedClock::new()),
+            clock,
+            names: Arc::new(MemoryDns::new(move || times.now())),
             committed: Arc::new(SqliteStore::open(&directory.join("store"))?),
             blobs: Blobs::open(&directory.join("blobs"))?,
             decisions: None,
@@ -81,11 +88,23 @@ impl Controller {
             }
             None => cluster,
         };
+        let (memory, name) = (ground.names.clone(), "simulated".parse()?);
+        let names =
+            SimulatedDns { memory, world: world.clone(), clock: clock.clone(), life: life.clone() };
+        let cluster = cluster.with_dns(Dns { provider: Arc::new(names), cluster: name });
         let cluster = Arc::new(cluster.with_clock(clock.clone()));
         let probing = Arc::new(SimulatedProbe { world, clock });
         let executor = Executor::new(cluster.clone(), "http://10.0.0.1:30000".to_owned(), probing);
         let (api, changed) = (http::router(cluster.clone()), cluster.changed());
         Ok(Self { cluster, executor, api, life, changed, news: BTreeMap::new() })
+    }
+
+    /// Whether people, a brake or a doubt of its own keep it from acting.
+    pub fn is_held(&self) -> bool {
+        let holds = |note: &Note| {
+            matches!(note, Note::Paused { .. } | Note::Doubt { .. } | Note::BreakerOpen { .. })
+        };
+        self.cluster.notes().iter().any(holds)
     }
 
     /// Whether there is news for a machine since this was asked last.
@@ -115,6 +134,7 @@ fn policy(ground: &Ground) -> Policy {
         join_within: Duration::from_secs(60),
         breaker_percent: BREAKER_PERCENT,
         limits: Limits::default(),
+        publishes: true,
     }
 }
 

@@ -37,6 +37,10 @@ pub enum Fault {
     ProviderIsAway(Duration),
     /// The provider does what it is asked, and half of its answers are lost.
     ProviderIsDeaf(Duration),
+    /// Whoever answers for names cannot be reached.
+    NamesAreAway(Duration),
+    /// Whoever answers for names does what it is asked, and half of its answers are lost.
+    NamesAreDeaf(Duration),
     /// The disk of the store is full.
     StoreIsFull(Duration),
     /// The store keeps what it is given, and says that it failed.
@@ -90,7 +94,9 @@ fn one(rng: &mut Rng) -> Fault {
         27..28 => Fault::MachineIsCut(very_long),
         28..32 => Fault::MachineFlaps,
         32..38 => Fault::MachineReboots,
-        38..46 => Fault::TaskDies,
+        38..42 => Fault::TaskDies,
+        42..44 => Fault::NamesAreAway(long),
+        44..46 => Fault::NamesAreDeaf(long),
         46..49 => Fault::ZoneLosesMachines(rng.u8(4..80)),
         49..53 => Fault::ZoneIsDark(rng.u8(20..=100), medium),
         53..60 => Fault::ControllerIsCut(medium),
@@ -182,6 +188,14 @@ pub fn strike(world: &Shared, fault: &Fault, now: Time) {
         }
         Fault::ProviderIsAway(span) => world.broken.provider = now + *span,
         Fault::ProviderIsDeaf(span) => world.broken.lost_answers = (now + *span, 5),
+        Fault::NamesAreAway(span) => {
+            world.broken.names = now + *span;
+            one_in_two_dies(&mut world);
+        }
+        Fault::NamesAreDeaf(span) => {
+            world.broken.names_answers = now + *span;
+            one_in_two_dies(&mut world);
+        }
         // What breaks while a machine is replaced breaks in the middle of something.
         Fault::StoreIsFull(span) => {
             world.broken.store = now + *span;

@@ -12,6 +12,7 @@ mod agent;
 mod check;
 mod clock;
 mod controller;
+mod dns;
 pub mod faults;
 mod operator;
 mod provider;

@@ -15,19 +15,25 @@ use cerebro_clustersitter::decisions::{DECISIONS, replay};
 use cerebro_model::{EventKind, MachineId};
 use cerebro_store::CommitError;
 use fastrand::Rng;
+use pace::Done;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-/// How long a look waits for what changes with it, as the executor's own loop does.
-const SETTLES: Duration = Duration::from_millis(5);
+/// How long a look waits for what changes with it. The executor waits for less; a look here takes no time, and there may
+/// be as many machines to judge as there are answers.
+const SETTLES: Duration = Duration::from_millis(50);
 /// From one look to the next, while something is under way.
-const TICK: Duration = Duration::from_millis(500);
+const TICK: Duration = Duration::from_secs(1);
 /// The same while something is held back, and before something is to happen: a controller that does not look
 /// for long doubts itself.
 const SLOW: Duration = Duration::from_secs(2);
 /// How long before something is to happen it begins to look.
 const AHEAD: Duration = Duration::from_secs(12);
+/// How long nothing has come of what is under way, or held back, until it is looked at now and then only.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
+/// From one such time to the next; each is as long as [`AHEAD`].
+const REST: Duration = Duration::from_secs(3 * 60);
 /// How long people take to approve what waits for them.
 const APPROVED_AFTER: Duration = Duration::from_secs(90);
 /// From one heartbeat to the next.
@@ -123,6 +129,8 @@ struct Simulation {
     check: Check,
     last_beat: Time,
     last_minute: Time,
+    /// What had come of all looks, and when that was more than before.
+    done: (Done, Time),
     told: (u64, DefaultHasher),
     outcome: Outcome,
 }
@@ -200,6 +208,7 @@ impl Simulation {
             check: Check::default(),
             last_beat: Time::ZERO,
             last_minute: Time::ZERO,
+            done: Default::default(),
             told: (0, DefaultHasher::new()),
             outcome,
         })

@@ -146,6 +146,10 @@ pub struct Broken {
     pub provider: Time,
     /// The provider does what it is asked, and its answers are lost, in so many of ten calls.
     pub lost_answers: (Time, u8),
+    /// Between the controller and whoever answers for names.
+    pub names: Time,
+    /// Names are changed, and half of the answers are lost.
+    pub names_answers: Time,
     /// The store takes nothing.
     pub store: Time,
     /// The store takes everything, and says that it failed.

@@ -8,6 +8,7 @@ rm -rf build
 wit-bindgen go wit --world {{ world }} --out-dir build --format=false >/dev/null
 mkdir build/export_wit_world
 cp ./*.go build/export_wit_world
+[ ! -d edit ] || cp -r edit build
 (
     cd build
     [ -z "${GO_PKG-}" ] || go mod edit -replace "go.bytecodealliance.org/pkg=$GO_PKG"

@@ -4,7 +4,7 @@
 use crate::records::{MachineRecord, Records, Touched};
 use cerebro_model::{Instance, InstanceStatus, MachineId, PeerWord, Proposal, Timestamp};
 use cerebro_planner::cluster::{
-    BrakeRecords, Clocks, Entry, Fleet, ObservedMachine, Occupancy, Plan, Policy, Probe,
+    BrakeRecords, Clocks, Entry, Fleet, Named, ObservedMachine, Occupancy, Plan, Policy, Probe,
     ProviderWord, Recorder, SeenInstance, mark_idle, plan_with,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +44,12 @@ impl Kept {
                 *now = seen.told_anew(now.instance.clone());
             }
         }
+        for (name, named) in before.fleet.names {
+            if let Some(now) = self.fleet.names.get_mut(&name) {
+                *now = named.recorded_anew(now.publication.clone());
+            }
+        }
+        self.occupancy = Occupancy::of(&self.fleet);
     }
 
     pub(super) fn fleet(&self) -> &Fleet {
@@ -108,7 +114,12 @@ impl Kept {
             match one {
                 Touched::Deployment(id) => {
                     self.recorder.deployment(id);
-                    set(&mut self.fleet.deployments, id, records.deployments.get(id).cloned());
+                    let deployment = records.deployments.get(id).cloned();
+                    let job = deployment.as_ref().map(|it| it.job_name().clone());
+                    set(&mut self.fleet.deployments, id, deployment);
+                    if let Some(job) = job {
+                        self.occupancy.heard_of_deployment(&self.fleet, &job);
+                    }
                 }
                 Touched::Job(name) => {
                     self.recorder.job(name);
@@ -120,7 +131,7 @@ impl Kept {
                     let (pauses, tombstones) = (records.pauses.clone(), records.tombstones.clone());
                     self.fleet.brakes = BrakeRecords { pauses, tombstones, observe_only };
                 }
-                Touched::Instance(_) => {}
+                Touched::Instance(_) | Touched::Name(_) => {}
             }
         }
         for one in &touched {
@@ -133,6 +144,20 @@ impl Kept {
                     self.occupancy.remove(id);
                 }
             }
+            self.occupancy.heard_of(&self.fleet, id);
+        }
+        for one in &touched {
+            let Touched::Name(name) = one else { continue };
+            self.recorder.name(name);
+            let before = self.fleet.names.remove(name);
+            if let Some(publication) = records.names.get(name).cloned() {
+                let named = match before {
+                    Some(named) => named.recorded_anew(publication),
+                    None => Named::recorded(publication),
+                };
+                self.fleet.names.insert(name.clone(), named);
+            }
+            self.occupancy.published(&self.fleet, name);
         }
         self.fleet.next_placement = records.counters.placement;
     }
@@ -148,6 +173,11 @@ impl Kept {
 
     fn machine(&mut self, id: &MachineId, records: &Records) {
         self.recorder.machine(id);
+        self.machine_record(id, records);
+        self.occupancy.heard_of_machine(&self.fleet, id);
+    }
+
+    fn machine_record(&mut self, id: &MachineId, records: &Records) {
         let Some(record) = records.machines.get(id) else {
             self.fleet.machines.remove(id);
             return;
@@ -205,6 +235,7 @@ impl Kept {
     pub(super) fn peer_said(&mut self, id: &MachineId, word: PeerWord) {
         if let Some(observed) = self.fleet.machines.get_mut(id) {
             observed.peers.insert(word.peer.clone(), word);
+            self.recorder.machine(id);
         }
     }
 
@@ -228,6 +259,8 @@ impl Kept {
     pub(super) fn left_reported(&mut self, status: &InstanceStatus) {
         if let Some(seen) = self.fleet.instances.get_mut(&status.id) {
             seen.hear_left(status.clone());
+            self.recorder.instance(&status.id);
+            self.occupancy.heard_of(&self.fleet, &status.id);
         }
     }
 
@@ -236,6 +269,15 @@ impl Kept {
         if let Some(seen) = self.fleet.instances.get_mut(&status.id) {
             seen.hear(status.clone(), at);
             self.recorder.instance(&status.id);
+            self.occupancy.heard_of(&self.fleet, &status.id);
+        }
+    }
+
+    /// What is recorded of a name is answered now.
+    pub(super) fn said(&mut self, name: &str, revision: u64, at: Timestamp) {
+        if let Some(named) = self.fleet.names.get_mut(name) {
+            named.say(revision, at);
+            self.recorder.name(name);
         }
     }
 }

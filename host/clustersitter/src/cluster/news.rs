@@ -49,7 +49,7 @@ pub(super) fn concerned(touched: &[Touched], state: &State) -> BTreeSet<MachineI
                 }
             }
             // What runs changes with the next deployment.
-            Touched::Job(_) | Touched::Brakes => {}
+            Touched::Job(_) | Touched::Name(_) | Touched::Brakes => {}
         }
     }
     machines

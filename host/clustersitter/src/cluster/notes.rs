@@ -2,7 +2,9 @@
 
 use super::{Cluster, State, about_machine, event};
 use crate::records::NewEvent;
-use cerebro_model::{DecisionId, DeploymentId, EventKind, JobName, Subject};
+use cerebro_model::{
+    DecisionId, DeploymentId, EventKind, JobName, MachineId, PauseScope, Subject, ZoneName,
+};
 use cerebro_planner::cluster::{Brake, Note};
 use cerebro_store::CommitError;
 use std::collections::BTreeSet;
@@ -25,7 +27,7 @@ impl Cluster {
 
 /// Those of these notes of which those say nothing.
 fn only_in(these: &[Note], those: &[Note]) -> Vec<Note> {
-    let known: BTreeSet<String> = those.iter().map(kind).collect();
+    let known: BTreeSet<Kind<'_>> = those.iter().map(kind).collect();
     these.iter().filter(|note| !known.contains(&kind(note))).cloned().collect()
 }
 
@@ -38,19 +40,34 @@ pub(super) fn new(notes: &[Note], told: &[Note]) -> Vec<Note> {
 }
 
 /// What is the same, though the words about it change: seconds pass, witnesses are asked again.
-fn kind(note: &Note) -> String {
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Kind<'a> {
+    Suspect(&'a MachineId),
+    Waits(&'a MachineId),
+    BreakerOpen(&'a ZoneName),
+    Unplaceable(&'a JobName, &'a ZoneName),
+    Masterless(&'a JobName),
+    DeploymentWaits(&'a DeploymentId),
+    Failing(&'a DeploymentId),
+    Paused(&'a PauseScope),
+    Doubt,
+    Proposed(&'a str),
+    Held(&'a Brake),
+}
+
+fn kind(note: &Note) -> Kind<'_> {
     match note {
-        Note::Suspect { machine, .. } => format!("suspect {machine}"),
-        Note::Waits { machine, .. } => format!("waits {machine}"),
-        Note::BreakerOpen { zone, .. } => format!("breaker {zone}"),
-        Note::Unplaceable { job, zone, .. } => format!("unplaceable {job} {zone}"),
-        Note::Masterless { job, .. } => format!("masterless {job}"),
-        Note::DeploymentWaits { deployment, .. } => format!("waits {deployment}"),
-        Note::Failing { deployment, .. } => format!("failing {deployment}"),
-        Note::Paused { scope, .. } => format!("paused {scope}"),
-        Note::Doubt { .. } => "doubt".to_owned(),
-        Note::Proposed { id, .. } => format!("proposed {id}"),
-        Note::Held { brake, .. } => format!("held {brake:?}"),
+        Note::Suspect { machine, .. } => Kind::Suspect(machine),
+        Note::Waits { machine, .. } => Kind::Waits(machine),
+        Note::BreakerOpen { zone, .. } => Kind::BreakerOpen(zone),
+        Note::Unplaceable { job, zone, .. } => Kind::Unplaceable(job, zone),
+        Note::Masterless { job, .. } => Kind::Masterless(job),
+        Note::DeploymentWaits { deployment, .. } => Kind::DeploymentWaits(deployment),
+        Note::Failing { deployment, .. } => Kind::Failing(deployment),
+        Note::Paused { scope, .. } => Kind::Paused(scope),
+        Note::Doubt { .. } => Kind::Doubt,
+        Note::Proposed { id, .. } => Kind::Proposed(id),
+        Note::Held { brake, .. } => Kind::Held(brake),
     }
 }
 

@@ -2,10 +2,12 @@
 
 use super::Executor;
 use super::effects::{Effect, Failed, PROVIDER_PATIENCE, asked, chain, led};
-use crate::cluster::{AgentError, ChangeError, about_machine, event, graves};
+use crate::cluster::{AgentError, ChangeError, State, about_machine, event, graves};
 use crate::records::{Change, Gone, MachineRecord};
 use cerebro_machines::{CreateMachine, Presence as Found, ProviderError};
-use cerebro_model::{Digest, EventKind, Machine, MachineId, Origin, PeerWord, Rung, ZoneName};
+use cerebro_model::{
+    Capacity, Digest, EventKind, Machine, MachineId, Origin, PeerWord, Rung, ZoneName,
+};
 use cerebro_planner::cluster::{Presence, Probe, ProviderWord, Standstill};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -19,17 +21,7 @@ impl Executor {
     pub(super) fn provision(&self, zone: ZoneName, reason: &str) -> Result<(), ChangeError> {
         let capacity = self.cluster.policy().machine_capacity;
         let token = new_token();
-        self.change(|state| {
-            let mut counters = state.records.counters;
-            let id = MachineId::nth(counters.machine);
-            counters.machine += 1;
-            let machine = Machine::new(id.clone(), zone, capacity, state.now);
-            let message = format!("a machine is made in {}, {id}: {reason}", machine.zone);
-            let told = event(EventKind::MachineProvisioning, about_machine(&id), message);
-            let (comebacks, attempts) = (Vec::new(), Vec::new());
-            let record = MachineRecord { machine, token, comebacks, attempts };
-            Ok((Change::default().counters(counters).machine(&id, Some(record)).event(told), ()))
-        })
+        self.change(|state| Ok((intended(state, zone, capacity, token, reason), ())))
     }
 
     pub(super) fn machine(&self, id: &MachineId) -> Option<Machine> {
@@ -169,8 +161,8 @@ impl Executor {
             let is_ours = match record.machine.origin {
                 Origin::Joined { .. } => false,
                 Origin::Provisioned => {
-                    let made = asked(cluster.provider.made_from(&id)).await;
-                    made.map_or(true, |made| made.join_token == record.token)
+                    let ours = asked(cluster.provider.is_made_with(&id, &record.token)).await;
+                    !matches!(ours, Ok(false))
                 }
             };
             let destroyed = match is_ours {
@@ -206,6 +198,25 @@ impl Executor {
             }
         });
     }
+}
+
+/// The intent to make a machine.
+fn intended(
+    state: &State,
+    zone: ZoneName,
+    capacity: Capacity,
+    token: String,
+    reason: &str,
+) -> Change {
+    let mut counters = state.records.counters;
+    let id = MachineId::nth(counters.machine);
+    counters.machine += 1;
+    let machine = Machine::new(id.clone(), zone, capacity, state.now);
+    let message = format!("a machine is made in {}, {id}: {reason}", machine.zone);
+    let told = event(EventKind::MachineProvisioning, about_machine(&id), message);
+    let (comebacks, attempts) = (Vec::new(), Vec::new());
+    let record = MachineRecord { machine, token, comebacks, attempts };
+    Change::default().counters(counters).machine(&id, Some(record)).event(told)
 }
 
 /// 128 bits from the kernel, which never fails once the machine has booted.

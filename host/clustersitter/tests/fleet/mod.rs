@@ -157,6 +157,7 @@ impl Fleet {
             join_within: Duration::from_secs(60),
             breaker_percent: 30,
             limits: Limits::default(),
+            publishes: false,
         };
         let log = DecisionLog::open(&data.join(DECISIONS), LogLimits::default()).unwrap();
         let cluster = Cluster::open(store, blobs, provider.clone(), policy).unwrap();

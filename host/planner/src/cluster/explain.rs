@@ -7,7 +7,8 @@ use super::{
     Decision, Fleet, ObservedMachine, Occupancy, Policy, SeenInstance, Step, brakes, gate, repair,
 };
 use cerebro_model::{
-    Deployment, DeploymentId, Instance, InstanceId, MachineId, Spread, Timestamp, ZoneName,
+    Deployment, DeploymentId, Instance, InstanceId, MachineId, Publication, Spread, Timestamp,
+    ZoneName,
 };
 use std::time::Duration;
 
@@ -73,6 +74,8 @@ pub fn rests_on(
         }
         Step::Turn(id, _) | Step::Destroy(id) => explaining.machine(id).into_iter().collect(),
         Step::Probe(id) | Step::AskProvider(id) | Step::AskPeer(id, _) => explaining.witnesses(id),
+        Step::Publish(publication) => explaining.published(&publication.name()),
+        Step::ForgetName(job, zone) => explaining.published(&Publication::name_of(zone, job)),
         Step::EndPause(scope) => {
             let pause = fleet.brakes.pauses.get(scope);
             pause.map(|it| format!("{it}; it is {now}")).into_iter().collect()
@@ -114,6 +117,22 @@ impl Explaining<'_> {
         let (word, details) = (machine.state.word(), machine.state.details());
         let details = if details.is_empty() { details } else { format!(" ({details})") };
         Some(format!("{id} was {word}{details}"))
+    }
+
+    /// What was published until then.
+    fn published(&self, name: &str) -> Vec<String> {
+        let Some(named) = self.fleet.names.get(name) else {
+            return vec![format!("nothing was published under {name}")];
+        };
+        let Publication { members, revision, .. } = &named.publication;
+        let each = members.iter().map(|(number, it)| format!("{number} on {}", it.machine));
+        let said = match named.said {
+            Some(said) if said == *revision => "all of it was answered",
+            Some(_) => "not all of it was answered yet",
+            None => "whether it was answered, was not known",
+        };
+        let each = each.collect::<Vec<_>>().join(", ");
+        vec![format!("published under {name}: {each}; {said}")]
     }
 
     /// What is known of a machine's life.

@@ -31,6 +31,7 @@ mod canary;
 mod climb;
 #[cfg(test)]
 mod climb_tests;
+mod dns;
 mod drain;
 #[cfg(test)]
 mod drain_tests;
@@ -81,6 +82,7 @@ mod yard;
 
 pub use brakes::{Approvals, Clocks, FlapPolicy, Limits, Own, Rate, Standstill};
 pub use canary::Standing as CanaryStanding;
+pub use dns::{Named, Names};
 pub use drain::{Stuck, stuck};
 pub use foresee::{Places, places};
 pub use idle::mark_idle;
@@ -98,7 +100,7 @@ pub use why_not::{Group, Lack, NewMachine, NoRoom, WhyNot};
 
 use cerebro_model::{
     DeathCertificate, DeploymentId, DeploymentState, Instance, InstanceId, JobName, MachineId,
-    PauseScope, Proposal, Repair, Rung, Timestamp, ZoneName,
+    PauseScope, Proposal, Publication, Repair, Rung, Timestamp, ZoneName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -158,6 +160,10 @@ pub enum Step {
     Promote(DeploymentId),
     /// Let a deployment go on whose pause has come to its end.
     Resume(DeploymentId),
+    /// Publish this of a job in a zone.
+    Publish(Publication),
+    /// Give the name of a job in a zone back: nothing is published there any more.
+    ForgetName(JobName, ZoneName),
 }
 
 /// A turn in a machine's life that the planner decides.
@@ -345,6 +351,7 @@ pub fn plan_with(fleet: &Fleet, occupancy: &Occupancy, policy: &Policy, now: Tim
     drain::plan(fleet, occupancy, policy, now, &mut filled, &mut plan);
     turn::plan(fleet, occupancy, now, &mut plan);
     idle::plan(fleet, policy, now, &filled, &mut plan);
+    dns::plan(fleet, occupancy, policy, now, &mut plan);
     brakes::hold(fleet, policy, now, &mut plan);
     plan.notes.sort();
     plan.notes.dedup();

@@ -1,7 +1,7 @@
 //! Who is where: what is kept between two looks, so that a look need not go through every instance.
 
-use super::Fleet;
 use super::load::{Load, Takes};
+use super::{Fleet, Names};
 use cerebro_model::{Deployment, DeploymentId, Instance, InstanceId, JobName, MachineId, ZoneName};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,6 +12,7 @@ pub struct Occupancy {
     machines: BTreeMap<MachineId, Occupied>,
     tenants: HashMap<InstanceId, Tenant>,
     jobs: HashMap<JobName, BTreeMap<ZoneName, Group>>,
+    names: Names,
 }
 
 /// One job's instances in one zone: their machines, by their numbers.
@@ -43,6 +44,7 @@ impl Occupancy {
         for seen in fleet.instances.values() {
             occupancy.put(&seen.instance, |id| fleet.deployments.get(id));
         }
+        occupancy.names = Names::of(fleet);
         occupancy
     }
 
@@ -102,6 +104,36 @@ impl Occupancy {
         if zones.is_empty() {
             self.jobs.remove(&job);
         }
+    }
+
+    /// Something was heard of an instance, or it is new, changed or gone.
+    pub fn heard_of(&mut self, fleet: &Fleet, id: &InstanceId) {
+        self.names.instance(fleet, id);
+    }
+
+    /// A machine's state or address has changed.
+    pub fn heard_of_machine(&mut self, fleet: &Fleet, machine: &MachineId) {
+        let ids: Vec<InstanceId> =
+            self.tenants(machine).chain(self.leaving(machine)).cloned().collect();
+        ids.iter().for_each(|id| self.names.instance(fleet, id));
+    }
+
+    /// A deployment has come further, or ended.
+    pub fn heard_of_deployment(&mut self, fleet: &Fleet, job: &JobName) {
+        let zones = self.jobs.get(job).into_iter().flatten();
+        let ids: Vec<InstanceId> = zones
+            .flat_map(|(zone, group)| group.keys().map(|n| InstanceId::new(*n, zone, job)))
+            .collect();
+        ids.iter().for_each(|id| self.names.instance(fleet, id));
+    }
+
+    /// What is published under a name has changed.
+    pub fn published(&mut self, fleet: &Fleet, name: &str) {
+        self.names.name(fleet, name);
+    }
+
+    pub(super) fn names(&self) -> &Names {
+        &self.names
     }
 
     /// The instances on a machine, in the order of their ids.

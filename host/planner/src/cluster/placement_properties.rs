@@ -230,6 +230,7 @@ proptest! {
             if round == 3 {
                 let gone = fleet.machines.keys().nth(drop).cloned().unwrap();
                 fleet.machines.remove(&gone);
+                kept.heard_of_machine(&fleet, &gone);
             }
             let plan_now = plan_with(&fleet, &kept, &at_rest(), at(1));
             prop_assert_eq!(&plan_now, &plan(&fleet, &at_rest(), at(1)));
@@ -244,6 +245,7 @@ proptest! {
                     Some(seen) => kept.put(&seen.instance, |id| fleet.deployments.get(id)),
                     None => kept.remove(id),
                 }
+                kept.heard_of(&fleet, id);
             }
             prop_assert_eq!(&kept, &Occupancy::of(&fleet));
         }

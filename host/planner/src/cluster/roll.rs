@@ -6,7 +6,7 @@ use super::link;
 use super::moves::Moves;
 use super::{
     Fleet, Note, Occupancy, Plan, Policy, Restore, SeenInstance, Step, WhyNot, blue_green, brakes,
-    gate, queue, rollback,
+    dns, gate, queue, rollback,
 };
 use cerebro_model::{
     Canary, CanaryStage, Deployment, DeploymentState, JobName, Promote, Rollout, Timestamp,
@@ -249,6 +249,10 @@ impl Look<'_> {
     fn stands_still(&self, reached: &[&SeenInstance], unheard: &[&SeenInstance]) -> Option<String> {
         let rollout = &self.deployment.job.rollout;
         let mut within = gate::patience(rollout).saturating_mul(2);
+        if self.policy.publishes {
+            // Whoever is published is taken out first.
+            within = within.saturating_add(dns::at_most(&self.deployment.job));
+        }
         let since = self.came_further_at(reached);
         if let Some(canary) = rollout.canary.as_ref().filter(|_| self.deployment.is_canary()) {
             within = within.saturating_add(canary.bake.duration());

@@ -77,6 +77,13 @@ impl SeenInstance {
         self.phase_of_target().is_some_and(Phase::is_well)
     }
 
+    /// Where it stands on the machine that it leaves, with what it runs there, if that machine has said.
+    pub fn left_phase(&self) -> Option<Phase> {
+        let left = self.instance.leaving.as_deref()?;
+        let said = self.left.as_ref().filter(|it| it.placement == left.placement)?;
+        (said.deployment.as_ref() == Some(&left.deployment)).then_some(said.phase)
+    }
+
     /// For how long it has been that, as far as this controller knows.
     pub fn well_for(&self, now: Timestamp) -> Option<Duration> {
         self.well_since.map(|since| now.since(since))

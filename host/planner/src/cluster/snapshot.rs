@@ -1,6 +1,6 @@
 //! What the planner looks at.
 
-use super::{Approvals, Limits, Own, SeenInstance};
+use super::{Approvals, Limits, Named, Own, SeenInstance};
 use cerebro_model::{
     Attempt, Capacity, Deployment, DeploymentId, DeploymentState, InstanceId, JobName, JobRecord,
     Machine, MachineId, Pause, PauseScope, PeerWord, Timestamp, Tombstone, ZoneName,
@@ -28,6 +28,9 @@ pub struct Fleet {
     pub own: Own,
     /// What people have approved.
     pub approvals: Approvals,
+    /// What is published, by name: `<zone>.<basename>`.
+    #[serde(default)]
+    pub names: BTreeMap<String, Named>,
 }
 
 /// What was recorded for the brakes.
@@ -168,6 +171,9 @@ pub struct Policy {
     pub breaker_percent: u32,
     /// How fast, and how much, at most.
     pub limits: Limits,
+    /// Whether names are published.
+    #[serde(default)]
+    pub publishes: bool,
 }
 
 impl Policy {

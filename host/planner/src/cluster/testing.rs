@@ -64,6 +64,7 @@ pub(crate) fn policy(min: u32, max: u32) -> Policy {
         join_within: Duration::from_secs(60),
         breaker_percent: 30,
         limits: Limits::default(),
+        publishes: false,
     }
 }
 
@@ -100,6 +101,7 @@ pub(crate) fn fleet(jobs: &[Job], machines: u64, heard: Timestamp) -> Fleet {
         brakes: BrakeRecords::default(),
         own: Own::default(),
         approvals: Approvals::default(),
+        names: BTreeMap::new(),
     }
 }
 

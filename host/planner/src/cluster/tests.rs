@@ -61,6 +61,8 @@ pub(crate) fn carry_out(fleet: &mut Fleet, plan: &Plan, now: Timestamp) {
                     fleet.deployments.insert(next, rollback);
                 }
             }
+            // Names are changed by whoever tests them.
+            Step::Publish(_) | Step::ForgetName(..) => {}
             Step::EndPause(scope) => {
                 fleet.brakes.pauses.get_mut(scope).unwrap().over = Some(now);
             }
@@ -117,7 +119,9 @@ pub(crate) fn carry_out(fleet: &mut Fleet, plan: &Plan, now: Timestamp) {
                 fleet.instances.insert(id.clone(), seen.told_anew(back));
             }
             Step::LetGo(id) => {
-                let mut instance = fleet.instances[id].instance.clone();
+                // It may have been removed by the same look.
+                let Some(seen) = fleet.instances.get(id) else { continue };
+                let mut instance = seen.instance.clone();
                 instance.leaving = None;
                 fleet.instances.insert(id.clone(), healthy(&instance));
             }

@@ -1,7 +1,7 @@
 //! What is decided, in words, and what it is about.
 
 use super::{Decision, Fleet, Note, Step, Turn};
-use cerebro_model::{Instance, InstanceId, Subject};
+use cerebro_model::{Instance, InstanceId, Publication, Subject};
 use std::fmt;
 
 impl Step {
@@ -15,6 +15,9 @@ impl Step {
         let of_machine = |id| Subject { machine: Some(id), ..Subject::default() };
         match self {
             Self::Provision { .. } | Self::EndPause(_) => Subject::default(),
+            Self::Publish(Publication { job, .. }) | Self::ForgetName(job, _) => {
+                Subject { job: Some(job.clone()), ..Subject::default() }
+            }
             Self::Probe(id)
             | Self::AskProvider(id)
             | Self::AskPeer(id, _)
@@ -82,6 +85,8 @@ impl fmt::Display for Step {
             Self::Begin(id) => write!(f, "{id} begins"),
             Self::Promote(id) => write!(f, "{id} goes on from its canary"),
             Self::Resume(id) => write!(f, "{id} is paused no longer"),
+            Self::Publish(it) => write!(f, "{} of {} are published", it.members.len(), it.name()),
+            Self::ForgetName(job, zone) => write!(f, "{zone}.{job} is published no longer"),
         }
     }
 }

@@ -82,11 +82,13 @@ pub(crate) enum Entry {
     Ended(Ended),
 }
 
+/// Bytes that most arguments and answers have room in.
+pub(super) const USUAL: usize = 512;
+
 /// The digest of arguments.
 pub(super) fn digest(arguments: &impl Serialize) -> Arguments {
     // What has no end or no length cannot be an argument.
-    let size = postcard::experimental::serialized_size(arguments).unwrap_or_default();
-    digest_of(&postcard::to_extend(arguments, Vec::with_capacity(size)).unwrap_or_default())
+    digest_of(&postcard::to_extend(arguments, Vec::with_capacity(USUAL)).unwrap_or_default())
 }
 
 /// The digest of bytes, by XXH3: it tells one from another, and proves nothing to anybody. Most calls

@@ -1,6 +1,6 @@
 //! Recording a call.
 
-use super::entry::{Ended, Entry, Inputs, Question, digest};
+use super::entry::{Ended, Entry, Inputs, Question, USUAL, digest};
 use crate::journal::{Chain, frame};
 use crate::secrets::Secrets;
 use serde::Serialize;
@@ -68,11 +68,10 @@ impl Recorder {
 
     /// It is answered.
     pub(crate) fn answered(&self, n: u32, answer: &impl Serialize) {
-        let size = postcard::experimental::serialized_size(answer).unwrap_or_default();
-        if size > LARGEST_ANSWER {
-            return self.lost(format!("answer #{n}, of {size} bytes, is too long"));
-        }
-        match postcard::to_extend(answer, Vec::with_capacity(size)) {
+        match postcard::to_extend(answer, Vec::with_capacity(USUAL)) {
+            Ok(answer) if answer.len() > LARGEST_ANSWER => {
+                self.lost(format!("answer #{n}, of {} bytes, is too long", answer.len()));
+            }
             Ok(answer) => self.push(answer.len(), Entry::Answered { n, answer }),
             Err(error) => self.lost(format!("answer #{n} cannot be recorded: {error}")),
         }

@@ -79,7 +79,8 @@ fn value(json: &Json) -> Result<Value, String> {
         Json::String(text) => text.as_str().into(),
         Json::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(whole), _) => whole.into(),
-            (None, Some(float)) if number.is_f64() => float.into(),
+            // As JSON spells it: with an exponent where it is long.
+            (None, Some(_)) if number.is_f64() => spelled(&number.to_string())?,
             _ => return Err(format!("TOML knows no number as large as {number}")),
         },
         Json::Array(items) => {
@@ -93,6 +94,10 @@ fn value(json: &Json) -> Result<Value, String> {
             table.into()
         }
     })
+}
+
+fn spelled(value: &str) -> Result<Value, String> {
+    value.parse().map_err(|error| format!("TOML knows no number {value}: {error}"))
 }
 
 /// Whether two values are the same, however they are spelled.

@@ -1,12 +1,49 @@
 //! How time goes on: from one thing that happens to the next, and no slower than what is under way needs.
 
-use super::{AHEAD, MINUTE, SETTLES, SLOW, Simulation, TICK};
+use super::{AHEAD, MINUTE, PATIENCE, REST, SETTLES, SLOW, Simulation, TICK};
 use crate::controller::Controller;
 use crate::world::{HostState, Time};
 use cerebro_model::{AfterDrain, MachineId, MachineState};
 use cerebro_planner::cluster::Note;
+use std::time::Duration;
+
+/// Machines that are silent at once where it takes long until all are replaced.
+const MANY: usize = 8;
+
+/// What comes of looks, by which it is told whether anything still does: machines made, ended and rebooted,
+/// those that are heard, what the records count, and deployments that run.
+#[derive(Default, PartialEq)]
+pub(super) struct Done([u64; 7]);
 
 impl Simulation {
+    /// How much has been done until now.
+    fn done(&self, now: Time) -> Done {
+        let world = self.ground.world.lock();
+        let heard = world.hosts.values().filter(|host| host.answers(now)).count() as u64;
+        let Some(controller) = &self.leads else { return Done::default() };
+        let state = controller.cluster.state();
+        let records = &state.records;
+        let counters = records.counters;
+        let running = records.deployments.values().filter(|it| it.state.is_running()).count();
+        let counted = counters.machine + counters.deployment + counters.placement;
+        let (machines, running) = (records.machines.len() as u64, running as u64);
+        Done([world.made, world.ended, world.rebooted, heard, counted, machines, running])
+    }
+
+    /// When to look again at what is under way, or held: at this pace, or once it has rested where nothing
+    /// has come of it for long.
+    fn again(&mut self, now: Time, pace: Duration) -> Time {
+        let done = self.done(now);
+        if done != self.done.0 {
+            self.done = (done, now);
+        }
+        let Some(idle) = now.saturating_sub(self.done.1).checked_sub(PATIENCE) else {
+            return now + pace;
+        };
+        let into = Duration::from_millis((idle.as_millis() % REST.as_millis()) as u64);
+        if into < AHEAD { now + SLOW } else { now + (REST - into) }
+    }
+
     /// When to go on.
     pub(super) fn next(&mut self) -> Time {
         let now = self.ground.clock.elapsed();
@@ -17,7 +54,7 @@ impl Simulation {
                 next = next.min(at);
             }
         };
-        let mut is_busy = false;
+        let mut pace = None;
         if let Some(((at, _), _)) = self.to_come.first_key_value() {
             at_latest((*at).max(now + SETTLES));
             at_latest(at.saturating_sub(AHEAD));
@@ -28,7 +65,7 @@ impl Simulation {
         self.starts_at.into_iter().for_each(&mut at_latest);
         self.stalled.iter().for_each(|(at, _)| at_latest(*at));
         let broken = &world.broken;
-        [broken.machines, broken.provider, broken.store, broken.store_answers]
+        [broken.machines, broken.provider, broken.store, broken.store_answers, broken.names]
             .into_iter()
             .for_each(&mut at_latest);
         for host in world.hosts.values() {
@@ -49,18 +86,22 @@ impl Simulation {
         }
         if let Some(controller) = &self.leads {
             let heard = |id: &MachineId| world.hosts.get(id).is_some_and(|host| host.answers(now));
-            is_busy |= now < broken.machines || is_under_way(controller, heard);
-            if has_something_held(controller) {
-                at_latest(now + SLOW);
-            }
-        }
-        if is_busy {
-            at_latest(now + TICK);
+            let silent = silent(controller, heard);
+            pace = match now < broken.machines || silent > 0 || is_under_way(controller) {
+                // One more second is nothing to an outage of many minutes.
+                true if silent > MANY => Some(SLOW),
+                true => Some(TICK),
+                false => has_something_held(controller).then_some(SLOW),
+            };
         }
         drop(world);
+        if let Some(pace) = pace {
+            next = next.min(self.again(now, pace));
+        }
         if now >= self.last_minute + MINUTE {
             self.last_minute = now;
             self.check.doubles(&self.ground, self.leads.as_ref(), now);
+            self.check.names(&self.ground, self.leads.as_ref(), now);
         }
         next
     }
@@ -73,15 +114,19 @@ fn has_something_held(controller: &Controller) -> bool {
     controller.cluster.notes().iter().any(|note| !is_lasting(note))
 }
 
-/// Whether anything may come to be due while nothing happens: silence is heard only by looking.
-fn is_under_way(controller: &Controller, heard: impl Fn(&MachineId) -> bool) -> bool {
+/// Whether anything may come to be due while nothing happens.
+fn is_under_way(controller: &Controller) -> bool {
     let state = controller.cluster.state();
     let records = &state.records;
     records.deployments.values().any(|it| it.state.is_running())
-        || records
-            .machines
-            .values()
-            .any(|record| changes(&record.machine.state) || !heard(&record.machine.id))
+        || records.machines.values().any(|record| changes(&record.machine.state))
+        || records.names.values().any(|it| !it.left.is_empty())
+}
+
+/// How many machines are not heard: silence is heard only by looking.
+fn silent(controller: &Controller, heard: impl Fn(&MachineId) -> bool) -> usize {
+    let state = controller.cluster.state();
+    state.records.machines.keys().filter(|id| !heard(id)).count()
 }
 
 /// Whether a machine's state ends by itself.

@@ -2,6 +2,7 @@
 
 use crate::cluster::{Condemned, Fleet, Note, Plan, Policy, Step};
 use cerebro_model::{MachineId, Proposal, Timestamp};
+use std::collections::BTreeSet;
 
 /// Approvals: of which proposal, for which reason.
 pub type Approvals = std::collections::BTreeMap<String, Timestamp>;
@@ -28,30 +29,36 @@ pub(super) fn hold(fleet: &Fleet, policy: &Policy, plan: &mut Plan) {
         let since = *since;
         proposals.push(Proposal { id, repair, machine, zone, why, waits, since, approved });
     }
-    let waits = |id: &MachineId| proposals.iter().any(|it| it.machine == *id && !it.approved);
+    let waits = proposals.iter().filter(|it| !it.approved).map(|it| &it.machine);
+    let waits: BTreeSet<&MachineId> = waits.collect();
     decisions.retain(|it| match &it.step {
-        Step::DeclareLost(id, _) | Step::GiveUp(id) | Step::Try(id, _) => !waits(id),
+        Step::DeclareLost(id, _) | Step::GiveUp(id) | Step::Try(id, _) => !waits.contains(id),
         _ => true,
     });
 }
 
-/// Whether a person has approved that a machine is given up, for what speaks for it now.
-pub(super) fn is_approved(fleet: &Fleet, condemned: &[Condemned], id: &MachineId) -> bool {
-    approved(fleet, condemned, id).any(|it| it.repair.is_final())
+/// What a person has approved, for what speaks for it now.
+pub(super) struct Approved<'a> {
+    repairs: Vec<&'a Condemned>,
 }
 
-/// Whether a person has approved what is to be done with a machine, whatever that is.
-pub(super) fn is_approved_repair(fleet: &Fleet, condemned: &[Condemned], id: &MachineId) -> bool {
-    approved(fleet, condemned, id).next().is_some()
-}
+impl<'a> Approved<'a> {
+    pub(super) fn of(fleet: &Fleet, condemned: &'a [Condemned]) -> Self {
+        let is_approved = |it: &&Condemned| {
+            // Mostly there are none, and of the condemned there may be thousands.
+            !fleet.approvals.is_empty()
+                && fleet.approvals.get(&Proposal::name(it.repair, &it.machine)) == Some(&it.since)
+        };
+        Self { repairs: condemned.iter().filter(is_approved).collect() }
+    }
 
-fn approved<'a>(
-    fleet: &'a Fleet,
-    condemned: &'a [Condemned],
-    id: &'a MachineId,
-) -> impl Iterator<Item = &'a Condemned> {
-    condemned.iter().filter(move |it| {
-        let approval = fleet.approvals.get(&Proposal::name(it.repair, &it.machine));
-        it.machine == *id && approval == Some(&it.since)
-    })
+    /// Whether anything is to be done with a machine by a person's word.
+    pub(super) fn any(&self, id: &MachineId) -> bool {
+        self.repairs.iter().any(|it| it.machine == *id)
+    }
+
+    /// Whether a machine is given up by a person's word.
+    pub(super) fn end_of(&self, id: &MachineId) -> bool {
+        self.repairs.iter().any(|it| it.machine == *id && it.repair.is_final())
+    }
 }

@@ -4,7 +4,7 @@
 //! while, or whose store fails, starts to listen anew, and judges nobody before a whole time of
 //! detection has passed. One that hears nothing of most of the fleet is itself what is cut off.
 
-use super::approval::is_approved;
+use super::approval::Approved;
 use crate::cluster::{Condemned, Fleet, Note, Plan, Policy, repair};
 use cerebro_model::{PauseScope, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -130,7 +130,8 @@ fn most_are_silent(
     let watched = || fleet.machines.values().filter(|it| it.machine.state.is_watched());
     let silent = watched().filter(|it| repair::is_silent(it, policy, now));
     // Of those there is no doubt: a person has said that they are dead.
-    let silent = silent.filter(|it| !is_approved(fleet, condemned, &it.machine.id)).count();
+    let approved = Approved::of(fleet, condemned);
+    let silent = silent.filter(|it| !approved.end_of(&it.machine.id)).count();
     // One machine may always die, however small the fleet.
     if silent < 2 {
         return None;

@@ -24,8 +24,10 @@ pub use limits::{FlapPolicy, Limits, Rate};
 pub(super) use pause::{excused, is_paused, last_end};
 pub(super) use velocity::{births_in_words, losses_in_words};
 
-use super::{Condemned, Fleet, Note, Plan, Policy, Step, Turn};
-use cerebro_model::{JobName, MachineId, Moves, PauseScope, Timestamp, ZoneName};
+use super::{Condemned, Decision, Fleet, Note, Plan, Policy, Step, Turn};
+use cerebro_model::{
+    JobName, MachineId, Moves, PauseScope, Proposal, Publication, Timestamp, ZoneName,
+};
 use std::collections::BTreeSet;
 
 /// Where nothing is to be done, not even what was decided before.
@@ -77,13 +79,18 @@ fn gives_up(step: &Step) -> Option<&MachineId> {
     }
 }
 
+/// The machines that are given up, or whose end waits for a person.
+fn given_up<'a>(decisions: &'a [Decision], proposals: &'a [Proposal]) -> BTreeSet<&'a MachineId> {
+    let now = decisions.iter().filter_map(|it| gives_up(&it.step));
+    now.chain(proposals.iter().map(|it| &it.machine)).collect()
+}
+
 /// Whatever keeps a machine from being given up that is dead: that it is, is told.
 fn tell_the_dead(plan: &mut Plan) {
     let Plan { decisions, notes, condemned, proposals, .. } = plan;
-    let goes = |id: &MachineId| decisions.iter().any(|it| gives_up(&it.step) == Some(id));
-    let waits = |id: &MachineId| proposals.iter().any(|it| it.machine == *id);
+    let settled = given_up(decisions, proposals);
     for Condemned { machine, why, .. } in condemned.iter().filter(|it| it.repair.is_final()) {
-        if !goes(machine) && !waits(machine) {
+        if !settled.contains(machine) {
             let why = format!("{why}: it is given up as soon as nothing holds that");
             notes.push(Note::Suspect { machine: machine.clone(), why });
         }
@@ -124,6 +131,9 @@ fn reach<'a>(fleet: &'a Fleet, step: &'a Step) -> Option<Reach<'a>> {
         | Step::Turn(id, _)
         | Step::Destroy(id) => of_machine(id),
         Step::Place(instance) => Reach { zones: vec![&instance.zone], job: Some(&instance.job) },
+        Step::Publish(Publication { job, zone, .. }) | Step::ForgetName(job, zone) => {
+            Reach { zones: vec![zone], job: Some(job) }
+        }
         Step::LetGo(id)
         | Step::Return(id)
         | Step::Remove(id)

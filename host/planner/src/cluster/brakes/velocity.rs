@@ -1,24 +1,21 @@
 //! How fast machines are given up and made, and how many of them in a day.
 
-use super::approval::{is_approved, is_approved_repair};
-use super::gives_up;
+use super::approval::Approved;
+use super::given_up;
 use super::limits::{Meter, Rate};
 use crate::cluster::{Brake, Fleet, Note, Plan, Policy, Step};
 use cerebro_model::{MachineId, Timestamp, ZoneName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Takes out of a plan what would be too fast or too much.
 pub(super) fn hold(fleet: &Fleet, policy: &Policy, now: Timestamp, plan: &mut Plan) {
     let mut tally = Tally::new(fleet, policy, now);
     let Plan { decisions, notes, condemned, proposals, .. } = plan;
+    let approved = Approved::of(fleet, condemned);
     decisions.retain(|it| {
         let held = match &it.step {
-            Step::DeclareLost(id, _) | Step::GiveUp(id) => {
-                tally.loss(id, is_approved(fleet, condemned, id))
-            }
-            Step::Try(id, rung) if rung.ends_tasks() => {
-                tally.reboot(id, is_approved_repair(fleet, condemned, id))
-            }
+            Step::DeclareLost(id, _) | Step::GiveUp(id) => tally.loss(id, approved.end_of(id)),
+            Step::Try(id, rung) if rung.ends_tasks() => tally.reboot(id, approved.any(id)),
             Step::Provision { zone } => tally.birth(zone),
             _ => None,
         };
@@ -27,11 +24,11 @@ pub(super) fn hold(fleet: &Fleet, policy: &Policy, now: Timestamp, plan: &mut Pl
         passes
     });
     // Their verdict stands, also while a witness is asked once more.
-    let waits = |id: &MachineId| proposals.iter().any(|it| it.machine == *id);
-    let goes = |id: &MachineId| decisions.iter().any(|it| gives_up(&it.step) == Some(id));
+    let settled = given_up(decisions, proposals);
     let held = condemned.iter().filter(|it| it.repair.is_final());
-    let held = held.filter(|it| !waits(&it.machine) && !goes(&it.machine));
-    notes.extend(held.filter_map(|it| tally.held_losses(&it.zone)));
+    let zones = held.filter(|it| !settled.contains(&it.machine)).map(|it| &it.zone);
+    let zones: BTreeSet<&ZoneName> = zones.collect();
+    notes.extend(zones.into_iter().filter_map(|zone| tally.held_losses(zone)));
 }
 
 /// What was done lately, with what this plan adds.

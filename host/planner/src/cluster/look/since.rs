@@ -1,7 +1,7 @@
 //! What has changed since the look that was kept last, record by record.
 
 use super::{Heard, Look, silent};
-use crate::cluster::{Approvals, Fleet, ObservedMachine, Own, Policy, SeenInstance};
+use crate::cluster::{Approvals, Fleet, Named, ObservedMachine, Own, Policy, SeenInstance};
 use cerebro_model::{
     Deployment, DeploymentId, InstanceId, JobName, JobRecord, MachineId, Pause, PauseScope,
     Timestamp, Tombstone,
@@ -30,6 +30,8 @@ pub struct Since {
     silent: Changed<MachineId, Heard>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     tombstones: Changed<MachineId, Tombstone>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    names: Changed<String, Named>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rest: Option<Rest>,
 }
@@ -63,6 +65,7 @@ pub struct Recorder {
     deployments: BTreeSet<DeploymentId>,
     instances: BTreeSet<InstanceId>,
     machines: BTreeSet<MachineId>,
+    names: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -108,6 +111,14 @@ impl Recorder {
         }
     }
 
+    /// What is published under a name, or answered, may have changed.
+    pub fn name(&mut self, name: &str) {
+        // Before the first there is nothing to build on.
+        if self.last.is_some() {
+            self.names.insert(name.to_owned());
+        }
+    }
+
     /// Anything may have changed, or what was kept last was not: the next one is whole.
     pub fn begin_anew(&mut self) {
         *self = Self::default();
@@ -144,6 +155,7 @@ impl Recorder {
             tombstones: records(&differing(&before.tombstones, &last.tombstones), |id| {
                 last.tombstones.get(id).cloned()
             }),
+            names: records(&self.names, |name| fleet.names.get(name).cloned()),
             rest: changed_from(before.rest != last.rest),
         }
     }
@@ -188,8 +200,8 @@ impl Last {
 impl Look {
     /// The next one, where this has changed since.
     pub fn follow(&mut self, since: Since) {
-        let Since { now, policy, jobs, deployments, instances, machines, silent, tombstones, rest } =
-            since;
+        let Since { now, policy, jobs, deployments, instances, machines, .. } = since;
+        let Since { silent, tombstones, names, rest, .. } = since;
         self.now = now;
         if let Some(policy) = policy {
             self.policy = policy;
@@ -199,6 +211,7 @@ impl Look {
         apply(&mut fleet.deployments, deployments);
         apply(&mut fleet.instances, instances);
         apply(&mut fleet.machines, machines);
+        apply(&mut fleet.names, names);
         apply(&mut self.silent, silent);
         apply(&mut fleet.brakes.tombstones, tombstones);
         if let Some(Rest { next_placement, pauses, observe_only, own, approvals }) = rest {

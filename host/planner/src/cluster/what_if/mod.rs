@@ -66,7 +66,7 @@ pub fn what_if(
     };
     let pace = Pace::of(fleet);
     let mut tally = Tally::new(fleet, &dead, now);
-    let mut world = World::new(fleet.clone(), policy.clone(), &pace, now);
+    let mut world = World::new(fleet.clone(), unpublished(policy), &pace, now);
     let mut foreseen = match event {
         WhatIf::ControllerLost { lasts } => {
             let (goes_on, stands_still) = away::words(fleet, policy, lasts.duration(), now);
@@ -129,4 +129,9 @@ fn empty(event: &WhatIf) -> Foreseen {
         course: Vec::new(),
         assumed: Vec::new(),
     }
+}
+
+/// It is foreseen what serves, and not what is answered.
+fn unpublished(policy: &Policy) -> Policy {
+    Policy { publishes: false, ..policy.clone() }
 }

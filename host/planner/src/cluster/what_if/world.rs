@@ -406,6 +406,8 @@ impl<'p> World<'p> {
                 self.tell(instance.clone());
                 self.expect_healthy(&instance, now.after(self.pace.healthy(&instance.job)));
             }
+            // It is foreseen what serves, and not what is answered.
+            Step::Publish(_) | Step::ForgetName(..) => {}
             Step::EndPause(scope) => {
                 if let Some(pause) = self.fleet.brakes.pauses.get_mut(scope) {
                     pause.over = Some(now);

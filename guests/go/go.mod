@@ -1,0 +1,3 @@
+module cerebro.invalid/guests
+
+go 1.24

@@ -1,0 +1,6 @@
+#!/bin/sh
+# Holds the edits to the cases of tests/edits.json. Needs Go 1.24 or later.
+set -eu
+cd "$(dirname "$0")"
+go vet ./...
+go test -count=1 ./...

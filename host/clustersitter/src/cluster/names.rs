@@ -1,0 +1,71 @@
+//! What is published, and what of it is known to be answered.
+
+use super::{ChangeError, Cluster, event};
+use crate::records::{Change, NewEvent};
+use cerebro_dns::DnsProvider;
+use cerebro_model::{ClusterName, EventKind, JobName, Publication, Subject};
+use std::sync::Arc;
+
+/// Where names are published, and under whose mark.
+#[derive(Clone)]
+pub struct Dns {
+    /// Where.
+    pub provider: Arc<dyn DnsProvider>,
+    /// This cluster's name: what bears another one's is not touched.
+    pub cluster: ClusterName,
+}
+
+impl Cluster {
+    /// Records what is to be published, before anybody is told.
+    pub fn publish(
+        &self,
+        publication: Publication,
+        reason: &str,
+        decided: impl FnOnce(Change) -> Change,
+    ) -> Result<(), ChangeError> {
+        self.change(|state| {
+            let name = publication.name();
+            let before = state.records.names.get(&name).map_or(0, |it| it.revision);
+            // What was planned by an earlier record is planned again.
+            if publication.revision != before + 1 {
+                return Ok((Change::default(), ()));
+            }
+            let told = event(EventKind::NameChanged, about(&publication.job), reason);
+            Ok((decided(Change::default().name(&name, Some(publication)).event(told)), ()))
+        })
+    }
+
+    /// What is recorded, and not known to be answered.
+    pub fn unsaid(&self) -> Vec<Publication> {
+        let state = self.state();
+        let names = state.kept.fleet().names.values();
+        let unsaid = names.filter(|it| it.said != Some(it.publication.revision));
+        unsaid.map(|it| it.publication.clone()).collect()
+    }
+
+    /// A revision is answered now.
+    pub fn said(&self, name: &str, revision: u64) {
+        let now = self.now();
+        self.state().kept.said(name, revision, now);
+        self.wake();
+    }
+
+    /// Forgets a name under which nothing is published any more, unless something is again.
+    pub fn forget_name(&self, publication: &Publication) -> Result<(), ChangeError> {
+        let name = publication.name();
+        self.change(|state| {
+            let is_same = state.records.names.get(&name) == Some(publication);
+            let change = Change::default();
+            Ok((if is_same { change.name(&name, None) } else { change }, ()))
+        })
+    }
+}
+
+/// An event about a job's names.
+pub fn about_name(kind: EventKind, publication: &Publication, words: String) -> NewEvent {
+    event(kind, about(&publication.job), words)
+}
+
+fn about(job: &JobName) -> Subject {
+    Subject { job: Some(job.clone()), ..Subject::default() }
+}
