@@ -72,9 +72,8 @@ impl Simulation {
         self.starts_at.into_iter().for_each(&mut at_latest);
         self.stalled.iter().for_each(|(at, _)| at_latest(*at));
         let broken = &world.broken;
-        [broken.machines, broken.provider, broken.store, broken.store_answers, broken.names]
-            .into_iter()
-            .for_each(&mut at_latest);
+        let ways = [broken.machines, broken.provider, broken.store, broken.store_answers];
+        ways.into_iter().chain([broken.names, broken.names_answers]).for_each(&mut at_latest);
         for host in world.hosts.values() {
             at_latest(host.cut_until);
             at_latest(host.hung_until);
@@ -129,11 +128,13 @@ fn has_something_held(controller: &Controller) -> bool {
 
 /// Whether anything may come to be due while nothing happens.
 fn is_under_way(controller: &Controller) -> bool {
+    let has_names_to_say = !controller.cluster.unsaid().is_empty();
     let state = controller.cluster.state();
     let records = &state.records;
     records.deployments.values().any(|it| it.state.is_running())
         || records.machines.values().any(|record| changes(&record.machine.state))
         || records.names.values().any(|it| it.left.values().any(|at| state.now.since(*at) < LEFT))
+        || has_names_to_say
 }
 
 /// How many machines are not heard: silence is heard only by looking.
