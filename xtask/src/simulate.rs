@@ -88,7 +88,7 @@ pub fn simulate(options: &Options) -> Result<()> {
     run("cargo", &arguments)
 }
 
-/// Each in a copy of the sources, built with the same dependencies.
+/// Each in a copy of the sources, built by itself: what is built of a mutant must be taken for nothing else.
 fn mutants(options: &Options) -> Result<()> {
     let root = cerebro_tests::root();
     let tree = root.join("target/mutants");
@@ -106,7 +106,7 @@ fn mutants(options: &Options) -> Result<()> {
         fs::write(&mutated, text.replace(from, to))?;
         eprintln!("\x1b[2m{name}\x1b[0m");
         let mut command = Command::new("cargo");
-        command.current_dir(&tree).env("CARGO_TARGET_DIR", root.join("target"));
+        command.current_dir(&tree).env("CARGO_TARGET_DIR", tree.join("target"));
         command.args(["run", "--quiet", "--package", "cerebro-simulation"]);
         command.args(options.release.then_some("--release"));
         command.args(["--", "--seeds", CAUGHT_WITHIN, "--until-caught"]).args(&options.rest);
