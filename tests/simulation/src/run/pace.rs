@@ -17,23 +17,16 @@ const TOGETHER: Duration = Duration::from_millis(500);
 const LEFT: Duration = Duration::from_secs(70);
 
 /// What comes of looks, by which it is told whether anything still does: machines made, ended and rebooted,
-/// those that are heard, what the records count, and deployments that run.
+/// those that are heard, and the events that are told.
 #[derive(Default, PartialEq)]
-pub(super) struct Done([u64; 7]);
+pub(super) struct Done([u64; 5]);
 
 impl Simulation {
     /// How much has been done until now.
     fn done(&self, now: Time) -> Done {
         let world = self.ground.world.lock();
         let heard = world.hosts.values().filter(|host| host.answers(now)).count() as u64;
-        let Some(controller) = &self.leads else { return Done::default() };
-        let state = controller.cluster.state();
-        let records = &state.records;
-        let counters = records.counters;
-        let running = records.deployments.values().filter(|it| it.state.is_running()).count();
-        let counted = counters.machine + counters.deployment + counters.placement;
-        let (machines, running) = (records.machines.len() as u64, running as u64);
-        Done([world.made, world.ended, world.rebooted, heard, counted, machines, running])
+        Done([world.made, world.ended, world.rebooted, heard, self.told.0])
     }
 
     /// When to look again at what is under way, or held: at this pace, or once it has rested where nothing
