@@ -5,6 +5,7 @@ use crate::records::{Change, NewEvent};
 use cerebro_dns::DnsProvider;
 use cerebro_model::{ClusterName, EventKind, JobName, Publication, Subject};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where names are published, and under whose mark.
 #[derive(Clone)]
@@ -43,10 +44,10 @@ impl Cluster {
         unsaid.map(|it| it.publication.clone()).collect()
     }
 
-    /// A revision is answered now.
-    pub fn said(&self, name: &str, revision: u64) {
+    /// A revision is answered now, and what was answered before may be kept for so long.
+    pub fn said(&self, name: &str, revision: u64, kept: Duration) {
         let now = self.now();
-        self.state().kept.said(name, revision, now);
+        self.state().kept.said(name, revision, now, kept);
         self.wake();
     }
 
