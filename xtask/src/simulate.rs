@@ -97,8 +97,8 @@ fn mutants(options: &Options) -> Result<()> {
         copy(&root.join(file), &tree.join(file))?;
     }
     for Mutant { name, file, from, to } in &MUTANTS {
-        let (original, mutated) = (root.join(file), tree.join(file));
-        let text = fs::read_to_string(&original).with_context(|| format!("cannot read {file}"))?;
+        let mutated = tree.join(file);
+        let text = fs::read_to_string(&mutated).with_context(|| format!("cannot read {file}"))?;
         ensure!(
             text.matches(from).count() == 1,
             "{file} does not hold once what `{name}` takes away: write that mutant anew"
@@ -118,7 +118,7 @@ fn mutants(options: &Options) -> Result<()> {
             format!("no seed of {CAUGHT_WITHIN} noticed: {name}\n{words}{errors}")
         })?;
         println!("{name}\n  caught: {caught}\n  {}", words.lines().last().unwrap_or_default());
-        copy(&original, &mutated)?;
+        fs::write(&mutated, text)?;
     }
     Ok(())
 }
