@@ -2,6 +2,7 @@
 
 use crate::cluster::Dns;
 use anyhow::{Context, Result};
+use cerebro_dns::advice::Via;
 use cerebro_dns::embedded::{Embedded, EmbeddedConfig};
 use cerebro_dns::rfc2136::{Rfc2136, Rfc2136Config, TsigKey};
 use cerebro_model::ClusterName;
@@ -71,7 +72,11 @@ impl Settings {
                 Rfc2136Config { server, zone: zone.clone(), key: key_of(key)?, patience: PATIENCE };
             let words = format!("names are published in {zone}, at {server}");
             return Ok(Open {
-                dns: Some(Dns { provider: Arc::new(Rfc2136::new(config)?), cluster }),
+                dns: Some(Dns {
+                    provider: Arc::new(Rfc2136::new(config)?),
+                    cluster,
+                    via: Via::Zone,
+                }),
                 words,
             });
         }
@@ -86,7 +91,8 @@ impl Settings {
             .await
             .context("names cannot be answered; choose another address by --dns")?;
         let words = format!("names are answered at {}", server.address());
-        Ok(Open { dns: Some(Dns { provider: Arc::new(server), cluster }), words })
+        let via = Via::Embedded { host: self.dns_host.clone(), address: server.address() };
+        Ok(Open { dns: Some(Dns { provider: Arc::new(server), cluster, via }), words })
     }
 }
 
