@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use cerebro_api::body::TaskView;
-use cerebro_tests::{Cluster, Options, until};
 use cerebro_tests::portal;
+use cerebro_tests::{Cluster, Options, until};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::process::Command;

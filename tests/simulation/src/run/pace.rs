@@ -12,9 +12,9 @@ const MANY: usize = 8;
 /// How long is waited for what is said of many silent machines, to look at all of it together; what is said of one holds
 /// longer.
 const TOGETHER: Duration = Duration::from_millis(500);
-/// How long whoever was taken out of a name is waited for: the longest TTL of the operator's jobs, and a minute for names
-/// that cannot be changed.
-const LEFT: Duration = Duration::from_secs(70);
+/// How long whoever was taken out of a name is waited for: the TTL of the operator's jobs, and a bit. Names that cannot be
+/// changed are still to be said.
+const LEFT: Duration = Duration::from_secs(8);
 
 /// What comes of looks, by which it is told whether anything still does: machines made, ended and rebooted,
 /// those that are heard, and the events that are told.
@@ -88,10 +88,12 @@ impl Simulation {
             if silent > MANY {
                 wakes = now + TOGETHER;
             }
-            pace = match now < broken.machines || silent > 0 || is_under_way(controller) {
+            pace = match now < broken.machines || silent > 0 || has_machines_to_change(controller) {
                 // One more second is nothing to an outage of many minutes.
                 true if silent > MANY => Some(SLOW),
                 true => Some(TICK),
+                // What agents say is looked at when they say it.
+                false if is_under_way(controller) => Some(SLOW),
                 false => has_something_held(controller).then_some(SLOW),
             };
         }
@@ -119,14 +121,20 @@ fn has_something_held(controller: &Controller) -> bool {
     controller.cluster.notes().iter().any(|note| !is_lasting(note))
 }
 
-/// Whether anything may come to be due while nothing happens.
+/// Whether a machine's state may change while nothing happens.
+fn has_machines_to_change(controller: &Controller) -> bool {
+    let state = controller.cluster.state();
+    state.records.machines.values().any(|record| changes(&record.machine.state))
+}
+
+/// Whether anything else may come to be due then.
 fn is_under_way(controller: &Controller) -> bool {
     let has_names_to_say = !controller.cluster.unsaid().is_empty();
     let state = controller.cluster.state();
     let records = &state.records;
+    let mut left = records.names.values().flat_map(|it| it.left.values());
     records.deployments.values().any(|it| it.state.is_running())
-        || records.machines.values().any(|record| changes(&record.machine.state))
-        || records.names.values().any(|it| it.left.values().any(|at| state.now.since(*at) < LEFT))
+        || left.any(|at| state.now.since(*at) < LEFT)
         || has_names_to_say
 }
 
