@@ -12,9 +12,10 @@ pub struct Options {
     /// Optimised: for thousands of seeds.
     #[arg(long)]
     release: bool,
-    /// Break what holds the cluster back, one thing after the other, and see that seeds fail.
-    #[arg(long)]
-    mutants: bool,
+    /// Break what holds the cluster back, one thing after the other, and see that seeds fail; only those in whose
+    /// names this is, if something is given.
+    #[arg(long, value_name = "WORDS", num_args = 0..=1, default_missing_value = "")]
+    mutants: Option<String>,
     /// Handed on: `--seeds N`, `--from N`, `--seed N`, `--hours N`, `--machines N`, ...
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
@@ -78,8 +79,8 @@ const MUTANTS: [Mutant; 7] = [
 const CAUGHT_WITHIN: &str = "1000";
 
 pub fn simulate(options: &Options) -> Result<()> {
-    if options.mutants {
-        return mutants(options);
+    if let Some(words) = &options.mutants {
+        return mutants(options, words);
     }
     let mut arguments = vec!["run", "--package", "cerebro-simulation"];
     arguments.extend(options.release.then_some("--release"));
@@ -89,14 +90,14 @@ pub fn simulate(options: &Options) -> Result<()> {
 }
 
 /// Each in a copy of the sources, built by itself: what is built of a mutant must be taken for nothing else.
-fn mutants(options: &Options) -> Result<()> {
+fn mutants(options: &Options, words: &str) -> Result<()> {
     let root = cerebro_tests::root();
     let tree = root.join("target/mutants");
     let files = output("git", &["ls-files", "--cached", "--others", "--exclude-standard"])?;
     for file in files.lines() {
         copy(&root.join(file), &tree.join(file))?;
     }
-    for Mutant { name, file, from, to } in &MUTANTS {
+    for Mutant { name, file, from, to } in MUTANTS.iter().filter(|it| it.name.contains(words)) {
         let mutated = tree.join(file);
         let text = fs::read_to_string(&mutated).with_context(|| format!("cannot read {file}"))?;
         ensure!(
