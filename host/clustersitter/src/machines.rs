@@ -92,7 +92,10 @@ pub async fn open(
 
 /// Whoever knew of machines goes on knowing of them: another provider would call them gone.
 fn nothing_left(directory: &Path, words: &str) -> Result<()> {
-    let is_empty = fs::read_dir(directory).map_or(true, |mut found| found.next().is_none());
+    // What was being written when somebody died is nothing yet.
+    let is_half = |path: PathBuf| path.extension().is_some_and(|it| it == "new");
+    let found = fs::read_dir(directory).into_iter().flatten().flatten();
+    let is_empty = found.filter(|it| !is_half(it.path())).count() == 0;
     ensure!(is_empty, "{} has {words}", directory.display());
     Ok(())
 }
@@ -227,6 +230,8 @@ mod tests {
         let place = dir.path().join(EC2_NOTES);
         nothing_left(&place, "machines").unwrap();
         fs::create_dir(&place).unwrap();
+        nothing_left(&place, "machines").unwrap();
+        fs::write(place.join("m-1.new"), "{").unwrap();
         nothing_left(&place, "machines").unwrap();
         fs::write(place.join("m-1.json"), "{}").unwrap();
         assert!(nothing_left(&place, "machines").is_err());

@@ -143,7 +143,9 @@ impl Settings {
         }
         if let Machines::Ec2(ec2) = &self.machines {
             ec2.places()?;
-            if let Some(zone) = self.zones.keys().find(|zone| !ec2.zones.contains_key(*zone)) {
+            // One that makes no machines by itself has those that are joined by hand.
+            let mut made = self.zones.iter().filter(|(_, policy)| policy.max > 0);
+            if let Some((zone, _)) = made.find(|(zone, _)| !ec2.zones.contains_key(*zone)) {
                 return Err(SettingsError::NoEc2Zone(zone.clone()));
             }
             if self.cluster.is_none() {

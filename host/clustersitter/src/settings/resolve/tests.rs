@@ -152,6 +152,7 @@ fn what_does_not_fit_together_is_refused_with_what_to_do() {
     assert!(why("", &["--machines", "ec2"]).contains("no section `[ec2]`"));
     let error = why(FILE, &["--zone", "aws-us-west-2c=1"]);
     assert!(error.contains("`[ec2.zones.aws-us-west-2c]`"), "{error}");
+    resolved(FILE, &["--zone", "rack-1=0..0"]).unwrap();
     assert!(why(&FILE.replace("ami-", "am-"), &[]).contains("`am-0123456789abcdef0`"));
     assert!(why("[zones.z]\nmin = 2\nmax = 1\n", &[]).contains("zone `z` allows fewer"));
     for bad in ["10.0.0.5:30000", "http://", "http:///a", "http://u:p@a", "http://a b", "ftp://a"] {
