@@ -59,6 +59,79 @@ fn words(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{Clock, WallClock};
+    use async_trait::async_trait;
+    use cerebro_api::body::PauseRequest;
+    use cerebro_machines::{CreateMachine, MachineProvider, Presence, ProviderError};
+    use cerebro_model::{Capacity, Cores, MachineId, Megabytes};
+    use cerebro_planner::cluster::{Limits, Policy};
+    use cerebro_store::{Blobs, SqliteStore, Store};
+    use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+    /// Has ended a double whenever it is asked, and counts that.
+    #[derive(Default)]
+    struct Doubles(AtomicU32);
+
+    #[async_trait]
+    impl MachineProvider for Doubles {
+        fn name(&self) -> &str {
+            "doubles"
+        }
+        async fn create(&self, _: &CreateMachine) -> Result<(), ProviderError> {
+            Ok(())
+        }
+        async fn describe(&self, _: &MachineId) -> Result<Presence, ProviderError> {
+            Ok(Presence::Running)
+        }
+        async fn list(&self) -> Result<Vec<MachineId>, ProviderError> {
+            Ok(Vec::new())
+        }
+        async fn sweep(&self) -> Result<Vec<String>, ProviderError> {
+            self.0.fetch_add(1, Relaxed);
+            Ok(vec!["i-2".to_owned()])
+        }
+        async fn destroy(&self, _: &MachineId) -> Result<(), ProviderError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_ended_while_automation_stands_still_or_another_leads() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(&dir.path().join("store")).unwrap());
+        let blobs = Blobs::open(&dir.path().join("blobs")).unwrap();
+        let capacity = Capacity {
+            cpu: Cores::from_millis(1000),
+            mem: Megabytes::new(100),
+            disk: Megabytes::ZERO,
+        };
+        let policy = Policy {
+            zones: BTreeMap::new(),
+            machine_capacity: capacity,
+            started_at: WallClock.now(),
+            suspect_after: Duration::from_secs(1),
+            join_within: Duration::from_secs(1),
+            breaker_percent: 30,
+            limits: Limits::default(),
+            publishes: false,
+        };
+        let provider = Arc::new(Doubles::default());
+        let cluster = Cluster::open(store.clone(), blobs, provider.clone(), policy).unwrap();
+        assert_eq!(once(&cluster).await.unwrap(), ["i-2"]);
+        let (author, reason, seconds) = ("me".to_owned(), "a look".to_owned(), 60);
+        let scope = PauseScope::Cluster;
+        cluster.pause(PauseRequest { scope: scope.clone(), author, reason, seconds }).unwrap();
+        assert_eq!(once(&cluster).await.unwrap(), Vec::<String>::new());
+        cluster.end_pause(&scope, "seen", None).unwrap();
+        cluster.observe_only(true, "me").unwrap();
+        assert_eq!(once(&cluster).await.unwrap(), Vec::<String>::new());
+        cluster.observe_only(false, "me").unwrap();
+        assert_eq!(once(&cluster).await.unwrap(), ["i-2"]);
+        store.take_term().unwrap();
+        assert!(matches!(once(&cluster).await, Err(Failed::Lead(_))));
+        assert_eq!(provider.0.load(Relaxed), 2);
+    }
 
     #[test]
     fn what_was_ended_is_told_and_a_failure_once() {
