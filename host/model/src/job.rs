@@ -110,7 +110,27 @@ impl Job {
                 "`apart_from` names {name} itself: to have one of its instances on each machine, set \
                  `spread` to `require`"
             )),
+            _ if self.placement.failover.is_some() => self.fault_of_failover(),
             _ => None,
+        }
+    }
+
+    /// What is wrong with letting other zones stand in.
+    fn fault_of_failover(&self) -> Option<String> {
+        let name = &self.dns_basename;
+        match &self.linked_job {
+            _ if self.placement.moves == Moves::StopFirst => Some(format!(
+                "`failover` starts an instance of {name} elsewhere while the one that is silent may still run, and \
+                 `moves` of `stop-first` forbids that: take one of them out"
+            )),
+            Some(master) => Some(format!(
+                "{name} is linked to {master}, and stands where {master} stands: set `failover` there"
+            )),
+            None if self.deployment_layout.len() < 2 => Some(format!(
+                "`failover` of {name} has no other zone that could stand in: name two at least in \
+                 `deployment_layout`, or take it out"
+            )),
+            None => None,
         }
     }
 }
@@ -214,4 +234,46 @@ pub struct JobRecord {
 
 const fn yes() -> bool {
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Job;
+    use serde_json::{Value, json};
+
+    /// A job of these keys, over those that every one has.
+    fn job(keys: Value) -> Result<Job, String> {
+        let mut job = json!({
+            "dns_basename": "a.b", "deployment_recipe": "r",
+            "task_configuration": { "name": "t", "command": "true" },
+        });
+        if let (Value::Object(job), Value::Object(keys)) = (&mut job, keys) {
+            job.extend(keys);
+        }
+        serde_json::from_value(job).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn keys_that_contradict_each_other_are_refused_with_what_to_do() {
+        let zones = json!({ "z-1": { "mem": 1, "count": 1 }, "z-2": { "mem": 1, "count": 1 } });
+        let layout =
+            |placement: Value| json!({ "deployment_layout": zones, "placement": placement });
+        let linked = |placement| json!({ "linked_job": "c.d", "placement": placement });
+        for (bad, expected) in [
+            (json!({}), "`deployment_layout` is missing"),
+            (json!({ "linked_job": "a.b" }), "names a.b itself"),
+            (linked(json!({ "apart_from": ["c.d"] })), "linked to c.d and to be apart from it"),
+            (linked(json!({ "failover": {} })), "stands where c.d stands: set `failover` there"),
+            (layout(json!({ "apart_from": ["a.b"] })), "set `spread` to `require`"),
+            (layout(json!({ "failover": {}, "moves": "stop-first" })), "`stop-first` forbids that"),
+            (
+                json!({ "deployment_layout": { "z-1": { "mem": 1 } }, "placement": { "failover": {} } }),
+                "name two at least",
+            ),
+        ] {
+            let error = job(bad.clone()).err().unwrap_or_default();
+            assert!(error.contains(expected), "{bad}: {error}");
+        }
+        assert!(job(layout(json!({ "failover": { "after": 30 } }))).is_ok());
+    }
 }

@@ -64,7 +64,7 @@ pub use names::{
 };
 pub use origin::Origin;
 pub use pause::{Pause, PauseScope};
-pub use placement::{AnyOf, Labels, Moves, Placement, Priority, Spread};
+pub use placement::{AnyOf, Failover, Labels, Moves, Placement, Priority, Spread};
 pub use plan::{Plan, PlanEnd, PlanLine, Sureness};
 pub use proposal::{Proposal, Repair};
 pub use publication::{Dns, Lifetime, Member, Publication};

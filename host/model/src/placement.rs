@@ -1,6 +1,6 @@
 //! Where a job's instances may stand, beside what they need.
 
-use crate::{JobName, LabelName, LabelValue, Megabytes};
+use crate::{JobName, LabelName, LabelValue, Megabytes, Seconds};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +34,25 @@ pub struct Placement {
     /// How an instance goes to another machine while it serves.
     #[serde(skip_serializing_if = "Moves::is_default")]
     pub moves: Moves,
+    /// When the job's other zones stand in for instances of one; never, if nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failover: Option<Failover>,
+}
+
+/// When the other zones of a job stand in for instances of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Failover {
+    /// Seconds for which the machine of an instance must have been silent or gone, without a new place for it in its own
+    /// zone.
+    pub after: Seconds,
+}
+
+impl Default for Failover {
+    /// Longer than a machine takes to be replaced where it stood.
+    fn default() -> Self {
+        Self { after: Seconds::new(120) }
+    }
 }
 
 /// How an instance goes to another machine while it serves.
@@ -160,9 +179,12 @@ mod tests {
             (json!({ "require": { "di sk": ["ssd"] } }), "not a valid label"),
             (json!({ "spread": "evenly" }), "`prefer`, `require`, `pack`"),
             (json!({ "wish": {} }), "unknown field `wish`"),
+            (json!({ "failover": { "after": -1 } }), "at least 0"),
         ] {
             let error = serde_json::from_value::<Placement>(bad.clone()).unwrap_err().to_string();
             assert!(error.contains(expected), "{bad}: {error}");
         }
+        let usual: Placement = serde_json::from_value(json!({ "failover": {} })).unwrap();
+        assert_eq!(usual.failover, Some(Failover { after: Seconds::new(120) }));
     }
 }

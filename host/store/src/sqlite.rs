@@ -4,6 +4,7 @@ use crate::key::{Key, KeyError};
 use crate::reader::{SECRETS_KEY, back_up};
 use crate::{Batch, CommitError, Committed, Entry, Fence, Store, StoreError, StoredEvent};
 use cerebro_model::Secret;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -60,6 +61,10 @@ impl SqliteStore {
         connection
             .pragma_update(None, "synchronous", "FULL")
             .map_err(engine("choose its journal"))?;
+        // Else a query is compiled again whenever what it is asked for changes: each look for news would.
+        connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+            .map_err(engine("have its plans stay"))?;
         migrate(&mut connection, path)?;
         let (connection, key_file) = (Mutex::new(connection), directory.join(SECRETS_KEY));
         Ok(Self { connection, key: OnceLock::new(), key_file, _lock: lock })

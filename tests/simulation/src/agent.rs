@@ -20,6 +20,10 @@ pub const BROKEN: &str = "broken";
 /// The agent of one machine, with the tasks there: those go on without it.
 pub struct Agent {
     id: MachineId,
+    /// What it proves itself with.
+    token: String,
+    /// When the controller heard it last, by the world's time.
+    pub heard: Time,
     joined: bool,
     /// The greatest term that it was told of.
     term: u64,
@@ -52,10 +56,11 @@ const NEVER: Time = Time::MAX;
 
 impl Agent {
     /// One that has not started.
-    pub fn new(id: MachineId) -> Self {
+    pub fn new(id: MachineId, token: String) -> Self {
         let (instances, desired, started) = (BTreeMap::new(), None, Vec::new());
         let (joined, has_news, is_told) = (false, false, false);
-        Self { id, joined, term: 0, desired, instances, has_news, is_told, started }
+        let (term, heard) = (0, Time::ZERO);
+        Self { id, token, heard, joined, term, desired, instances, has_news, is_told, started }
     }
 
     /// The address of a machine.
@@ -188,10 +193,10 @@ impl Agent {
 
     /// Calls the controller, as far as there is something to say or to hear. `hears` tells whether the
     /// controller has news for it.
-    pub fn call(&mut self, cluster: &Cluster, token: &str, hears: bool, now: Time) {
+    pub fn call(&mut self, cluster: &Cluster, hears: bool, now: Time) {
         if !self.joined {
             let address = Self::address(&self.id);
-            let (token, version) = (token.to_owned(), "0".to_owned());
+            let (token, version) = (self.token.clone(), "0".to_owned());
             let request = JoinRequest {
                 token,
                 own_token: None,
@@ -208,7 +213,7 @@ impl Agent {
             }
         }
         if hears || self.desired.is_none() {
-            match cluster.desired_by(&self.id, token) {
+            match cluster.desired_by(&self.id, &self.token) {
                 Ok(desired) if desired.term >= self.term => {
                     self.term = desired.term;
                     self.desired = Some(desired);
@@ -221,7 +226,7 @@ impl Agent {
         if std::mem::take(&mut self.has_news) {
             let instances =
                 self.instances.iter().map(|(id, run)| run.status(id, cluster, now)).collect();
-            let report = Report { token: token.to_owned(), instances, events: Vec::new() };
+            let report = Report { token: self.token.clone(), instances, events: Vec::new() };
             if let Err(error) = cluster.reported(&self.id, &report) {
                 self.has_news = true;
                 self.refused(&error);
@@ -230,9 +235,9 @@ impl Agent {
     }
 
     /// Says that it is there.
-    pub fn beat(&mut self, cluster: &Cluster, token: &str) {
+    pub fn beat(&mut self, cluster: &Cluster) {
         let stats = MachineStats::default();
-        let heartbeat = Heartbeat { token: token.to_owned(), pid: 1, stats };
+        let heartbeat = Heartbeat { token: self.token.clone(), pid: 1, stats };
         if let Err(error) = cluster.beat(&self.id, &heartbeat) {
             self.refused(&error);
         }

@@ -5,7 +5,7 @@ mod names;
 use crate::controller::{BREAKER_PERCENT, Controller, Ground, SUSPECT_AFTER, capacity};
 use crate::operator::ALONE;
 use crate::world::{Time, World};
-use cerebro_model::{InstanceId, JobName, MachineId, MachineState, ZoneName};
+use cerebro_model::{InstanceId, JobName, Machine, MachineId, MachineState, ZoneName};
 use cerebro_planner::cluster::{Brake, Note, plan};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,8 +18,6 @@ const AGAIN: u64 = 64;
 /// Keeps what was seen, to see what changes.
 #[derive(Default)]
 pub struct Check {
-    /// When each machine was heard last, by the world's time.
-    pub heard: BTreeMap<MachineId, Time>,
     lost: BTreeSet<MachineId>,
     /// Machines that people wanted given up.
     pub approved: BTreeSet<MachineId>,
@@ -54,28 +52,33 @@ impl Check {
     /// a tombstone that says who saw it die.
     fn losses(&mut self, ground: &Ground, controller: &Controller, now: Time) -> Vec<String> {
         let state = controller.cluster.state();
-        let machines = state.records.machines.values().map(|record| &record.machine);
-        let (mut new, mut zones) = (Vec::new(), BTreeMap::<&ZoneName, (u32, u32)>::new());
-        for machine in machines {
-            let is_lost = matches!(
+        let machines = || state.records.machines.values().map(|record| &record.machine);
+        let is_lost = |machine: &&Machine| {
+            matches!(
                 machine.state,
                 MachineState::Lost { .. } | MachineState::Terminating { certificate: Some(_), .. }
-            );
-            let is_new = is_lost && self.lost.insert(machine.id.clone());
-            if is_new {
-                new.push((machine.id.clone(), machine.zone.clone()));
-            }
-            if is_new || machine.state.is_watched() {
-                let heard = self.heard.get(&machine.id).copied().unwrap_or_default();
-                let (silent, all) = zones.entry(&machine.zone).or_default();
-                *silent += u32::from(now.saturating_sub(heard) >= SUSPECT_AFTER);
-                *all += 1;
+            )
+        };
+        let mut new = BTreeMap::new();
+        for machine in machines().filter(is_lost) {
+            if self.lost.insert(machine.id.clone()) {
+                new.insert(machine.id.clone(), machine.zone.clone());
             }
         }
         if new.is_empty() {
             return Vec::new();
         }
         let (world, mut wrong) = (ground.world.lock(), Vec::new());
+        let mut zones = BTreeMap::<&ZoneName, (u32, u32)>::new();
+        for machine in machines() {
+            if new.contains_key(&machine.id) || machine.state.is_watched() {
+                let host = world.hosts.get(&machine.id);
+                let heard = host.map(|host| host.agent().heard).unwrap_or_default();
+                let (silent, all) = zones.entry(&machine.zone).or_default();
+                *silent += u32::from(now.saturating_sub(heard) >= SUSPECT_AFTER);
+                *all += 1;
+            }
+        }
         for (id, zone) in &new {
             let grave = state.records.tombstones.get(id);
             if !grave.is_some_and(|it| it.certificate.is_some() && it.gone_at.is_none()) {
@@ -140,12 +143,12 @@ impl Check {
         let is_alone = |id: &InstanceId| id.as_str().contains(ALONE);
         let mut started = Vec::new();
         for (on, host) in &mut world.hosts {
-            let ids = host.agent.started().into_iter().filter(is_alone);
+            let ids = host.agent().started().into_iter().filter(is_alone);
             started.extend(ids.map(|id| (on.clone(), id)));
         }
         for (on, id) in started {
             let others = world.hosts.iter().filter(|(other, host)| **other != on && host.exists());
-            let mut others = others.filter(|(_, host)| host.agent.running().any(|it| *it == id));
+            let mut others = others.filter(|(_, host)| host.agent().running().any(|it| *it == id));
             if let Some((other, _)) = others.next() {
                 let what = format!("{id} is started on {on}, and runs on {other}");
                 world.violated(now, what);
@@ -165,7 +168,7 @@ impl Check {
         let mut world = ground.world.lock();
         let mut places = BTreeMap::<InstanceId, u32>::new();
         for host in world.hosts.values().filter(|host| host.answers(now)) {
-            host.agent.running().for_each(|id| *places.entry(id.clone()).or_default() += 1);
+            host.agent().running().for_each(|id| *places.entry(id.clone()).or_default() += 1);
         }
         places.retain(|_, places| *places > 1);
         places.retain(|id, _| !both.contains(id));
@@ -222,7 +225,7 @@ impl Check {
         for (id, wanted) in &wanted {
             match world.hosts.get(*id) {
                 Some(host) => wrong.extend(
-                    host.agent
+                    host.agent()
                         .lacks(wanted)
                         .iter()
                         .map(|lacked| format!("{lacked} does not run on {id}")),
@@ -240,7 +243,11 @@ impl Check {
                 let there =
                     records.instances.values().filter(|it| it.job == *name && it.zone == *zone);
                 let (there, wanted) = (there.count() as u32, layout.instances());
-                if there != wanted && !is_told(name) && !is_held(zone) {
+                // Where one zone is held, others may stand in for it.
+                let stands_in = target.job.placement.failover.is_some()
+                    && there > wanted
+                    && target.job.deployment_layout.keys().any(is_held);
+                if there != wanted && !is_told(name) && !is_held(zone) && !stands_in {
                     wrong.push(format!("{name} has {there} instances in {zone}, not {wanted}"));
                 }
             }

@@ -152,7 +152,7 @@ pub fn strike(world: &Shared, fault: &Fault, now: Time) {
             let boots = world.between(Duration::from_secs(5), Duration::from_secs(40));
             if let Some(host) = world.any_up().and_then(|id| world.hosts.get_mut(&id)) {
                 host.state = HostState::Boots(Some(now + boots));
-                host.agent.rebooted();
+                host.agent().rebooted();
                 host.wedged = host.wedged.once_booted();
             }
         }
@@ -160,7 +160,7 @@ pub fn strike(world: &Shared, fault: &Fault, now: Time) {
             if let Some(id) = world.any_up() {
                 let mut rng = world.rng.fork();
                 if let Some(host) = world.hosts.get_mut(&id) {
-                    host.agent.crash_a_task(&mut rng, now);
+                    host.agent().crash_a_task(&mut rng, now);
                 }
             }
         }
@@ -174,7 +174,7 @@ pub fn strike(world: &Shared, fault: &Fault, now: Time) {
                 let back = now + *span + world.between(Duration::ZERO, Duration::from_secs(20));
                 if let Some(host) = world.hosts.get_mut(&id) {
                     host.state = HostState::Boots(Some(back));
-                    host.agent.rebooted();
+                    host.agent().rebooted();
                     host.wedged = host.wedged.once_booted();
                 }
             }
@@ -225,7 +225,7 @@ fn one_in_two_dies(world: &mut crate::world::World) {
 fn die(world: &mut crate::world::World, id: &MachineId) {
     if let Some(host) = world.hosts.get_mut(id) {
         host.state = HostState::Dead;
-        host.agent.end();
+        host.agent().end();
     }
 }
 

@@ -75,7 +75,10 @@ impl Operator {
                 if layout.is_empty() {
                     layout.insert(ZONES[0].to_owned(), json!({ "mem": 100, "count": 1 }));
                 }
-                let definition = json!({
+                // Of some, other zones stand in for one that is silent.
+                let failover = n % 4 == 1 && layout.len() > 1;
+                let failover = failover.then(|| json!({ "after": 120 }));
+                let mut definition = json!({
                     "dns_basename": name,
                     "deployment_recipe": "recipe",
                     "deployment_layout": layout,
@@ -86,6 +89,9 @@ impl Operator {
                     "rollout": { "strategy": strategy, "batch": batch, "deadline": 90 },
                     "placement": { "moves": moves },
                 });
+                if let Some(failover) = failover {
+                    definition["placement"]["failover"] = failover;
+                }
                 Wanted { name, definition }
             })
             .collect();

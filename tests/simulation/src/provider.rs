@@ -90,7 +90,7 @@ impl SimulatedProvider {
             }
             if let Some(host) = world.hosts.get_mut(machine) {
                 host.state = HostState::Ended;
-                host.agent.end();
+                host.agent().end();
                 world.ended += u64::from(there);
             }
         }
@@ -114,7 +114,7 @@ impl SimulatedProvider {
             let lives = host.must_be_known_to_live(now);
             // What nothing cures takes no notice, and its tasks go on.
             if host.wedged != Wedged::ForEver {
-                host.agent.rebooted();
+                host.agent().rebooted();
                 host.state = HostState::Boots(Some(boots));
                 host.hung_until = host.hung_until.min(now);
                 host.wedged = Wedged::No;

@@ -2,12 +2,11 @@
 
 mod pace;
 
-use crate::agent::Agent;
 use crate::check::Check;
 use crate::controller::{Controller, Ground};
 use crate::faults::{Death, Fault, drawn, strike};
 use crate::operator::Operator;
-use crate::world::{HostState, Time};
+use crate::world::{HostState, Time, locked};
 use anyhow::{Context, Result};
 use cerebro_clustersitter::clock::Clock;
 use cerebro_clustersitter::cluster::ChangeError;
@@ -31,9 +30,9 @@ const SLOW: Duration = Duration::from_secs(2);
 /// How long before something is to happen it begins to look.
 const AHEAD: Duration = Duration::from_secs(12);
 /// How long nothing has come of what is under way, or held back, until it is looked at now and then only.
-const PATIENCE: Duration = Duration::from_secs(5 * 60);
+const PATIENCE: Duration = Duration::from_secs(2 * 60);
 /// From one such time to the next; each is as long as [`AHEAD`].
-const REST: Duration = Duration::from_secs(3 * 60);
+const REST: Duration = Duration::from_secs(4 * 60);
 /// How long people take to approve what waits for them.
 const APPROVED_AFTER: Duration = Duration::from_secs(90);
 /// From one heartbeat to the next.
@@ -235,8 +234,9 @@ impl Simulation {
             self.approve();
             self.look().await;
             self.stalled_go_on(now);
-            let next = self.next();
-            let at = self.ground.clock.at(next);
+            let (next, wakes) = self.next();
+            let (at, wakes) = (self.ground.clock.at(next), self.ground.clock.at(wakes));
+            tokio::time::sleep_until(wakes).await;
             match &mut self.leads {
                 Some(controller) => {
                     let _ = tokio::time::timeout_at(at, controller.changed.changed()).await;
@@ -355,7 +355,7 @@ impl Simulation {
                 self.starts_at = None;
                 self.outcome.terms += 1;
                 let mut world = self.ground.world.lock();
-                world.hosts.values_mut().for_each(|host| host.agent.meets_a_new_controller());
+                world.hosts.values_mut().for_each(|host| host.agent().meets_a_new_controller());
             }
             // The store cannot be reached: again in a moment.
             Err(_) => self.starts_at = Some(now + Duration::from_secs(1)),
@@ -375,7 +375,7 @@ impl Simulation {
                 (host.state, host.up_since) = (HostState::Up, now);
             }
             if host.state == HostState::Up {
-                host.agent.turn(&mut rng, now);
+                host.agent().turn(&mut rng, now);
             }
         }
         self.check.started(&mut world, now);
@@ -383,35 +383,29 @@ impl Simulation {
 
     fn agents_call(&mut self, now: Time) {
         let Some(controller) = &mut self.leads else { return };
-        let mut world = self.ground.world.lock();
+        let world = self.ground.world.lock();
         if now < world.broken.machines {
             return;
         }
         let beats = now >= self.last_beat + BEAT;
         let mut called = Vec::new();
-        for (id, host) in world.hosts.iter_mut().filter(|(_, host)| host.answers(now)) {
+        for (id, host) in world.hosts.iter().filter(|(_, host)| host.answers(now)) {
             let hears = controller.has_news_for(id);
-            if beats || hears || host.agent.wants_to_call() {
-                let agent = std::mem::replace(&mut host.agent, Agent::new(id.clone()));
-                called.push((id.clone(), agent, host.order.join_token.clone(), hears));
+            if beats || hears || host.agent().wants_to_call() {
+                called.push((host.shared_agent(), hears));
             }
         }
         // The controller may look at the world while it is called.
         drop(world);
-        for (id, agent, token, hears) in &mut called {
-            if agent.has_joined() && beats {
-                agent.beat(&controller.cluster, token);
-            }
+        for (agent, hears) in called {
+            let mut agent = locked(&agent);
             let had_joined = agent.has_joined();
-            agent.call(&controller.cluster, token, *hears, now);
-            if beats || (!had_joined && agent.has_joined()) {
-                self.check.heard.insert(id.clone(), now);
+            if had_joined && beats {
+                agent.beat(&controller.cluster);
             }
-        }
-        let mut world = self.ground.world.lock();
-        for (id, agent, ..) in called {
-            if let Some(host) = world.hosts.get_mut(&id) {
-                host.agent = agent;
+            agent.call(&controller.cluster, hears, now);
+            if beats || (!had_joined && agent.has_joined()) {
+                agent.heard = now;
             }
         }
         if beats {

@@ -68,6 +68,12 @@ fn most_of_a_zone_that_dies_at_once_is_left_to_a_person() {
     assert_eq!(count(&told, EventKind::MachineLost), 0);
     assert_eq!(count(&told, EventKind::MachineTerminated), 0);
     assert!(count(&told, EventKind::BreakerOpen) > 0);
+    // Jobs that say so have as many instances elsewhere, two minutes later.
+    let stands_in = told.iter().filter(|told| told.message.contains("it stands in"));
+    let times: Vec<_> = stands_in.map(|told| told.at).collect();
+    let late = BEGINNING + 3 * MINUTE;
+    assert!(times.iter().all(|at| *at >= BEGINNING + 2 * MINUTE && *at <= late), "{times:?}");
+    assert!(!times.is_empty());
 }
 
 #[test]

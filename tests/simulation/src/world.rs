@@ -52,8 +52,8 @@ pub struct Host {
     pub wedged: Wedged,
     /// Since when it has run.
     pub up_since: Time,
-    /// What runs there.
-    pub agent: Agent,
+    /// What runs there: it speaks with the controller while nobody holds the world.
+    agent: Arc<Mutex<Agent>>,
 }
 
 /// Whether a machine is there.
@@ -94,7 +94,8 @@ impl Wedged {
 impl Host {
     /// One that boots, and whose agent then calls the controller, if it ever does.
     pub fn new(order: CreateMachine, calls_at: Option<Time>) -> Self {
-        let (state, agent) = (HostState::Boots(calls_at), Agent::new(order.id.clone()));
+        let agent = Agent::new(order.id.clone(), order.join_token.clone());
+        let (state, agent) = (HostState::Boots(calls_at), Arc::new(Mutex::new(agent)));
         let never = Time::ZERO;
         Self {
             order,
@@ -106,6 +107,16 @@ impl Host {
             up_since: never,
             agent,
         }
+    }
+
+    /// What runs there.
+    pub fn agent(&self) -> MutexGuard<'_, Agent> {
+        locked(&self.agent)
+    }
+
+    /// The same, for whoever lets the world go.
+    pub fn shared_agent(&self) -> Arc<Mutex<Agent>> {
+        self.agent.clone()
     }
 
     /// Whether it is there, as its provider sees it.
@@ -179,8 +190,13 @@ impl Shared {
 
     /// A look, or a change.
     pub fn lock(&self) -> MutexGuard<'_, World> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0)
     }
+}
+
+/// What a lock guards, also if somebody panicked with it: then the run is over anyway.
+pub fn locked<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl World {

@@ -79,7 +79,7 @@ pub enum SshError {
         /// The machine.
         host: String,
         /// The key that it showed.
-        offered: PublicKeyPrint,
+        offered: Box<PublicKeyPrint>,
         /// Where the other one is.
         known: PathBuf,
         /// In which line, from 1.
@@ -315,7 +315,7 @@ pub enum SshError {
         doing: String,
         /// What went wrong.
         #[source]
-        source: russh::Error,
+        source: Box<russh::Error>,
     },
 }
 

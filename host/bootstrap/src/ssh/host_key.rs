@@ -117,6 +117,7 @@ impl HostKey {
         if let Some(other) = keys.first() {
             let entry = if port == 22 { host.clone() } else { format!("[{host}]:{port}") };
             let line = line_of(file, other)?;
+            let offered = Box::new(offered);
             return Err(SshError::HostKeyChanged { host, offered, known, line, entry });
         }
         if !accept_new {

@@ -106,8 +106,11 @@ impl Connection {
         input: Input<'_>,
         doing: &str,
     ) -> Result<Ran, SshError> {
-        let lost =
-            |source| SshError::Lost { host: self.host.clone(), doing: doing.to_owned(), source };
+        let lost = |source: russh::Error| SshError::Lost {
+            host: self.host.clone(),
+            doing: doing.to_owned(),
+            source: Box::new(source),
+        };
         let channel = self.handle().channel_open_session().await.map_err(lost)?;
         channel.exec(true, command).await.map_err(lost)?;
         let (mut hearing, speaking) = channel.split();

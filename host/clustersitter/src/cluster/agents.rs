@@ -45,8 +45,7 @@ impl Cluster {
 
     /// A heartbeat came.
     pub fn beat(&self, id: &MachineId, request: &Heartbeat) -> Result<(), AgentError> {
-        let record = Self::authenticate(&self.state(), id, &request.token)?;
-        if record.machine.state.is_pending() {
+        if Self::authenticate(&self.state(), id, &request.token)?.machine.state.is_pending() {
             return Err(AgentError::NotJoined(id.clone()));
         }
         self.hear(id, request.pid, request.stats)
@@ -58,13 +57,13 @@ impl Cluster {
         let mut is_news = false;
         {
             let mut state = self.state();
-            let known = Self::authenticate(&state, id, &report.token);
+            let known = Self::authenticate(&state, id, &report.token).map(drop);
             if matches!(known, Err(AgentError::GivenUp(_))) && state.kept.has(id, &report.instances)
             {
                 // It is told to end what it runs. What it has ended may start elsewhere.
                 drop(state);
                 self.wake();
-                return known.map(drop);
+                return known;
             }
             known?;
             for seen in &report.events {

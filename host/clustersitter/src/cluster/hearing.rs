@@ -19,7 +19,11 @@ impl Cluster {
         let was_silent = {
             let State { now, observed, kept, .. } = &mut *self.state();
             let at = *now;
-            observed.heartbeats.insert(id.clone(), Heard { at, pid, stats });
+            let heard = Heard { at, pid, stats };
+            match observed.heartbeats.get_mut(id) {
+                Some(last) => *last = heard,
+                None => drop(observed.heartbeats.insert(id.clone(), heard)),
+            }
             kept.heard(id, at);
             observed.silent.remove(id)
         };

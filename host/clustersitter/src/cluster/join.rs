@@ -117,7 +117,7 @@ pub(super) fn authenticate(
     id: &MachineId,
     request: &JoinRequest,
 ) -> Result<MachineRecord, AgentError> {
-    let shown = Cluster::authenticate(state, id, &request.token);
+    let shown = Cluster::authenticate(state, id, &request.token).cloned();
     let Some(own) = &request.own_token else { return in_time(shown?, state.now) };
     match shown {
         Ok(record) if record.machine.state.is_pending() && own.len() >= SHORTEST_TOKEN => {
@@ -126,7 +126,7 @@ pub(super) fn authenticate(
         }
         // Whoever has joined does not get another one.
         Ok(_) => Err(AgentError::WrongToken(id.clone())),
-        Err(error) => Cluster::authenticate(state, id, own).map_err(|_| error),
+        Err(error) => Cluster::authenticate(state, id, own).cloned().map_err(|_| error),
     }
 }
 

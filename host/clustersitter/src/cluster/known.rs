@@ -7,6 +7,7 @@
 use super::{ChangeError, Cluster, State, about_machine, event};
 use crate::records::MachineRecord;
 use cerebro_model::{Digest, EventKind, MachineDesired, MachineId, Timestamp};
+use subtle::ConstantTimeEq;
 
 /// Why an agent is not listened to.
 #[derive(Debug, thiserror::Error)]
@@ -40,24 +41,26 @@ pub enum AgentError {
 }
 
 impl Cluster {
-    pub(super) fn authenticate(
-        state: &State,
+    pub(super) fn authenticate<'s>(
+        state: &'s State,
         id: &MachineId,
         token: &str,
-    ) -> Result<MachineRecord, AgentError> {
-        // Compared by digest, so that the time taken says nothing of the token.
-        let shown = Digest::of(token.as_bytes());
+    ) -> Result<&'s MachineRecord, AgentError> {
         let Some(record) = state.records.machines.get(id) else {
+            // Of a machine that is gone, only the digest of its token is kept.
             return Err(match state.records.gone.get(id) {
-                Some(gone) if gone.token == shown => AgentError::GivenUp(id.clone()),
+                Some(gone) if gone.token == Digest::of(token.as_bytes()) => {
+                    AgentError::GivenUp(id.clone())
+                }
                 _ => AgentError::Unknown(id.clone()),
             });
         };
-        if Digest::of(record.token.as_bytes()) != shown {
+        // The time that this takes says nothing of the token.
+        if !bool::from(record.token.as_bytes().ct_eq(token.as_bytes())) {
             return Err(AgentError::WrongToken(id.clone()));
         }
         match record.machine.state.runs() || record.machine.state.is_pending() {
-            true => Ok(record.clone()),
+            true => Ok(record),
             false => Err(AgentError::GivenUp(id.clone())),
         }
     }
@@ -65,12 +68,11 @@ impl Cluster {
     /// What an agent should run, by its token: nothing if its machine was given up. Who is not known is
     /// told nothing at all, and goes on.
     pub fn desired_by(&self, id: &MachineId, token: &str) -> Result<MachineDesired, AgentError> {
-        let known = Self::authenticate(&self.state(), id, token);
-        match known {
-            Ok(record) if record.machine.state.is_pending() => {
-                Err(AgentError::NotJoined(id.clone()))
-            }
-            Ok(_) | Err(AgentError::GivenUp(_)) => Ok(self.desired(id)),
+        let is_pending = Self::authenticate(&self.state(), id, token)
+            .map(|record| record.machine.state.is_pending());
+        match is_pending {
+            Ok(true) => Err(AgentError::NotJoined(id.clone())),
+            Ok(false) | Err(AgentError::GivenUp(_)) => Ok(self.desired(id)),
             Err(error) => {
                 self.show_unknown(id, &error)?;
                 Err(error)

@@ -210,7 +210,7 @@ impl<'a> Draining<'_, '_, 'a> {
                 }
                 continue;
             };
-            let wanted = first.job.deployment_layout.get(zone).map_or(0, |it| it.instances());
+            let wanted = self.filled.families.count(first, zone);
             if number >= wanted || !seen_units.insert((first.job_name(), zone, number)) {
                 continue;
             }

@@ -1,7 +1,8 @@
 //! Jobs that share their machines: each with those that are linked to it.
 
+use super::failover::StandIns;
 use super::{Fleet, WhyNot};
-use cerebro_model::{Deployment, InstanceId, JobName, Priority, masters};
+use cerebro_model::{Deployment, InstanceId, JobName, Priority, ZoneName, masters};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -23,6 +24,8 @@ pub(super) struct Families<'a> {
     targets: HashMap<&'a JobName, &'a Deployment>,
     /// Which family each job is of.
     of: HashMap<&'a JobName, usize>,
+    /// What stands in for instances that are down; nothing, unless somebody has looked.
+    stand_ins: StandIns<'a>,
 }
 
 impl<'a> Family<'a> {
@@ -100,12 +103,43 @@ impl<'a> Families<'a> {
         family.map_or(&[], |family| &family.members)
     }
 
+    /// The same, with what stands in.
+    pub(super) fn with(self, stand_ins: StandIns<'a>) -> Self {
+        Self { stand_ins, ..self }
+    }
+
+    /// How many instances a job that is linked to none should have in a zone: what its layout says, and what stands in
+    /// for those of other zones.
+    pub(super) fn count(&self, first: &Deployment, zone: &ZoneName) -> u32 {
+        let layout = first.job.deployment_layout.get(zone);
+        layout.map_or(0, |it| it.instances() + self.stand_ins.more(first.job_name(), zone))
+    }
+
+    /// Why `job`, of the family of `first`, should have an instance of this number in a zone.
+    pub(super) fn why_wanted(
+        &self,
+        job: &JobName,
+        first: &Deployment,
+        zone: &ZoneName,
+        number: u32,
+    ) -> String {
+        let layout = first.job.deployment_layout.get(zone);
+        let wanted = layout.map_or(0, |layout| layout.instances());
+        match number < wanted {
+            true => format!("{job} should have {wanted} instances in {zone}"),
+            false => format!("it stands in: {}", self.stand_ins.why(first.job_name())),
+        }
+    }
+
     /// Every instance that a job should have.
     pub(super) fn wanted(&self, job: &JobName) -> BTreeSet<InstanceId> {
-        let zones = self.first(job).into_iter().flat_map(|first| &first.job.deployment_layout);
-        let numbers = zones.flat_map(|(zone, layout)| {
-            (0..layout.instances()).map(move |number| InstanceId::new(number, zone, job))
-        });
-        numbers.collect()
+        let mut wanted = BTreeSet::new();
+        if let Some(first) = self.first(job) {
+            for zone in first.job.deployment_layout.keys() {
+                let numbers = 0..self.count(first, zone);
+                wanted.extend(numbers.map(|number| InstanceId::new(number, zone, job)));
+            }
+        }
+        wanted
     }
 }

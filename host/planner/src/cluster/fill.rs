@@ -1,5 +1,6 @@
 //! Gives every job the instances that it should have, and every zone the machines.
 
+use super::failover::StandIns;
 use super::family::{Families, Family};
 use super::need::Need;
 use super::occupancy::{Group, Occupancy};
@@ -38,6 +39,8 @@ pub(super) fn plan<'a>(
 ) -> Filled<'a> {
     let families = Families::of(fleet);
     let yard = Yard::new(fleet, occupancy, policy, now);
+    let stand_ins = StandIns::of(&families.all, fleet, occupancy, &yard.displaced, policy, now);
+    let families = families.with(stand_ins);
     let mut filling = Filling {
         fleet,
         occupancy,
@@ -62,12 +65,12 @@ pub(super) fn plan<'a>(
     }
     // What is there already has its linked jobs beside it before anything new takes the room.
     for family in &families.all {
-        filling.follow(family, plan);
+        filling.follow(&families, family, plan);
     }
     let lowest = families.all.last().and_then(|family| family.members.first());
     let lowest = lowest.map_or(Priority::default(), |it| it.job.placement.priority);
     for family in &families.all {
-        filling.fill(family, lowest, plan);
+        filling.fill(&families, family, lowest, plan);
     }
     filling.keep_minimum(plan);
     Filled { families, ..filling.filled }
@@ -127,8 +130,7 @@ impl<'a> Filling<'a> {
                 continue;
             }
             for (zone, group) in zones {
-                let layout = first.and_then(|first| first.job.deployment_layout.get(zone));
-                let wanted = layout.map_or(0, |layout| layout.instances());
+                let wanted = first.map_or(0, |first| families.count(first, zone));
                 let numbers = group.range(wanted..).map(|(number, _)| *number);
                 surplus.extend(numbers.map(|number| (job, zone, number, wanted)));
             }
@@ -181,15 +183,15 @@ impl<'a> Filling<'a> {
     }
 
     /// Puts linked jobs beside those of their family that have a place.
-    fn follow(&mut self, family: &Family<'a>, plan: &mut Plan) {
+    fn follow(&mut self, families: &Families<'a>, family: &Family<'a>, plan: &mut Plan) {
         let Some((first, linked)) = family.split().filter(|(_, linked)| !linked.is_empty()) else {
             return;
         };
-        for (zone, layout) in &first.job.deployment_layout {
+        for zone in first.job.deployment_layout.keys() {
             let Some(hosts) = self.occupancy.group(first.job_name(), zone) else { continue };
             for member in linked {
                 let beside = self.occupancy.group(member.job_name(), zone);
-                for (number, host) in hosts.range(..layout.instances()) {
+                for (number, host) in hosts.range(..families.count(first, zone)) {
                     if beside.and_then(|group| group.get(number)) == Some(host) {
                         continue;
                     }
@@ -241,25 +243,33 @@ impl<'a> Filling<'a> {
     }
 
     /// Gives a family the instances that it lacks.
-    fn fill(&mut self, family: &Family<'a>, lowest: Priority, plan: &mut Plan) {
+    fn fill(
+        &mut self,
+        families: &Families<'a>,
+        family: &Family<'a>,
+        lowest: Priority,
+        plan: &mut Plan,
+    ) {
         let Some((first, _)) = family.split() else { return };
         let groups = self.occupancy.groups(first.job_name());
-        for (zone, layout) in &first.job.deployment_layout {
+        for zone in first.job.deployment_layout.keys() {
             let group = groups.and_then(|groups| groups.get(zone));
             let displaced = self.displaced.get(&(first.job_name(), zone));
-            let missing = missing(group, displaced, layout.instances());
+            let missing = missing(group, displaced, families.count(first, zone));
             if missing.is_empty() {
                 continue;
             }
             for (members, missing) in self.as_they_may_run(family, zone, missing) {
-                self.fill_with(family, &members, zone, &missing, lowest, plan);
+                self.fill_with(families, family, &members, zone, &missing, lowest, plan);
             }
         }
     }
 
     /// Gives a family the instances of these numbers in a zone, each running what `members` says.
+    #[allow(clippy::too_many_arguments, reason = "what is filled, where, and by whom")]
     fn fill_with(
         &mut self,
+        families: &Families<'a>,
         family: &Family<'a>,
         members: &[&'a Deployment],
         zone: &'a ZoneName,
@@ -280,7 +290,7 @@ impl<'a> Filling<'a> {
             let why = WhyNot::NoZone { zone: zone.clone(), known };
             return self.family_has_no_place(family, zone, why, plan);
         }
-        let rest = self.fill_machines(first, &need, zone, missing, plan);
+        let rest = self.fill_machines(families, first, &need, zone, missing, plan);
         if let Some(why) = self.fill_later(first, &need, zone, rest, plan) {
             if need.priority > lowest {
                 self.filled.yard.keep(zone, &need, rest.len());
@@ -334,14 +344,13 @@ impl<'a> Filling<'a> {
     /// Places what has room on machines that are there; what is left of `missing`.
     fn fill_machines<'n>(
         &mut self,
+        families: &Families<'a>,
         first: &Deployment,
         need: &Need<'a>,
         zone: &'a ZoneName,
         missing: &'n [u32],
         plan: &mut Plan,
     ) -> &'n [u32] {
-        let layout = first.job.deployment_layout.get(zone);
-        let wanted = layout.map_or(0, |layout| layout.instances());
         let mut search = Search::default();
         for (done, number) in missing.iter().enumerate() {
             // One that leaves a machine does not come back to it: it is still there.
@@ -370,7 +379,7 @@ impl<'a> Filling<'a> {
                     (None, Some(seen)) => {
                         format!("{id} was on {}, which is lost", seen.instance.machine)
                     }
-                    (None, None) => format!("{job} should have {wanted} instances in {zone}"),
+                    (None, None) => families.why_wanted(job, first, zone, *number),
                 };
                 let waits = elsewhere.is_some() && self.waits_for_its_turn(member, &id);
                 let placed = self.put(index, need, member, zone, *number, id);

@@ -29,8 +29,8 @@ pub(super) fn plan(fleet: &Fleet, filled: &Filled<'_>, now: Timestamp, plan: &mu
         if linked.is_empty() || family.members.iter().all(|member| !member.state.is_running()) {
             continue;
         }
-        for (zone, layout) in &first.job.deployment_layout {
-            for number in 0..layout.instances() {
+        for zone in first.job.deployment_layout.keys() {
+            for number in 0..filled.families.count(first, zone) {
                 for member in linked {
                     let id = InstanceId::new(number, zone, member.job_name());
                     if filled.placed.contains(&id) {

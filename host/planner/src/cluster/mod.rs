@@ -36,6 +36,9 @@ mod drain;
 #[cfg(test)]
 mod drain_tests;
 pub mod explain;
+mod failover;
+#[cfg(test)]
+mod failover_tests;
 mod family;
 mod fill;
 mod foresee;

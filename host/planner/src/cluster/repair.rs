@@ -95,7 +95,11 @@ fn expire(machine: &Machine, now: Timestamp, plan: &mut Plan) {
 }
 
 /// Since when a machine that runs has been silent for too long, if it has.
-fn silence(observed: &ObservedMachine, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
+pub(super) fn silence(
+    observed: &ObservedMachine,
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<Timestamp> {
     let (MachineState::Active { since: joined, .. } | MachineState::Draining { since: joined, .. }) =
         observed.machine.state
     else {

@@ -10,12 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) fn carry_out(fleet: &mut Fleet, plan: &Plan, now: Timestamp) {
     for decision in &plan.decisions {
         match &decision.step {
-            Step::Provision { .. } => {
+            Step::Provision { zone } => {
                 // No number is used twice.
                 let known = fleet.machines.keys().chain(fleet.brakes.tombstones.keys());
                 let n = known.filter_map(|id| id.as_str()[2..].parse().ok()).max().unwrap_or(0);
                 let (id, mut made) = machine(n + 1, now);
                 made.machine.created_at = now;
+                made.machine.zone = zone.clone();
                 fleet.machines.insert(id, made);
             }
             Step::Place(instance) => {

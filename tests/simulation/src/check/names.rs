@@ -29,7 +29,7 @@ impl Check {
                 instances.filter(|it| it.job == publication.job && it.zone == publication.zone);
             let is_served = of_it.any(|it| {
                 let host = world.hosts.get(&it.machine).filter(|host| host.answers(now));
-                host.is_some_and(|host| host.agent.serves(&it.id, it.placement))
+                host.is_some_and(|host| host.agent().serves(&it.id, it.placement))
             });
             if addresses.is_empty() && is_served {
                 wrong.insert(format!("{name} is empty, and instances of it serve"));
@@ -73,7 +73,7 @@ impl Check {
             let name = Publication::name_of(&instance.zone, &instance.job);
             let addresses = serving.entry(name).or_default();
             let host = world.hosts.get(&instance.machine);
-            if host.is_some_and(|host| host.agent.serves(&instance.id, instance.placement)) {
+            if host.is_some_and(|host| host.agent().serves(&instance.id, instance.placement)) {
                 addresses.insert(Agent::address(&instance.machine));
             }
         }

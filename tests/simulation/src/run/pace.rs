@@ -2,13 +2,19 @@
 
 use super::{AHEAD, MINUTE, PATIENCE, REST, SETTLES, SLOW, Simulation, TICK};
 use crate::controller::Controller;
-use crate::world::{HostState, Time};
+use crate::world::{HostState, Time, World};
 use cerebro_model::{AfterDrain, MachineId, MachineState};
 use cerebro_planner::cluster::Note;
 use std::time::Duration;
 
 /// Machines that are silent at once where it takes long until all are replaced.
 const MANY: usize = 8;
+/// How long is waited for what is said of many silent machines, to look at all of it together; what is said of one holds
+/// longer.
+const TOGETHER: Duration = Duration::from_millis(500);
+/// How long whoever was taken out of a name is waited for: the longest TTL of the operator's jobs, and a minute for names
+/// that cannot be changed.
+const LEFT: Duration = Duration::from_secs(70);
 
 /// What comes of looks, by which it is told whether anything still does: machines made, ended and rebooted,
 /// those that are heard, what the records count, and deployments that run.
@@ -31,21 +37,22 @@ impl Simulation {
     }
 
     /// When to look again at what is under way, or held: at this pace, or once it has rested where nothing
-    /// has come of it for long.
-    fn again(&mut self, now: Time, pace: Duration) -> Time {
+    /// has come of it for long; and whether it rests.
+    fn again(&mut self, now: Time, pace: Duration) -> (Time, bool) {
         let done = self.done(now);
         if done != self.done.0 {
             self.done = (done, now);
         }
         let Some(idle) = now.saturating_sub(self.done.1).checked_sub(PATIENCE) else {
-            return now + pace;
+            return (now + pace, false);
         };
         let into = Duration::from_millis((idle.as_millis() % REST.as_millis()) as u64);
-        if into < AHEAD { now + SLOW } else { now + (REST - into) }
+        if into < AHEAD { (now + SLOW, false) } else { (now + (REST - into), true) }
     }
 
-    /// When to go on.
-    pub(super) fn next(&mut self) -> Time {
+    /// When to go on at the latest, and from when on whatever changes is looked at before: of many silent machines somebody
+    /// says something all the time.
+    pub(super) fn next(&mut self) -> (Time, Time) {
         let now = self.ground.clock.elapsed();
         let world = self.ground.world.lock();
         let mut next = self.options.span;
@@ -54,7 +61,7 @@ impl Simulation {
                 next = next.min(at);
             }
         };
-        let mut pace = None;
+        let (mut pace, mut wakes) = (None, now);
         if let Some(((at, _), _)) = self.to_come.first_key_value() {
             at_latest((*at).max(now + SETTLES));
             at_latest(at.saturating_sub(AHEAD));
@@ -65,9 +72,8 @@ impl Simulation {
         self.starts_at.into_iter().for_each(&mut at_latest);
         self.stalled.iter().for_each(|(at, _)| at_latest(*at));
         let broken = &world.broken;
-        [broken.machines, broken.provider, broken.store, broken.store_answers, broken.names]
-            .into_iter()
-            .for_each(&mut at_latest);
+        let ways = [broken.machines, broken.provider, broken.store, broken.store_answers];
+        ways.into_iter().chain([broken.names, broken.names_answers]).for_each(&mut at_latest);
         for host in world.hosts.values() {
             at_latest(host.cut_until);
             at_latest(host.hung_until);
@@ -75,7 +81,7 @@ impl Simulation {
             match host.state {
                 HostState::Boots(Some(at)) => at_latest(at),
                 HostState::Up if !host.hangs(now) => {
-                    host.agent
+                    host.agent()
                         .next(now)
                         .map(|at| at.max(now + SETTLES))
                         .into_iter()
@@ -85,8 +91,10 @@ impl Simulation {
             }
         }
         if let Some(controller) = &self.leads {
-            let heard = |id: &MachineId| world.hosts.get(id).is_some_and(|host| host.answers(now));
-            let silent = silent(controller, heard);
+            let silent = silent(controller, &world, now);
+            if silent > MANY {
+                wakes = now + TOGETHER;
+            }
             pace = match now < broken.machines || silent > 0 || is_under_way(controller) {
                 // One more second is nothing to an outage of many minutes.
                 true if silent > MANY => Some(SLOW),
@@ -96,14 +104,18 @@ impl Simulation {
         }
         drop(world);
         if let Some(pace) = pace {
-            next = next.min(self.again(now, pace));
+            let (again, rests) = self.again(now, pace);
+            next = next.min(again);
+            if rests {
+                wakes = next;
+            }
         }
         if now >= self.last_minute + MINUTE {
             self.last_minute = now;
             self.check.doubles(&self.ground, self.leads.as_ref(), now);
             self.check.names(&self.ground, self.leads.as_ref(), now);
         }
-        next
+        (next, wakes.min(next))
     }
 }
 
@@ -116,17 +128,25 @@ fn has_something_held(controller: &Controller) -> bool {
 
 /// Whether anything may come to be due while nothing happens.
 fn is_under_way(controller: &Controller) -> bool {
+    let has_names_to_say = !controller.cluster.unsaid().is_empty();
     let state = controller.cluster.state();
     let records = &state.records;
     records.deployments.values().any(|it| it.state.is_running())
         || records.machines.values().any(|record| changes(&record.machine.state))
-        || records.names.values().any(|it| !it.left.is_empty())
+        || records.names.values().any(|it| it.left.values().any(|at| state.now.since(*at) < LEFT))
+        || has_names_to_say
 }
 
 /// How many machines are not heard: silence is heard only by looking.
-fn silent(controller: &Controller, heard: impl Fn(&MachineId) -> bool) -> usize {
+fn silent(controller: &Controller, world: &World, now: Time) -> usize {
     let state = controller.cluster.state();
-    state.records.machines.keys().filter(|id| !heard(id)).count()
+    // Both are in the order of the ids.
+    let mut hosts = world.hosts.iter().peekable();
+    let is_heard = |id: &&MachineId| {
+        while hosts.next_if(|(other, _)| *other < *id).is_some() {}
+        hosts.peek().is_some_and(|(other, host)| other == id && host.answers(now))
+    };
+    state.records.machines.keys().count() - state.records.machines.keys().filter(is_heard).count()
 }
 
 /// Whether a machine's state ends by itself.
