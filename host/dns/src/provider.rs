@@ -2,6 +2,7 @@
 
 use crate::{Group, Mark, Records};
 use async_trait::async_trait;
+use std::time::Duration;
 
 /// Where names are published.
 ///
@@ -36,6 +37,11 @@ pub trait DnsProvider: Send + Sync {
         mark: &Mark,
         expected: &Records,
     ) -> Result<(), DnsError>;
+
+    /// How long a call waits, beyond what an answer takes, until what it has changed is answered everywhere.
+    fn waits(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// All that was recorded before the controller started is published again: who answers by what this process has
     /// published may begin to.
