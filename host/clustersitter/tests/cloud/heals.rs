@@ -1,8 +1,10 @@
 //! A job from nothing, and one instance gone behind everybody's back.
 
 use crate::controlled::{Cloud, Controlled};
+use crate::insides::join_token;
 use crate::world::{World, zones};
-use cerebro_api::body::{DeployRequest, TaskView};
+use cerebro_api::ClientError;
+use cerebro_api::body::{DeployRequest, JoinRequest, TaskView};
 use cerebro_model::{Event, EventKind, Job, Timestamp};
 use cerebro_tests::{component, portal};
 use serde_json::json;
@@ -84,6 +86,22 @@ async fn a_job_from_nothing_runs_and_heals_and_its_names_never_lie() {
     from_nothing_and_back(&world.controlled, world.amazon.clone()).await;
     for instance in world.amazon.made() {
         assert!(instance.requires_tokens && instance.instance_type == "c7i.large");
+        // Whoever can read user data can do nothing with it any more.
+        let machine = instance.tags["cerebro:machine"].parse().unwrap();
+        let request = JoinRequest {
+            token: join_token(&instance.user_data),
+            own_token: Some("0".repeat(32)),
+            address: "127.0.0.1".parse().unwrap(),
+            port: 1,
+            pid: 1,
+            version: "0".to_owned(),
+            term: 0,
+            runs: Vec::new(),
+        };
+        match world.controlled.client.join(&machine, &request).await {
+            Err(ClientError::Refused(problem)) => assert_eq!(problem.status, 401, "{problem}"),
+            other => panic!("{other:?}"),
+        }
     }
     world.assert_others_untouched();
 }

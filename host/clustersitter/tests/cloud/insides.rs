@@ -144,6 +144,14 @@ impl Drop for Running {
     }
 }
 
+/// What user data has an agent join with.
+pub fn join_token(user_data: &[u8]) -> String {
+    let read: CloudConfig =
+        serde_saphyr::from_str(std::str::from_utf8(user_data).unwrap()).unwrap();
+    let token = read.write_files.into_iter().find(|it| it.path == "/etc/cerebro/join-token");
+    token.unwrap().content
+}
+
 fn start(dir: &Path, booted: &Booted) -> Result<Child> {
     let user_data = String::from_utf8(booted.user_data.clone())?;
     let place = |path: &str| dir.join(path.trim_start_matches('/'));

@@ -83,6 +83,7 @@ impl World {
 endpoint = "{at_ec2}"
 [route53]
 endpoint = "{at_route53}"
+in_sync_within = 20
 [[route53.zones]]
 name = "{DOMAIN}"
 "#
