@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail, ensure};
 use cerebro_api::Client;
 use cerebro_api::body::{DeployRequest, MachineView, TaskView};
 use cerebro_linux::process::descendants;
-use cerebro_model::{Deployment, Event, InstanceId, JobName, MachineId, Phase};
+use cerebro_model::{Deployment, Event, EventKind, InstanceId, JobName, MachineId, Phase};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
@@ -146,6 +146,16 @@ impl Cluster {
     /// Where page and API are.
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// Where the controller answers for names.
+    pub async fn dns_port(&self) -> Result<u16> {
+        let events = self.client.events(1000).await?;
+        let started = events.iter().rev().find(|it| it.kind == EventKind::ControllerStarted);
+        let words = started.map(|it| it.message.as_str()).unwrap_or_default();
+        let address = words.split("names are answered at ").nth(1);
+        let address = address.and_then(|rest| rest.trim().parse::<SocketAddr>().ok());
+        Ok(address.with_context(|| format!("no names are answered: {words}"))?.port())
     }
 
     /// The data directory.

@@ -88,7 +88,7 @@ pub fn simulate(options: &Options) -> Result<()> {
     run("cargo", &arguments)
 }
 
-/// Each in a copy of the sources, built with the same dependencies.
+/// Each in a copy of the sources, built by itself: what is built of a mutant must be taken for nothing else.
 fn mutants(options: &Options) -> Result<()> {
     let root = cerebro_tests::root();
     let tree = root.join("target/mutants");
@@ -97,8 +97,8 @@ fn mutants(options: &Options) -> Result<()> {
         copy(&root.join(file), &tree.join(file))?;
     }
     for Mutant { name, file, from, to } in &MUTANTS {
-        let (original, mutated) = (root.join(file), tree.join(file));
-        let text = fs::read_to_string(&original).with_context(|| format!("cannot read {file}"))?;
+        let mutated = tree.join(file);
+        let text = fs::read_to_string(&mutated).with_context(|| format!("cannot read {file}"))?;
         ensure!(
             text.matches(from).count() == 1,
             "{file} does not hold once what `{name}` takes away: write that mutant anew"
@@ -106,7 +106,7 @@ fn mutants(options: &Options) -> Result<()> {
         fs::write(&mutated, text.replace(from, to))?;
         eprintln!("\x1b[2m{name}\x1b[0m");
         let mut command = Command::new("cargo");
-        command.current_dir(&tree).env("CARGO_TARGET_DIR", root.join("target"));
+        command.current_dir(&tree).env("CARGO_TARGET_DIR", tree.join("target"));
         command.args(["run", "--quiet", "--package", "cerebro-simulation"]);
         command.args(options.release.then_some("--release"));
         command.args(["--", "--seeds", CAUGHT_WITHIN, "--until-caught"]).args(&options.rest);
@@ -118,7 +118,7 @@ fn mutants(options: &Options) -> Result<()> {
             format!("no seed of {CAUGHT_WITHIN} noticed: {name}\n{words}{errors}")
         })?;
         println!("{name}\n  caught: {caught}\n  {}", words.lines().last().unwrap_or_default());
-        copy(&original, &mutated)?;
+        fs::write(&mutated, text)?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ mod brakes;
 mod deployments;
 mod explain;
 mod machines;
+mod names;
 
 use crate::body::{
     Artifact, Heartbeat, JobView, JoinRequest, MachineView, PushedRecipe, Report, SecretView,

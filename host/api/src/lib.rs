@@ -14,6 +14,7 @@ pub mod jobfile;
 pub mod join;
 pub mod look;
 pub mod machine;
+pub mod name;
 pub mod paths;
 mod plan_group;
 mod problem;

@@ -19,6 +19,8 @@ pub const AGENT: &str = "/v1/agent";
 pub const MACHINES: &str = "/v1/machines";
 /// Machines that were given up lately.
 pub const TOMBSTONES: &str = "/v1/tombstones";
+/// Names that are published; with a job and `/advice`: what should be at the job's own name.
+pub const NAMES: &str = "/v1/names";
 /// Zones: list; with a name: `PATCH` to change how many machines it has.
 pub const ZONES: &str = "/v1/zones";
 /// Secrets: list; with a name: `PUT` to set, `DELETE` to remove. Nothing here gives one away.
@@ -51,6 +53,11 @@ pub const HEALTHZ: &str = "/healthz";
 /// `RECIPES/{name}`.
 pub fn recipe(name: &RecipeName) -> String {
     format!("{RECIPES}/{name}")
+}
+
+/// What should be at a job's own name.
+pub fn name_advice(job: &JobName) -> String {
+    format!("{NAMES}/{job}/advice")
 }
 
 /// The bytes of a component or artifact.

@@ -9,7 +9,7 @@ mod reach;
 pub use brakes::{Pause, Repair, Resume, Scope, Switch};
 pub use deployment::{Deploy, Deployment, Drift, Record, Rollback, Why};
 pub use explain::{Explain, Happens, Simulate};
-pub use machine::{Machine, Maintain, Zone, ZoneSet};
+pub use machine::{Machine, Maintain, Name, Zone, ZoneSet};
 pub use reach::{Join, Keeper, Login};
 
 use crate::output::Format;
@@ -65,6 +65,9 @@ pub enum Command {
     /// Zones: how many machines each keeps, and may have.
     #[command(subcommand)]
     Zone(Zone),
+    /// Names: what is published in DNS, and what you should have there beside.
+    #[command(subcommand)]
+    Name(Name),
     /// Who wrote a path of a machine last, and whether it was changed since.
     Why(Why),
     /// What has changed on a machine since Cerebro wrote it.

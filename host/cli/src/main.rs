@@ -55,6 +55,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Fault> {
         }
         Command::Login(options) => return commands::login::run(&client()?, options).await,
         Command::Zone(command) => commands::zone::run(&client()?, output, command).await,
+        Command::Name(command) => commands::name::run(&client()?, output, command).await,
         Command::Machine(command) => commands::machine::run(&client()?, output, command).await,
         Command::Task(command) => commands::task::run(&client()?, output, command).await,
         Command::Store { arguments } => {

@@ -12,6 +12,7 @@ mod jobs;
 mod joins;
 mod machine_life;
 mod machines;
+mod names;
 mod pauses;
 pub(crate) mod plans;
 mod recipes;
@@ -221,6 +222,8 @@ fn api() -> OpenApiRouter<Arc<Cluster>> {
         .routes(routes!(machine_life::maintain, machine_life::end_maintenance))
         .routes(routes!(zones::list))
         .routes(routes!(zones::get, zones::change))
+        .routes(routes!(names::list))
+        .routes(routes!(names::advice))
         .routes(routes!(machines::tombstones))
         .routes(routes!(machines::kill))
         .routes(routes!(machines::label))

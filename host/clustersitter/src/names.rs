@@ -5,6 +5,7 @@ use crate::amazon;
 use crate::cluster::Dns;
 use crate::settings::{Names, Settings};
 use anyhow::{Context, Result};
+use cerebro_dns::advice::Via;
 use cerebro_dns::embedded::{Embedded, EmbeddedConfig};
 use cerebro_dns::rfc2136::{Rfc2136, Rfc2136Config, TsigKey};
 use cerebro_model::{ClusterName, Digest};
@@ -41,9 +42,9 @@ pub fn made_name(data: &Path) -> String {
 
 /// Opens where they are published, under this cluster's mark.
 pub async fn open(names: &Names, cluster: &ClusterName) -> Result<Open> {
-    let published = |provider, words| {
+    let published = |provider, via, words| {
         let cluster = cluster.clone();
-        Open { dns: Some(Dns { provider, cluster }), words }
+        Open { dns: Some(Dns { provider, cluster, via }), words }
     };
     Ok(match names {
         Names::Nowhere => Open { dns: None, words: "no names are published".to_owned() },
@@ -56,16 +57,17 @@ pub async fn open(names: &Names, cluster: &ClusterName) -> Result<Open> {
                 .await
                 .context("names cannot be answered; choose another address by --dns")?;
             let words = format!("names are answered at {}", server.address());
-            published(Arc::new(server), words)
+            let via = Via::Embedded { host: host.clone(), address: server.address() };
+            published(Arc::new(server), via, words)
         }
         Names::Rfc2136 { server, zone, key_file } => {
             let words = format!("names are published in {zone}, at {server}");
-            published(Arc::new(rfc2136(*server, zone, key_file)?), words)
+            published(Arc::new(rfc2136(*server, zone, key_file)?), Via::Zone, words)
         }
         Names::Route53(settings) => {
             let zones: Vec<&str> = settings.zones.iter().map(|it| it.name.as_str()).collect();
             let words = format!("names are published in {}, at Route 53", zones.join(", "));
-            published(amazon::names(settings.clone()).await?, words)
+            published(amazon::names(settings.clone()).await?, Via::Zone, words)
         }
     })
 }

@@ -12,9 +12,11 @@ use axum::http::{HeaderName, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use cerebro_api::body::{JobView, MachineView, TaskView, ZoneView};
+use cerebro_api::name::NameView;
 use cerebro_api::paths;
 use cerebro_model::{Deployment, Event, Pause, Timestamp, ZoneSettings};
 use maud::{DOCTYPE, Markup, html};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Nothing but our own style and script, and no inline ones.
@@ -86,6 +88,7 @@ fn content(cluster: &Cluster) -> Markup {
         (machines_table(&machines))
         (zones_table(&cluster.zones()))
         (tasks_table(&tasks))
+        (names_table(&cluster.names()))
         (deployments_table(&cluster.deployments()))
         (events_table(&events))
     }
@@ -209,6 +212,25 @@ fn zones_table(zones: &[ZoneView]) -> Markup {
     let rows: Vec<_> = zones.iter().map(row).collect();
     let heads = ["Zone", "Machines", "Without work", "Kept", "Kept without work"];
     table("Zones", "No zones: start the cluster sitter with --zone.", &heads, &rows)
+}
+
+/// Only where there are any: many clusters have no use for them.
+fn names_table(names: &[NameView]) -> Markup {
+    let row = |view: &NameView| {
+        let members = &view.publication.members;
+        let addresses: BTreeSet<_> = members.values().flat_map(|it| &it.addresses).collect();
+        let addresses: Vec<_> = addresses.into_iter().map(ToString::to_string).collect();
+        html! {
+            td { (view.name) }
+            td.num { (members.len()) }
+            td { (addresses.join(" ")) }
+            td.num { (view.publication.ttl.seconds()) " s" }
+            td { @if view.is_answered { "yes" } @else { "not yet" } }
+        }
+    };
+    let rows: Vec<_> = names.iter().map(row).collect();
+    let heads = ["Name", "Instances", "Addresses", "Kept for", "Answered"];
+    html! { @if !rows.is_empty() { (table("Names", "", &heads, &rows)) } }
 }
 
 fn tasks_table(tasks: &[TaskView]) -> Markup {

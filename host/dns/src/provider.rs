@@ -47,6 +47,12 @@ pub trait DnsProvider: Send + Sync {
     /// published may begin to.
     fn settled(&self) {}
 
+    /// How long ago, at the least, somebody was last told an address of a group, or of any of its job's: then nobody
+    /// keeps an answer that is older. None if the provider does not know: then it may have been just now.
+    fn last_answered(&self, _group: &Group) -> Option<Duration> {
+        None
+    }
+
     /// What is there of a group now. An error means that it could not be found out, never that nothing is there.
     async fn list(&self, group: &Group) -> Result<Listed, DnsError>;
 }

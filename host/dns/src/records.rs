@@ -114,6 +114,11 @@ impl Records {
         self.0.get(&(name.to_owned(), kind))
     }
 
+    /// The longest that any of them may be kept.
+    pub fn longest_ttl(&self) -> Duration {
+        self.0.values().map(|set| set.ttl.span()).max().unwrap_or_default()
+    }
+
     /// All sets, by name and kind.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Kind, &RecordSet)> {
         self.0.iter().map(|((name, kind), set)| (name.as_str(), *kind, set))

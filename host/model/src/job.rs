@@ -267,7 +267,7 @@ mod tests {
             (layout(json!({ "apart_from": ["a.b"] })), "set `spread` to `require`"),
             (layout(json!({ "failover": {}, "moves": "stop-first" })), "`stop-first` forbids that"),
             (
-                json!({ "deployment_layout": { "z-1": { "mem": 1 } }, "placement": { "failover": {} } }),
+                json!({ "deployment_layout": { "z-1": { "mem": 1, "count": 1 } }, "placement": { "failover": {} } }),
                 "name two at least",
             ),
         ] {

@@ -11,6 +11,7 @@ use cerebro_clustersitter::cluster::{Cluster, Dns};
 use cerebro_clustersitter::decisions::{DecisionLog, LogLimits};
 use cerebro_clustersitter::executor::Executor;
 use cerebro_clustersitter::http;
+use cerebro_dns::advice::Via;
 use cerebro_dns::testing::MemoryDns;
 use cerebro_model::{Capacity, Cores, MachineId, Megabytes};
 use cerebro_planner::cluster::{Limits, Note, Policy, ZonePolicy};
@@ -91,7 +92,8 @@ impl Controller {
         let (memory, name) = (ground.names.clone(), "simulated".parse()?);
         let names =
             SimulatedDns { memory, world: world.clone(), clock: clock.clone(), life: life.clone() };
-        let cluster = cluster.with_dns(Dns { provider: Arc::new(names), cluster: name });
+        let cluster =
+            cluster.with_dns(Dns { provider: Arc::new(names), cluster: name, via: Via::Zone });
         let cluster = Arc::new(cluster.with_clock(clock.clone()));
         let probing = Arc::new(SimulatedProbe { world, clock });
         let executor = Executor::new(cluster.clone(), "http://10.0.0.1:30000".to_owned(), probing);

@@ -4,5 +4,6 @@ mod adoption;
 mod deployments;
 mod killed;
 mod ladder;
+mod names;
 mod secrets;
 mod story;

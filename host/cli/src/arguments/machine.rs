@@ -1,7 +1,7 @@
 //! What the command line takes about machines and zones.
 
 use super::Join;
-use cerebro_model::{MachineId, Seconds, ZoneName};
+use cerebro_model::{JobName, MachineId, Seconds, ZoneName};
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
@@ -92,6 +92,17 @@ pub struct Maintain {
     /// End its maintenance now.
     #[arg(long, conflicts_with_all = ["reason", "lasts", "drain"])]
     pub end: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Name {
+    /// List what is published.
+    List,
+    /// Look what is at a job's own name, which Cerebro never touches, and say what should be.
+    Advice {
+        /// The job.
+        job: JobName,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,6 +13,7 @@ pub mod job;
 mod join;
 pub mod login;
 pub mod machine;
+pub mod name;
 mod names;
 mod plan;
 pub mod recipe;

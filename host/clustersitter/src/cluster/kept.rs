@@ -8,6 +8,7 @@ use cerebro_planner::cluster::{
     ProviderWord, Recorder, SeenInstance, mark_idle, plan_with,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// What the planner looks at. It follows every change of the records, and all that is heard.
 #[derive(Debug, Default)]
@@ -273,10 +274,10 @@ impl Kept {
         }
     }
 
-    /// What is recorded of a name is answered now.
-    pub(super) fn said(&mut self, name: &str, revision: u64, at: Timestamp) {
+    /// What is recorded of a name is answered now, and what was answered before may be kept for so long.
+    pub(super) fn said(&mut self, name: &str, revision: u64, at: Timestamp, kept: Duration) {
         if let Some(named) = self.fleet.names.get_mut(name) {
-            named.say(revision, at);
+            named.say(revision, at, kept);
             self.recorder.name(name);
         }
     }

@@ -2,9 +2,15 @@
 
 use super::{ChangeError, Cluster, event};
 use crate::records::{Change, NewEvent};
+use cerebro_api::name::NameView;
 use cerebro_dns::DnsProvider;
-use cerebro_model::{ClusterName, EventKind, JobName, Publication, Subject};
+use cerebro_dns::advice::Via;
+use cerebro_model::{ClusterName, EventKind, JobName, Publication, Subject, ZoneName};
+use cerebro_planner::cluster::Named;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where names are published, and under whose mark.
 #[derive(Clone)]
@@ -13,6 +19,8 @@ pub struct Dns {
     pub provider: Arc<dyn DnsProvider>,
     /// This cluster's name: what bears another one's is not touched.
     pub cluster: ClusterName,
+    /// How clients come to ask there.
+    pub via: Via,
 }
 
 impl Cluster {
@@ -35,6 +43,30 @@ impl Cluster {
         })
     }
 
+    /// What is published, by name.
+    pub fn names(&self) -> Vec<NameView> {
+        let state = self.state();
+        let names = state.kept.fleet().names.iter();
+        let view = |(name, named): (&String, &Named)| NameView {
+            name: name.clone(),
+            publication: named.publication.clone(),
+            is_answered: named.said == Some(named.publication.revision),
+        };
+        names.map(view).collect()
+    }
+
+    /// The addresses that are published of a job, by zone; none if there is no such job.
+    pub fn published(&self, job: &JobName) -> Option<BTreeMap<ZoneName, BTreeSet<IpAddr>>> {
+        let state = self.state();
+        state.records.jobs.get(job)?;
+        let of_job = state.records.names.values().filter(|it| it.job == *job);
+        let serving = of_job.filter(|it| !it.members.is_empty());
+        let addresses = |it: &Publication| {
+            it.members.values().flat_map(|member| member.addresses.iter().copied()).collect()
+        };
+        Some(serving.map(|it| (it.zone.clone(), addresses(it))).collect())
+    }
+
     /// What is recorded, and not known to be answered.
     pub fn unsaid(&self) -> Vec<Publication> {
         let state = self.state();
@@ -43,10 +75,10 @@ impl Cluster {
         unsaid.map(|it| it.publication.clone()).collect()
     }
 
-    /// A revision is answered now.
-    pub fn said(&self, name: &str, revision: u64) {
+    /// A revision is answered now, and what was answered before may be kept for so long.
+    pub fn said(&self, name: &str, revision: u64, kept: Duration) {
         let now = self.now();
-        self.state().kept.said(name, revision, now);
+        self.state().kept.said(name, revision, now, kept);
         self.wake();
     }
 

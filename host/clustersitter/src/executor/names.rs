@@ -82,9 +82,11 @@ impl Executor {
         let (cluster, names) = (self.cluster.clone(), self.names.clone());
         self.spawn(async move {
             let changed = changed(&cluster, &dns, &publication, there, aim).await;
+            let kept = changed.as_ref().map_or(Duration::ZERO, |it| it.kept);
+            let changed = changed.map(|it| it.there);
             let told = end(&names, &name, &changed);
             match (changed, aim) {
-                (Ok(_), Aim::Publish) => cluster.said(&name, publication.revision),
+                (Ok(_), Aim::Publish) => cluster.said(&name, publication.revision, kept),
                 (Ok(_), Aim::Forget) => {
                     lock(&names).standing.remove(&name);
                     if let Err(error) = cluster.forget_name(&publication) {
@@ -155,14 +157,22 @@ fn end(
     }
 }
 
-/// Has a name changed, if this controller still leads; answers what is there then.
+/// A name that was changed.
+struct Changed {
+    /// What is there now.
+    there: Records,
+    /// How long what was answered before may still be kept.
+    kept: Duration,
+}
+
+/// Has a name changed, if this controller still leads.
 async fn changed(
     cluster: &Cluster,
     dns: &Dns,
     publication: &Publication,
     there: Option<Records>,
     aim: Aim,
-) -> Result<Records, Failed> {
+) -> Result<Changed, Failed> {
     let Publication { job, zone, .. } = publication;
     let group = Group { zone: zone.clone(), job: job.clone() };
     let mark = Mark { cluster: dns.cluster.clone(), job: job.clone(), epoch: cluster.term() };
@@ -178,15 +188,18 @@ async fn changed(
     let wanted = records(&group, publication);
     if aim == Aim::Forget {
         answered(provider, provider.withdraw(&group, &mark, &there)).await?;
-        return Ok(wanted);
+        return Ok(Changed { there: wanted, kept: Duration::ZERO });
     }
+    let ttl = there.longest_ttl().max(publication.ttl.span());
     let mut there = there;
     while there != wanted {
         let next = there.step_towards(&group, &wanted, AT_ONCE);
         answered(provider, provider.publish(&group, &mark, &there, &next)).await?;
         there = next;
     }
-    Ok(wanted)
+    // Whoever was answered last may go by that for as long as it said; nobody, if nobody asked.
+    let kept = provider.last_answered(&group).map_or(ttl, |ago| ttl.saturating_sub(ago));
+    Ok(Changed { there: wanted, kept })
 }
 
 /// What a provider answers, if it does in time.

@@ -132,7 +132,8 @@ fn reply_to<'v>(
     let (zone, code) = match view.look_up(&LowerName::new(query.name()), query.query_type()) {
         Known::Foreign => return ResponseCode::Refused,
         Known::NotYet => return ResponseCode::ServFail,
-        Known::Records(set) => {
+        Known::Records(zone, set) => {
+            zone.is_asked();
             reply.metadata.authoritative = true;
             reply.answers = set.data.iter().map(|data| Answer { ttl: set.ttl, data }).collect();
             random.shuffle(&mut reply.answers);

@@ -23,9 +23,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
-use view::{Held, View, Zone};
+use view::{Asked, Held, View, Zone};
 
 /// How many ports are tried for one that is free for UDP and TCP alike.
 const PORTS_TRIED: usize = 32;
@@ -68,6 +69,7 @@ pub struct Embedded {
     address: SocketAddr,
     host: Name,
     next_serial: AtomicU32,
+    begun: Instant,
     groups: Mutex<Groups>,
     shared: Arc<Shared>,
     _sockets: JoinSet<()>,
@@ -83,9 +85,10 @@ impl Shared {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The one place where anything changes for who asks.
-    fn swap(&self, view: View) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
+    /// The one place where anything changes for who asks; answers what was there before.
+    fn swap(&self, view: View) -> Arc<View> {
+        let mut shared = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *shared, Arc::new(view))
     }
 }
 
@@ -112,6 +115,7 @@ impl Embedded {
             address,
             host,
             next_serial: AtomicU32::new(config.serial),
+            begun: Instant::now(),
             groups: Mutex::default(),
             shared,
             _sockets: sockets,
@@ -127,7 +131,7 @@ impl Embedded {
     pub fn open(&self) {
         // Whoever changes the view holds this.
         let _groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        self.shared.swap(self.shared.view().opened());
+        drop(self.shared.swap(self.shared.view().opened()));
     }
 
     /// Takes one step with a group: decides by what is there, builds what is answered from then on, and only then
@@ -157,9 +161,17 @@ impl Embedded {
         } else {
             let serial = self.next_serial.fetch_add(1, Ordering::Relaxed);
             let held = zones.values().map(|(group, held)| (group, held));
-            Some(Zone::build(&group.job, held, &self.host, serial).map_err(refused)?)
+            let asked = view.asked(&apex).unwrap_or_else(|| Arc::new(Asked::since(self.begun)));
+            Some(Zone::build(&group.job, held, &self.host, serial, asked).map_err(refused)?)
         };
-        self.shared.swap(view.with(&apex, zone));
+        let (next, asked) = (view.with(&apex, zone), view.asked(&apex));
+        drop(view);
+        // Somebody may just be told what was there before.
+        if Arc::into_inner(self.shared.swap(next)).is_none()
+            && let Some(asked) = asked
+        {
+            asked.now();
+        }
         if zones.is_empty() {
             groups.remove(&group.job);
         } else {
@@ -235,6 +247,12 @@ impl DnsProvider for Embedded {
             let gone = held.found.withdraw(group, mark, expected)?;
             Ok(gone.map_or(Step::Nothing, |_| Step::Drop))
         })
+    }
+
+    fn last_answered(&self, group: &Group) -> Option<Duration> {
+        let apex = LowerName::from(wire::name(group.job.as_str()).ok()?);
+        // Of what is not there nobody is told anything.
+        Some(self.shared.view().asked(&apex).map_or(Duration::MAX, |asked| asked.ago()))
     }
 
     async fn list(&self, group: &Group) -> Result<Listed, DnsError> {

@@ -1,11 +1,13 @@
 use super::answer::{Way, answer};
-use super::view::{Held, View, Zone};
+use super::view::{Asked, Held, View, Zone};
 use crate::{Found, Group, Kind, Records, Ttl, wire};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{DNSClass, LowerName, Name, RData, RecordType};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Instant;
 
 fn group(zone: &str, job: &str) -> Group {
     Group { zone: zone.parse().unwrap(), job: job.parse().unwrap() }
@@ -17,6 +19,11 @@ fn held(group: &Group, numbers: std::ops::Range<u32>) -> Held {
     let records = Records::of(group, Ttl::seconds(5).unwrap(), &serving);
     let texts = BTreeSet::from(["heritage=cerebro,cluster=c,job=x,epoch=1".to_owned()]);
     Held { found: Found { texts, records, ..Found::default() }, is_known: true }
+}
+
+/// Nobody has asked.
+fn nobody() -> Arc<Asked> {
+    Arc::new(Asked::since(Instant::now()))
 }
 
 /// Open, with these groups: zone, job, how many instances, whether it is known.
@@ -32,7 +39,7 @@ fn view(groups: &[(&str, &str, u32, bool)]) -> View {
         let apex = LowerName::from(wire::name(job).unwrap());
         let held = groups.iter().map(|(group, held)| (group, held));
         let host = wire::name("ns.example").unwrap();
-        let zone = Zone::build(&job.parse().unwrap(), held, &host, 7).unwrap();
+        let zone = Zone::build(&job.parse().unwrap(), held, &host, 7, nobody()).unwrap();
         view = view.with(&apex, Some(zone));
     }
     view
@@ -208,7 +215,7 @@ fn the_lowest_ttl_holds_for_all_and_the_group_of_no_kind_has_none() {
     let groups = [(one.clone(), held(&one, 0..1)), (two, other)];
     let host = wire::name("ns.example").unwrap();
     let groups = groups.iter().map(|(group, held)| (group, held));
-    let zone = Zone::build(&one.job, groups, &host, 1).unwrap();
+    let zone = Zone::build(&one.job, groups, &host, 1, nobody()).unwrap();
     let apex = LowerName::from(wire::name("a.example").unwrap());
     let view = View::default().opened().with(&apex, Some(zone));
     let reply = ask(&view, "a.example", RecordType::A);

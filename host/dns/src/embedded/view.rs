@@ -9,6 +9,8 @@ use hickory_proto::rr::{LowerName, Name, RData, Record, RecordType};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 /// How long it may be kept that a name or a set is not there, in seconds: as long as a new instance may go unseen.
 const NEGATIVE_TTL: u32 = 5;
@@ -44,6 +46,33 @@ pub(super) struct Zone {
     apex: Name,
     soa: SOA,
     nodes: HashMap<LowerName, Node>,
+    asked: Arc<Asked>,
+}
+
+/// When somebody was last told something of a zone. It goes over from one state of the zone to the next.
+#[derive(Debug)]
+pub(super) struct Asked {
+    begun: Instant,
+    /// Milliseconds since then.
+    last: AtomicU64,
+}
+
+impl Asked {
+    /// Of a process that began then: who asked the one before may have done so until then.
+    pub fn since(begun: Instant) -> Self {
+        Self { begun, last: AtomicU64::new(0) }
+    }
+
+    /// Somebody is told something now.
+    pub fn now(&self) {
+        let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.fetch_max(now, Relaxed);
+    }
+
+    /// How long ago that was.
+    pub fn ago(&self) -> Duration {
+        self.begun.elapsed().saturating_sub(Duration::from_millis(self.last.load(Relaxed)))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -63,8 +92,8 @@ pub(super) struct Set {
 /// What there is to say about a name and a type.
 #[derive(Debug)]
 pub(super) enum Known<'v> {
-    /// This.
-    Records(&'v Set),
+    /// This, of that zone.
+    Records(&'v Zone, &'v Set),
     /// The name is there, and has none of these.
     NoData(&'v Zone),
     /// There is no such name, nor any below it.
@@ -99,6 +128,11 @@ impl View {
         Self { is_open: self.is_open, zones, above, deepest }
     }
 
+    /// When somebody was last told something of a job, if there is anything of it.
+    pub fn asked(&self, apex: &LowerName) -> Option<Arc<Asked>> {
+        self.zones.get(apex).map(|zone| Arc::clone(&zone.asked))
+    }
+
     /// What there is to say.
     pub fn look_up(&self, name: &LowerName, kind: RecordType) -> Known<'_> {
         if !self.is_open {
@@ -115,7 +149,7 @@ impl View {
             Some(node) => {
                 let set = node.sets.iter().find(|set| kind == RecordType::ANY || set.kind == kind);
                 match set {
-                    Some(set) => Known::Records(set),
+                    Some(set) => Known::Records(zone, set),
                     None if node.is_known => Known::NoData(zone),
                     None => Known::NotYet,
                 }
@@ -134,6 +168,7 @@ impl Zone {
         groups: impl Iterator<Item = (&'g Group, &'g Held)>,
         host: &Name,
         serial: u32,
+        asked: Arc<Asked>,
     ) -> Result<Self, ProtoError> {
         let apex = wire::name(job.as_str())?;
         let soa = SOA::new(
@@ -180,7 +215,12 @@ impl Zone {
         let data = vec![RData::SOA(soa.clone())];
         top.sets.push(Set { kind: RecordType::SOA, ttl: NEGATIVE_TTL, data });
         top.sets.push(Set { kind: RecordType::NS, ttl: STEADY_TTL, data: ns });
-        Ok(Self { apex, soa, nodes })
+        Ok(Self { apex, soa, nodes, asked })
+    }
+
+    /// Somebody is told something of it.
+    pub fn is_asked(&self) {
+        self.asked.now();
     }
 
     /// What says that something is not there, and for how long that may be kept: RFC 2308.

@@ -66,6 +66,27 @@ async fn the_embedded_server_keeps_the_contract() {
     contract(&dns, &Own(&dns, other), "example.test").await;
 }
 
+#[tokio::test]
+async fn it_knows_for_how_long_nobody_has_been_told_anything_of_a_job() {
+    let dns = open().await;
+    let (asked, other) = (group("z-1", "asked.test"), group("z-1", "other.test"));
+    assert_eq!(dns.last_answered(&asked), Some(Duration::MAX));
+    publish(&dns, &asked, [0]).await;
+    publish(&dns, &other, [0]).await;
+    let port = dns.address().port();
+    let before = dns.last_answered(&asked).unwrap();
+    // What is not there says nothing of who is.
+    dig_short(port, &["nothing.z-1.asked.test", "A"]).await;
+    assert!(dns.last_answered(&asked).unwrap() >= before);
+    let begun = std::time::Instant::now();
+    dig_short(port, &["asked.test", "A"]).await;
+    assert!(dns.last_answered(&asked).unwrap() <= begun.elapsed());
+    assert!(dns.last_answered(&other).unwrap() >= before);
+    // It goes over to what is published next.
+    publish(&dns, &asked, [0, 1]).await;
+    assert!(dns.last_answered(&asked).unwrap() <= begun.elapsed());
+}
+
 /// The status, and how many records of each section, that `dig` is told.
 async fn status(port: u16, arguments: &[&str]) -> String {
     let text = dig(port, arguments).await;

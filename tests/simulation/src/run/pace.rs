@@ -12,28 +12,21 @@ const MANY: usize = 8;
 /// How long is waited for what is said of many silent machines, to look at all of it together; what is said of one holds
 /// longer.
 const TOGETHER: Duration = Duration::from_millis(500);
-/// How long whoever was taken out of a name is waited for: the longest TTL of the operator's jobs, and a minute for names
-/// that cannot be changed.
-const LEFT: Duration = Duration::from_secs(70);
+/// How long whoever was taken out of a name is waited for: the TTL of the operator's jobs, and a bit. Names that cannot be
+/// changed are still to be said.
+const LEFT: Duration = Duration::from_secs(8);
 
 /// What comes of looks, by which it is told whether anything still does: machines made, ended and rebooted,
-/// those that are heard, what the records count, and deployments that run.
+/// those that are heard, and the events that are told.
 #[derive(Default, PartialEq)]
-pub(super) struct Done([u64; 7]);
+pub(super) struct Done([u64; 5]);
 
 impl Simulation {
     /// How much has been done until now.
     fn done(&self, now: Time) -> Done {
         let world = self.ground.world.lock();
         let heard = world.hosts.values().filter(|host| host.answers(now)).count() as u64;
-        let Some(controller) = &self.leads else { return Done::default() };
-        let state = controller.cluster.state();
-        let records = &state.records;
-        let counters = records.counters;
-        let running = records.deployments.values().filter(|it| it.state.is_running()).count();
-        let counted = counters.machine + counters.deployment + counters.placement;
-        let (machines, running) = (records.machines.len() as u64, running as u64);
-        Done([world.made, world.ended, world.rebooted, heard, counted, machines, running])
+        Done([world.made, world.ended, world.rebooted, heard, self.told.0])
     }
 
     /// When to look again at what is under way, or held: at this pace, or once it has rested where nothing
@@ -95,10 +88,12 @@ impl Simulation {
             if silent > MANY {
                 wakes = now + TOGETHER;
             }
-            pace = match now < broken.machines || silent > 0 || is_under_way(controller) {
+            pace = match now < broken.machines || silent > 0 || has_machines_to_change(controller) {
                 // One more second is nothing to an outage of many minutes.
                 true if silent > MANY => Some(SLOW),
                 true => Some(TICK),
+                // What agents say is looked at when they say it.
+                false if is_under_way(controller) => Some(SLOW),
                 false => has_something_held(controller).then_some(SLOW),
             };
         }
@@ -126,14 +121,20 @@ fn has_something_held(controller: &Controller) -> bool {
     controller.cluster.notes().iter().any(|note| !is_lasting(note))
 }
 
-/// Whether anything may come to be due while nothing happens.
+/// Whether a machine's state may change while nothing happens.
+fn has_machines_to_change(controller: &Controller) -> bool {
+    let state = controller.cluster.state();
+    state.records.machines.values().any(|record| changes(&record.machine.state))
+}
+
+/// Whether anything else may come to be due then.
 fn is_under_way(controller: &Controller) -> bool {
     let has_names_to_say = !controller.cluster.unsaid().is_empty();
     let state = controller.cluster.state();
     let records = &state.records;
+    let mut left = records.names.values().flat_map(|it| it.left.values());
     records.deployments.values().any(|it| it.state.is_running())
-        || records.machines.values().any(|record| changes(&record.machine.state))
-        || records.names.values().any(|it| it.left.values().any(|at| state.now.since(*at) < LEFT))
+        || left.any(|at| state.now.since(*at) < LEFT)
         || has_names_to_say
 }
 

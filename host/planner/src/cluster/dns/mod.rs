@@ -30,30 +30,30 @@ pub struct Named {
     pub publication: Publication,
     /// The revision that is.
     pub said: Option<u64>,
-    /// Since when placements are in no new answer.
-    pub out_since: BTreeMap<u64, Timestamp>,
+    /// From when on placements that were taken out are in no answer that anybody may still keep.
+    pub out_at: BTreeMap<u64, Timestamp>,
 }
 
 impl Named {
     /// One of which nobody has been told yet.
     pub fn recorded(publication: Publication) -> Self {
-        Self { publication, said: None, out_since: BTreeMap::new() }
+        Self { publication, said: None, out_at: BTreeMap::new() }
     }
 
     /// The same, recorded anew.
     #[must_use]
     pub fn recorded_anew(self, publication: Publication) -> Self {
-        let mut out_since = self.out_since;
-        out_since.retain(|placement, _| publication.left.contains_key(placement));
-        Self { publication, said: self.said, out_since }
+        let mut out_at = self.out_at;
+        out_at.retain(|placement, _| publication.left.contains_key(placement));
+        Self { publication, said: self.said, out_at }
     }
 
-    /// A revision is published.
-    pub fn say(&mut self, revision: u64, now: Timestamp) {
+    /// A revision is published, and earlier answers may be kept for so long still.
+    pub fn say(&mut self, revision: u64, now: Timestamp, kept: Duration) {
         self.said = Some(revision);
         if revision == self.publication.revision {
             for placement in self.publication.left.keys() {
-                self.out_since.entry(*placement).or_insert(now);
+                self.out_at.entry(*placement).or_insert(now.after(kept));
             }
         }
     }
@@ -64,8 +64,7 @@ impl Named {
         let Some(taken_out) = self.publication.left.get(&placement) else {
             return !self.publication.has(placement);
         };
-        let out_since = self.out_since.get(&placement);
-        out_since.is_some_and(|since| now.since(*since) >= ttl)
+        self.out_at.get(&placement).is_some_and(|at| now >= *at)
             || now.since(*taken_out) >= ttl + PATIENCE
     }
 }

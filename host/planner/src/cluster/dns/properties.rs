@@ -119,11 +119,9 @@ impl World {
     fn answered(&self) -> BTreeSet<u64> {
         let mut answered = BTreeSet::new();
         for named in self.fleet.names.values() {
-            let ttl = named.publication.ttl.span();
             answered.extend(named.publication.members.values().map(|it| it.placement));
             let kept = named.publication.left.keys().filter(|placement| {
-                let out = named.out_since.get(placement);
-                out.is_none_or(|since| at(self.now).since(*since) < ttl)
+                named.out_at.get(placement).is_none_or(|until| at(self.now) < *until)
             });
             answered.extend(kept.copied());
         }
@@ -189,7 +187,8 @@ impl World {
         }
         if !self.is_away {
             for named in self.fleet.names.values_mut() {
-                named.say(named.publication.revision, now);
+                let (revision, kept) = (named.publication.revision, named.publication.ttl.span());
+                named.say(revision, now, kept);
             }
         }
         for decision in &plan.decisions {

@@ -47,7 +47,8 @@ impl World {
                     };
                     self.fleet.names.insert(name.clone(), named);
                     if !self.is_away {
-                        self.fleet.names.get_mut(&name).unwrap().say(revision, now);
+                        let kept = publication.ttl.span();
+                        self.fleet.names.get_mut(&name).unwrap().say(revision, now, kept);
                     }
                 }
                 Step::ForgetName(job, zone) => {
