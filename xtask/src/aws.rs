@@ -1,5 +1,6 @@
 //! The providers at Amazon, by the real SDK: the one place that builds it.
 
+use crate::build;
 use crate::shell::run;
 use anyhow::{Context, Result};
 use std::fs;
@@ -7,16 +8,26 @@ use std::fs;
 /// What moto comes as.
 const REQUIREMENTS: &str = "tests/fake-aws/requirements.txt";
 /// The packages, and the feature of theirs: always all of them with the same, so that what they depend on is built once.
-const PACKAGES: [&str; 4] =
-    ["cerebro-aws", "cerebro-fake-aws", "cerebro-machines-ec2", "cerebro-dns-route53"];
-const FEATURES: &str = "cerebro-aws/aws,cerebro-machines-ec2/aws,cerebro-dns-route53/aws";
+const PACKAGES: [&str; 5] = [
+    "cerebro-aws",
+    "cerebro-fake-aws",
+    "cerebro-machines-ec2",
+    "cerebro-dns-route53",
+    "cerebro-clustersitter",
+];
+const FEATURES: &str =
+    "cerebro-aws/aws,cerebro-machines-ec2/aws,cerebro-dns-route53/aws,cerebro-clustersitter/aws";
+/// What is tested of them: the rest of the controller's tests are those of any controller.
+const TESTS: [&str; 9] =
+    ["--lib", "--test", "fakes", "--test", "ec2", "--test", "route53", "--test", "cloud"];
 
-/// Installs moto, and runs the tests. The first build takes minutes and gigabytes, and lints would take another of the SDK: they
+/// Installs moto, builds what instances run, and runs the tests. The first build takes minutes and gigabytes, and lints would take another of the SDK: they
 /// are left to whoever changes what uses it.
 pub fn test() -> Result<()> {
     install_moto()?;
+    build::everything()?;
     let packages: Vec<&str> = PACKAGES.iter().flat_map(|package| ["-p", package]).collect();
-    run("cargo", &[&["test"], &packages[..], &["--features", FEATURES]].concat())
+    run("cargo", &[&["test"], &packages[..], &["--features", FEATURES], &TESTS].concat())
 }
 
 /// moto, in an environment of its own.

@@ -4,7 +4,7 @@ use crate::shell::output;
 use anyhow::{Result, ensure};
 
 /// Packages whose trees must not hold what matches: (package, prefix, why).
-const FORBIDDEN: [(&str, &str, &str); 9] = [
+const FORBIDDEN: [(&str, &str, &str); 10] = [
     ("cerebro-tasksitter", "tokio", "the task sitter has no async runtime"),
     ("cerebro-tasksitter", "tracing-subscriber", "the task sitter is tiny"),
     ("cerebro-tasksitter", "wasmtime", "the task sitter runs no components"),
@@ -13,6 +13,7 @@ const FORBIDDEN: [(&str, &str, &str); 9] = [
     ("cerebro-supervise", "nix", "the watch is pure"),
     ("cerebro-model", "tokio", "the model does no I/O"),
     ("cerebro-clustersitter", "wasmtime", "the controller runs no components"),
+    ("cerebro-clustersitter", "russh", "the controller logs in to no machine"),
     ("cerebro-cli", "cerebro-machines", "the command line speaks to the API only"),
 ];
 

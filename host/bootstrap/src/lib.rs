@@ -9,9 +9,11 @@
 //! joining once, soon. What it shows later it makes itself, so that nothing that lasts is in user data.
 
 pub mod cloud_init;
+#[cfg_attr(not(feature = "ssh"), allow(dead_code, reason = "part of it is for SSH alone"))]
 mod files;
 mod quote;
 mod setup;
+#[cfg(feature = "ssh")]
 pub mod ssh;
 
 pub use files::{BIN, LOG, SERVICE, START, data};

@@ -83,6 +83,13 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Settings of the controller: check, show, policy, schema; `cerebro settings --help` says how.
+    #[command(disable_help_flag = true)]
+    Settings {
+        /// What `clustersitter settings` takes, which does the work.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Read the log of decisions, on the controller's own host, also while it does not run: list, explain,
     /// replay; `cerebro decisions --help` says how.
     #[command(disable_help_flag = true)]

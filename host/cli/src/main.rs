@@ -61,6 +61,9 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Fault> {
         Command::Store { arguments } => {
             Err(commands::become_program::become_program("clustersitter", "store", &arguments))
         }
+        Command::Settings { arguments } => {
+            Err(commands::become_program::become_program("clustersitter", "settings", &arguments))
+        }
         Command::Decisions { arguments } => {
             Err(commands::become_program::become_program("clustersitter", "decisions", &arguments))
         }

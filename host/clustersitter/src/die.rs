@@ -139,6 +139,13 @@ impl MachineProvider for DyingProvider {
         self.inner.is_made_with(machine, join_token).await
     }
 
+    async fn sweep(&self) -> Result<Vec<String>, ProviderError> {
+        self.at.here("sweep", "before");
+        let ended = self.inner.sweep().await?;
+        self.at.here("sweep", "behind");
+        Ok(ended)
+    }
+
     async fn restart_agent(&self, machine: &MachineId) -> Result<(), ProviderError> {
         self.at.here("restart-agent", "before");
         self.inner.restart_agent(machine).await?;

@@ -7,17 +7,17 @@ use cerebro_clustersitter::decisions::{DECISIONS, DecisionLog, LogLimits};
 use cerebro_clustersitter::executor::Executor;
 use cerebro_clustersitter::probe::HttpProbe;
 use cerebro_clustersitter::programs::Programs;
-use cerebro_clustersitter::settings::{Arguments, Command, Network, Serve};
-use cerebro_clustersitter::{decisions_command, http, serve, store_command};
-use cerebro_machines::{
-    Isolation, LocalConfig, LocalProvider, MachineProvider, beyond_host, host_capacity,
+use cerebro_clustersitter::settings::{Arguments, Command, Machines, Network, Serve, Settings};
+use cerebro_clustersitter::{
+    decisions_command, http, machines, names, serve, settings_command, store_command, sweep,
 };
-use cerebro_model::{Digest, EventKind, Subject};
+use cerebro_machines::MachineProvider;
+use cerebro_model::{EventKind, Subject};
 use cerebro_planner::cluster::{Limits, Policy};
 use cerebro_store::{Blobs, SqliteStore, Store};
 use clap::Parser;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -39,6 +39,9 @@ fn main() -> std::process::ExitCode {
                 Some(Command::Purge { data }) => purge(&data),
                 Some(Command::Store(command)) => Ok(store_command::run(command)?),
                 Some(Command::Decisions(command)) => Ok(decisions_command::run(command)?),
+                Some(Command::Settings(command)) => {
+                    Ok(settings_command::run(command, arguments.serve).await?)
+                }
                 None => lead(arguments.serve).await,
             }
         })
@@ -57,51 +60,57 @@ fn purge(data: &Path) -> Result<()> {
         .with_context(|| format!("cannot end every machine of {}", data.display()))
 }
 
-async fn lead(settings: Serve) -> Result<()> {
+async fn lead(said: Serve) -> Result<()> {
+    let settings = Settings::read(said)?;
     std::fs::create_dir_all(&settings.data)
         .with_context(|| format!("cannot make {}", settings.data.display()))?;
     let data = settings.data.canonicalize().context("cannot find the data directory")?;
     let store = SqliteStore::open(&data.join("store"))?;
     let blobs = Blobs::open(&data.join("blobs"))?;
     let listener = listen(settings.listen).await?;
-    let isolation = isolation(&settings, &data)?;
-    let sentence = isolation.sentence();
     let address = listener.local_addr().context("the listener has no address")?;
-    let names = settings.names.open(&cluster_name(&data)).await?;
+    let name = names::cluster_name(&settings, &data)?;
+    let names = names::open(&settings.names, &name).await?;
     let decisions = DecisionLog::open(&data.join(DECISIONS), LogLimits::default())?;
-    let local = Arc::new(local_machines(&settings, data, isolation)?);
+    let bin_dir = machines::bin_dir(&settings)?;
+    let programs = Programs::in_directory(bin_dir.clone());
+    let machines = machines::open(&settings, &name, &data, &bin_dir, &programs).await?;
     let limits = if settings.no_repair_limits { Limits::none() } else { Limits::default() };
     let policy = Policy {
-        zones: settings.zones.iter().map(|zone| (zone.name.clone(), zone.policy)).collect(),
-        machine_capacity: settings.machine.0,
+        zones: settings.zones.clone(),
+        machine_capacity: settings.machine,
         started_at: WallClock.now(),
         suspect_after: Duration::from_millis(2500),
-        join_within: Duration::from_secs(60),
+        join_within: machines.join_within,
         breaker_percent: 30,
         limits: Limits { observe_only: settings.observe_only, ..limits },
-        publishes: settings.names.publishes(),
+        publishes: settings.names.are_published(),
     };
-    let (store, provider) = worn(Arc::new(store), local.clone());
+    let (store, provider) = worn(Arc::new(store), machines.provider.clone());
     let cluster = Cluster::open(store, blobs, provider, policy)?;
-    let joining = Joining {
-        programs: Programs::in_directory(bin_dir(&settings)?),
-        controller: settings.advertise.clone().unwrap_or_else(|| format!("http://{address}")),
+    let own_url = || machines::base_url(address.ip(), address.port());
+    let controller = settings.advertise.clone().unwrap_or_else(own_url);
+    let cluster = cluster.with_decisions(decisions).with_joining(Joining { programs, controller });
+    let cluster = match &machines.local {
+        Some(local) => cluster.with_local(local.clone()),
+        None => cluster,
     };
-    let cluster = cluster.with_local(local.clone()).with_decisions(decisions).with_joining(joining);
     let cluster = Arc::new(match names.dns {
         Some(dns) => cluster.with_dns(dns),
         None => cluster,
     });
-    announce(&cluster, &settings, sentence, address, &names.words)?;
+    announce(&cluster, &machines, address, &names.words)?;
 
-    // Machines with a network of their own reach us at their bridge.
-    let controller = SocketAddr::new(local.controller_host(), address.port());
     let mut listeners = vec![listener];
-    if settings.network == Network::Own {
-        listeners.push(listen(controller).await?);
+    if let (Machines::Local { network: Network::Own, .. }, Some(local)) =
+        (&settings.machines, &machines.local)
+    {
+        // Machines with a network of their own reach us at their bridge.
+        listeners.push(listen(SocketAddr::new(local.controller_host(), address.port())).await?);
     }
-    let (to, probing) = (format!("http://{controller}"), Arc::new(HttpProbe::new()));
+    let (to, probing) = (machines.controller(&settings, address), Arc::new(HttpProbe::new()));
     let executor = Executor::new(cluster.clone(), to, probing);
+    tokio::spawn(sweep::run(cluster.clone()));
     let router = http::router(cluster);
     for listener in listeners {
         tokio::spawn(serve::serve(listener, router.clone()));
@@ -145,59 +154,17 @@ async fn listen(at: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(at).await.with_context(|| format!("cannot listen on {at}; {hint}"))
 }
 
-fn bin_dir(settings: &Serve) -> Result<PathBuf> {
-    if let Some(dir) = &settings.bin_dir {
-        return Ok(dir.clone());
-    }
-    let own = std::env::current_exe().context("cannot find this program's own path")?;
-    own.parent().map(PathBuf::from).context("this program has no directory")
-}
-
-fn isolation(settings: &Serve, data: &Path) -> Result<Isolation> {
-    if settings.unprivileged {
-        return Ok(Isolation::none("`--unprivileged` was given"));
-    }
-    Isolation::detect(&bin_dir(settings)?, data)
-        .context("cannot find out what can be isolated on this host")
-}
-
-fn local_machines(
-    settings: &Serve,
-    data_dir: PathBuf,
-    isolation: Isolation,
-) -> Result<LocalProvider> {
-    let network = match settings.network {
-        Network::Host => cerebro_machines::Network::Host,
-        Network::Own => cerebro_machines::Network::Own,
-    };
-    let cluster = cluster_name(&data_dir);
-    let config = LocalConfig { data_dir, bin_dir: bin_dir(settings)?, cluster, isolation, network };
-    Ok(LocalProvider::open(config)?)
-}
-
-/// A cluster is told from others of this host by where its data are.
-fn cluster_name(data: &Path) -> String {
-    Digest::of(data.as_os_str().as_encoded_bytes()).short()
-}
-
 fn announce(
     cluster: &Cluster,
-    settings: &Serve,
-    isolation: Option<String>,
+    machines: &machines::Open,
     address: SocketAddr,
     names: &str,
 ) -> Result<()> {
-    if let Some(sentence) = isolation {
-        tracing::warn!("{sentence}");
-    }
-    let machines: usize = settings.zones.iter().map(|zone| zone.policy.min as usize).sum();
-    let promised = vec![settings.machine.0; machines];
-    if let Some(sentence) = host_capacity().ok().and_then(|host| beyond_host(&promised, host)) {
-        tracing::warn!("{sentence}");
-    }
+    machines.warnings.iter().for_each(|sentence| tracing::warn!("{sentence}"));
     let message = format!(
-        "the cluster sitter started (term {}); page and API at http://{address}; {names}",
-        cluster.term()
+        "the cluster sitter started (term {}); page and API at http://{address}; {}; {names}",
+        cluster.term(),
+        machines.words
     );
     cluster.tell(vec![event(EventKind::ControllerStarted, Subject::default(), message)])?;
     Ok(())

@@ -1,49 +1,21 @@
-//! Where names are published: by a server of the controller's own, by dynamic updates of another's, or nowhere.
+//! Where names are published, by the settings: by a server of the controller's own, by dynamic updates of another's, at
+//! Route 53, or nowhere.
 
+use crate::amazon;
 use crate::cluster::Dns;
+use crate::settings::{Names, Settings};
 use anyhow::{Context, Result};
 use cerebro_dns::advice::Via;
 use cerebro_dns::embedded::{Embedded, EmbeddedConfig};
 use cerebro_dns::rfc2136::{Rfc2136, Rfc2136Config, TsigKey};
-use cerebro_model::ClusterName;
-use clap::Args;
+use cerebro_model::{ClusterName, Digest};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long another's server may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Where names are published.
-#[derive(Debug, Args)]
-pub struct Settings {
-    /// This cluster's name: DNS records and machines that bear another's are not touched. By default it
-    /// is made from where the data directory is.
-    #[arg(long = "cluster", value_name = "NAME")]
-    cluster_name: Option<ClusterName>,
-    /// Publish names, and answer for them here, over UDP and TCP, such as `127.0.0.1:30053`.
-    #[arg(long = "dns", value_name = "ADDRESS", conflicts_with = "dns_update")]
-    dns_listen: Option<SocketAddr>,
-    /// The name of this host, by which resolvers find it: that of the NS record which delegates names
-    /// to it.
-    #[arg(long = "dns-host", value_name = "NAME", default_value = "ns.cerebro.internal")]
-    dns_host: String,
-    /// Publish names by dynamic updates (RFC 2136) of this server, which is the primary of the zone.
-    #[arg(
-        long = "dns-update",
-        value_name = "ADDRESS",
-        requires = "dns_zone",
-        requires = "dns_key"
-    )]
-    dns_update: Option<SocketAddr>,
-    /// The zone that is updated, such as `startup.com`: all jobs' names lie within it.
-    #[arg(long = "dns-zone", value_name = "ZONE", requires = "dns_update")]
-    dns_zone: Option<String>,
-    /// The file with the key that may update it, as `tsig-keygen` writes it.
-    #[arg(long = "dns-key-file", value_name = "FILE", requires = "dns_update")]
-    dns_key: Option<PathBuf>,
-}
 
 /// Where names are published, and what there is to say of that.
 pub struct Open {
@@ -53,47 +25,57 @@ pub struct Open {
     pub words: String,
 }
 
-impl Settings {
-    /// Whether names are published.
-    pub fn publishes(&self) -> bool {
-        self.dns_listen.is_some() || self.dns_update.is_some()
-    }
-
-    /// Opens what they say; the cluster has this name if none was given.
-    pub async fn open(&self, cluster: &str) -> Result<Open> {
-        let cluster = match &self.cluster_name {
-            Some(cluster) => cluster.clone(),
-            None => cluster.parse().context("the cluster has no name: give it one by --cluster")?,
-        };
-        if let (Some(server), Some(zone), Some(key)) =
-            (self.dns_update, &self.dns_zone, &self.dns_key)
-        {
-            let config =
-                Rfc2136Config { server, zone: zone.clone(), key: key_of(key)?, patience: PATIENCE };
-            let words = format!("names are published in {zone}, at {server}");
-            return Ok(Open {
-                dns: Some(Dns {
-                    provider: Arc::new(Rfc2136::new(config)?),
-                    cluster,
-                    via: Via::Zone,
-                }),
-                words,
-            });
+/// The cluster's name: the one that was given, or one that is made.
+pub fn cluster_name(settings: &Settings, data: &Path) -> Result<ClusterName> {
+    match &settings.cluster {
+        Some(cluster) => Ok(cluster.clone()),
+        None => {
+            made_name(data).parse().context("the cluster has no name: give it one by --cluster")
         }
-        let Some(listen) = self.dns_listen else {
-            return Ok(Open { dns: None, words: "no names are published".to_owned() });
-        };
-        let serial = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        // A serial is a number of 32 bits that wraps (RFC 1982).
-        let serial = (serial & u64::from(u32::MAX)) as u32;
-        let config = EmbeddedConfig { listen, host: self.dns_host.clone(), serial };
-        let server = Embedded::bind(&config)
-            .await
-            .context("names cannot be answered; choose another address by --dns")?;
-        let words = format!("names are answered at {}", server.address());
-        let via = Via::Embedded { host: self.dns_host.clone(), address: server.address() };
-        Ok(Open { dns: Some(Dns { provider: Arc::new(server), cluster, via }), words })
     }
+}
+
+/// A cluster is told from others of this host by where its data are.
+pub fn made_name(data: &Path) -> String {
+    Digest::of(data.as_os_str().as_encoded_bytes()).short()
+}
+
+/// Opens where they are published, under this cluster's mark.
+pub async fn open(names: &Names, cluster: &ClusterName) -> Result<Open> {
+    let published = |provider, via, words| {
+        let cluster = cluster.clone();
+        Open { dns: Some(Dns { provider, cluster, via }), words }
+    };
+    Ok(match names {
+        Names::Nowhere => Open { dns: None, words: "no names are published".to_owned() },
+        Names::Embedded { listen, host } => {
+            let serial = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            // A serial is a number of 32 bits that wraps (RFC 1982).
+            let serial = (serial & u64::from(u32::MAX)) as u32;
+            let config = EmbeddedConfig { listen: *listen, host: host.clone(), serial };
+            let server = Embedded::bind(&config)
+                .await
+                .context("names cannot be answered; choose another address by --dns")?;
+            let words = format!("names are answered at {}", server.address());
+            let via = Via::Embedded { host: host.clone(), address: server.address() };
+            published(Arc::new(server), via, words)
+        }
+        Names::Rfc2136 { server, zone, key_file } => {
+            let words = format!("names are published in {zone}, at {server}");
+            published(Arc::new(rfc2136(*server, zone, key_file)?), Via::Zone, words)
+        }
+        Names::Route53(settings) => {
+            let zones: Vec<&str> = settings.zones.iter().map(|it| it.name.as_str()).collect();
+            let words = format!("names are published in {}, at Route 53", zones.join(", "));
+            published(amazon::names(settings.clone()).await?, Via::Zone, words)
+        }
+    })
+}
+
+/// Dynamic updates of a server's, by the key in a file. It is not asked yet.
+pub fn rfc2136(server: SocketAddr, zone: &str, key_file: &Path) -> Result<Rfc2136> {
+    let (zone, key) = (zone.to_owned(), key_of(key_file)?);
+    Ok(Rfc2136::new(Rfc2136Config { server, zone, key, patience: PATIENCE })?)
 }
 
 fn key_of(file: &Path) -> Result<TsigKey> {

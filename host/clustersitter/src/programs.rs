@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The agent, and what it starts.
 const NAMES: [&str; 2] = ["machinesitter", "tasksitter"];
@@ -25,11 +25,11 @@ pub struct ProgramsError {
 }
 
 /// The agent's programs in a directory. They may be replaced while this runs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Programs {
     directory: PathBuf,
     /// What each was when its digest was taken.
-    known: Mutex<BTreeMap<&'static str, (Stamp, AgentProgram)>>,
+    known: Arc<Mutex<BTreeMap<&'static str, (Stamp, AgentProgram)>>>,
 }
 
 /// What changes when a file does.
@@ -51,7 +51,7 @@ impl Stamp {
 impl Programs {
     /// Those in `directory`.
     pub fn in_directory(directory: PathBuf) -> Self {
-        Self { directory, known: Mutex::default() }
+        Self { directory, known: Arc::default() }
     }
 
     /// All of them, as they are now. The first time, and whenever one has changed, it is read through.

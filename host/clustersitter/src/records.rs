@@ -35,12 +35,22 @@ pub struct MachineRecord {
     pub machine: Machine,
     /// Proves an agent to be this machine's. Part of the intent, so that creation can be repeated.
     pub token: String,
+    /// What it was made with, if its agent has a token of its own since: by this its provider knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_with: Option<String>,
     /// When it was heard again after a silence of its own; the last few times.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub comebacks: Vec<Timestamp>,
     /// What was tried with it, the intent before the effect; the last few times.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
+}
+
+impl MachineRecord {
+    /// The token by which its provider was asked to make it.
+    pub fn made_with(&self) -> &str {
+        self.made_with.as_deref().unwrap_or(&self.token)
+    }
 }
 
 /// A machine that was destroyed and forgotten: should its agent show up after all, it is to stop what

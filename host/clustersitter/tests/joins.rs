@@ -205,3 +205,20 @@ async fn who_comes_too_late_does_not_join_and_is_not_expected_any_more() {
     let late = fleet.client.join(&order.machine, &joins(&order.join_token, Some(OWN))).await;
     assert_eq!(status(late), 409);
 }
+
+/// A provider knows a machine by what it was made with, whatever its agent shows since: otherwise it would be taken for
+/// another one of its name, and left running for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_was_made_is_destroyed_although_its_agent_has_a_token_of_its_own() {
+    let data = tempfile::tempdir().unwrap();
+    let mut fleet = Fleet::alone(data.path(), 1).await;
+    let id = MachineId::nth(1);
+    until("m-1 is made", || async { fleet.machines.has(&id).then_some(()) }).await;
+    let token = fleet.machines.token(&id);
+    fleet.client.join(&id, &joins(&token, Some(OWN))).await.unwrap();
+    assert_eq!(status(fleet.client.join(&id, &joins(&token, Some(OTHER))).await), 401);
+    fleet.run_agent(id.clone(), OWN.to_owned()).await;
+    fleet.client.remove_machine(&id, &DrainRequest::default()).await.unwrap();
+    is_gone(&fleet, &id).await;
+    assert!(!fleet.machines.has(&id), "it is forgotten, and still there");
+}

@@ -4,7 +4,7 @@ use cerebro_dns::Group;
 use serde::{Deserialize, Serialize};
 
 /// The section `[route53]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Route53Settings {
     /// The profile of AWS's own configuration files whose credentials are used; see `[ec2]`.
@@ -24,7 +24,7 @@ pub struct Route53Settings {
 }
 
 /// A section `[[route53.zones]]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HostedZone {
     /// Its name, such as `startup.com`.

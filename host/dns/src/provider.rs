@@ -38,6 +38,11 @@ pub trait DnsProvider: Send + Sync {
         expected: &Records,
     ) -> Result<(), DnsError>;
 
+    /// How long a call waits, beyond what an answer takes, until what it has changed is answered everywhere.
+    fn waits(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// All that was recorded before the controller started is published again: who answers by what this process has
     /// published may begin to.
     fn settled(&self) {}

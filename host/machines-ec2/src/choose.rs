@@ -10,8 +10,9 @@ use std::fmt;
 const MOST: usize = 5;
 
 /// A type's name, or a pattern of names in which `*` is anything.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(value_type = String)]
 pub struct Pattern(String);
 
 /// Why a text is no pattern.

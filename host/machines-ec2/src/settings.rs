@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The section `[ec2]`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ec2Settings {
     /// The profile of AWS's own configuration files whose credentials are used. Without one, they are looked for where
@@ -18,20 +18,22 @@ pub struct Ec2Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// Further tags of each instance and its volume.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
     /// What types of instances cost, in dollars an hour: of those that fit, the cheapest comes first. Without it, the
     /// smallest does.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub prices: BTreeMap<String, f64>,
     /// Zones by name, such as `aws-us-west-2a`.
     #[serde(default)]
+    #[schema(value_type = BTreeMap<String, ZoneSettings>)]
     pub zones: BTreeMap<ZoneName, ZoneSettings>,
 }
 
 /// A section `[ec2.zones.<zone>]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Ec2ZoneSettings)]
 pub struct ZoneSettings {
     /// The image, such as `ami-0123456789abcdef0`. It says which architecture the instances have.
     pub image: String,

@@ -60,6 +60,12 @@ pub trait MachineProvider: Send + Sync {
         })
     }
 
+    /// Ends what a machine has more than one of, and answers what that was. To be called now and then by who leads, where
+    /// creating may come to a second one: as when what was written down of an attempt is lost.
+    async fn sweep(&self) -> Result<Vec<String>, ProviderError> {
+        Ok(Vec::new())
+    }
+
     /// Ends a machine and removes what it leaves; that it is gone already is no error.
     async fn destroy(&self, machine: &MachineId) -> Result<(), ProviderError>;
 }

@@ -14,6 +14,7 @@ mod auth;
 mod clock;
 pub mod ec2;
 mod moto;
+pub mod others;
 mod proxy;
 pub mod route53;
 mod script;

@@ -9,6 +9,7 @@ mod lenient;
 pub use error::JobFileError;
 
 use cerebro_model::Job;
+use serde::de::DeserializeOwned;
 
 /// The formats of a job file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,11 @@ impl Format {
 
 /// Reads a job from `text`; `file` is its name, for errors and to tell the format.
 pub fn parse(file: &str, text: &str) -> Result<Job, JobFileError> {
+    read(file, text)
+}
+
+/// Reads anything else that people write in one of these formats.
+pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, JobFileError> {
     match Format::of(file) {
         Format::Json => json(file, text),
         Format::Yaml => serde_saphyr::from_str(text).map_err(|error| {
@@ -48,7 +54,7 @@ pub fn parse(file: &str, text: &str) -> Result<Job, JobFileError> {
     }
 }
 
-fn json(file: &str, text: &str) -> Result<Job, JobFileError> {
+fn json<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, JobFileError> {
     let plain = lenient::to_json(text);
     serde_json::from_str(plain.text()).map_err(|error| {
         let message = error.to_string();

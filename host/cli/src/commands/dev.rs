@@ -84,6 +84,8 @@ fn start(program: &Path, data: &Path, options: &Dev) -> Result<Child, Fault> {
             command.arg(flag);
         }
     }
+    // Machines of this host are what this is for, whatever the environment says of another controller.
+    command.arg("--machines").arg("local").env_remove("CEREBRO_SETTINGS");
     command.process_group(0).kill_on_drop(true);
     command
         .spawn()

@@ -92,6 +92,7 @@ impl Cluster {
             let record = MachineRecord {
                 machine: machine.locked(lock)?,
                 token: made.join_token,
+                made_with: None,
                 comebacks: Vec::new(),
                 attempts: Vec::new(),
             };

@@ -84,7 +84,8 @@ impl Cluster {
             );
             let told = event(EventKind::MachineExpected, about_machine(&id), message);
             let (comebacks, attempts) = (Vec::new(), Vec::new());
-            let record = MachineRecord { machine, token: join_token.clone(), comebacks, attempts };
+            let (token, made_with) = (join_token.clone(), None);
+            let record = MachineRecord { machine, token, made_with, comebacks, attempts };
             let change = Change::default().counters(counters).machine(&id, Some(record));
             Ok::<_, JoinError>((change.event(told), (id, join_by)))
         })?;
@@ -120,7 +121,8 @@ pub(super) fn authenticate(
     let Some(own) = &request.own_token else { return in_time(shown?, state.now) };
     match shown {
         Ok(record) if record.machine.state.is_pending() && own.len() >= SHORTEST_TOKEN => {
-            in_time(MachineRecord { token: own.clone(), ..record }, state.now)
+            let made_with = Some(record.made_with().to_owned());
+            in_time(MachineRecord { token: own.clone(), made_with, ..record }, state.now)
         }
         // Whoever has joined does not get another one.
         Ok(_) => Err(AgentError::WrongToken(id.clone())),

@@ -161,7 +161,7 @@ impl Executor {
             let is_ours = match record.machine.origin {
                 Origin::Joined { .. } => false,
                 Origin::Provisioned => {
-                    let ours = asked(cluster.provider.is_made_with(&id, &record.token)).await;
+                    let ours = asked(cluster.provider.is_made_with(&id, record.made_with())).await;
                     !matches!(ours, Ok(false))
                 }
             };
@@ -215,7 +215,7 @@ fn intended(
     let message = format!("a machine is made in {}, {id}: {reason}", machine.zone);
     let told = event(EventKind::MachineProvisioning, about_machine(&id), message);
     let (comebacks, attempts) = (Vec::new(), Vec::new());
-    let record = MachineRecord { machine, token, comebacks, attempts };
+    let record = MachineRecord { machine, token, made_with: None, comebacks, attempts };
     Change::default().counters(counters).machine(&id, Some(record)).event(told)
 }
 

@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long one change may take.
+/// How long one call may take, beyond what its provider waits of itself.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Instances that come or go in one step: more do not fit into one message of some providers'.
@@ -44,8 +44,8 @@ enum Failed {
     Lead(#[from] CommitError),
     #[error("{}", chain(.0))]
     Dns(#[from] DnsError),
-    #[error("no answer within {} s", PATIENCE.as_secs())]
-    Late(#[from] tokio::time::error::Elapsed),
+    #[error("no answer within {} s", .0.as_secs())]
+    Late(Duration),
 }
 
 /// What is to become of a name.
@@ -81,9 +81,7 @@ impl Executor {
         let Some(there) = begin(&self.names, &name) else { return };
         let (cluster, names) = (self.cluster.clone(), self.names.clone());
         self.spawn(async move {
-            let change = changed(&cluster, &dns, &publication, there, aim);
-            let changed = tokio::time::timeout(PATIENCE, change).await;
-            let changed = changed.map_err(Failed::from).and_then(|changed| changed);
+            let changed = changed(&cluster, &dns, &publication, there, aim).await;
             let kept = changed.as_ref().map_or(Duration::ZERO, |it| it.kept);
             let changed = changed.map(|it| it.there);
             let told = end(&names, &name, &changed);
@@ -183,20 +181,20 @@ async fn changed(
     let there = match there {
         Some(there) => there,
         None => {
-            provider.claim(&group, &mark).await?;
-            provider.list(&group).await?.records
+            answered(provider, provider.claim(&group, &mark)).await?;
+            answered(provider, provider.list(&group)).await?.records
         }
     };
     let wanted = records(&group, publication);
     if aim == Aim::Forget {
-        provider.withdraw(&group, &mark, &there).await?;
+        answered(provider, provider.withdraw(&group, &mark, &there)).await?;
         return Ok(Changed { there: wanted, kept: Duration::ZERO });
     }
     let ttl = there.longest_ttl().max(publication.ttl.span());
     let mut there = there;
     while there != wanted {
         let next = there.step_towards(&group, &wanted, AT_ONCE);
-        provider.publish(&group, &mark, &there, &next).await?;
+        answered(provider, provider.publish(&group, &mark, &there, &next)).await?;
         there = next;
     }
     // Whoever was answered last may go by that for as long as it said; nobody, if nobody asked.
@@ -204,8 +202,70 @@ async fn changed(
     Ok(Changed { there: wanted, kept })
 }
 
+/// What a provider answers, if it does in time.
+async fn answered<T>(
+    provider: &dyn DnsProvider,
+    call: impl Future<Output = Result<T, DnsError>>,
+) -> Result<T, Failed> {
+    let patience = PATIENCE + provider.waits();
+    match tokio::time::timeout(patience, call).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Failed::Late(patience)),
+    }
+}
+
 fn records(group: &Group, publication: &Publication) -> Records {
     let members = publication.members.iter();
     let serving = members.map(|(number, member)| (*number, member.addresses.clone())).collect();
     Records::of(group, Ttl::from(publication.ttl), &serving)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_trait::async_trait;
+    use cerebro_dns::Listed;
+
+    /// Waits for so long, of itself.
+    struct Waits(Duration);
+
+    #[async_trait]
+    impl DnsProvider for Waits {
+        fn name(&self) -> &str {
+            "waits"
+        }
+        async fn claim(&self, _: &Group, _: &Mark) -> Result<(), DnsError> {
+            Ok(())
+        }
+        async fn publish(
+            &self,
+            _: &Group,
+            _: &Mark,
+            _: &Records,
+            _: &Records,
+        ) -> Result<(), DnsError> {
+            Ok(())
+        }
+        async fn withdraw(&self, _: &Group, _: &Mark, _: &Records) -> Result<(), DnsError> {
+            Ok(())
+        }
+        fn waits(&self) -> Duration {
+            self.0
+        }
+        async fn list(&self, _: &Group) -> Result<Listed, DnsError> {
+            Ok(Listed::default())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_until_all_answer_is_not_given_up_meanwhile() {
+        let minute = Duration::from_secs(60);
+        let call = async || {
+            tokio::time::sleep(minute).await;
+            Ok(())
+        };
+        answered(&Waits(minute), call()).await.unwrap();
+        let late = answered(&Waits(Duration::ZERO), call()).await.unwrap_err();
+        assert_eq!(late.to_string(), "no answer within 30 s");
+    }
 }

@@ -200,6 +200,10 @@ impl DnsProvider for Route53Dns {
         "route53"
     }
 
+    fn waits(&self) -> Duration {
+        Duration::from_secs(self.0.settings.in_sync_within.unwrap_or_default().into())
+    }
+
     async fn claim(&self, group: &Group, mark: &Mark) -> Result<(), DnsError> {
         let (inner, doing) = (&self.0, format!("claim `{group}`"));
         let zone = inner.zone(group, &doing).await?;

@@ -5,6 +5,7 @@
 //! did not is found out by a look at the whole zone, from the server itself and never through a resolver, and told as
 //! [`Found`] tells it. An answer that is lost is told as such; the same step again finds that it was done.
 
+mod check;
 mod exchange;
 mod key;
 mod message;

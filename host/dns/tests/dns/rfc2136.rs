@@ -100,6 +100,22 @@ async fn who_may_not_is_refused_and_told_what_to_do() {
     assert_eq!(bind.others().await, before);
 }
 
+/// What a key may do is found out without a trace of it.
+#[tokio::test]
+async fn what_a_key_may_do_is_found_out_without_a_change() {
+    let bind = Bind::start().await;
+    let before = bind.others().await;
+    let ours = bind.provider();
+    ours.may_read().await.unwrap();
+    ours.may_change().await.unwrap();
+    let powerless = Rfc2136::new(config(bind.address(), "powerless", POWERLESS)).unwrap();
+    let error = powerless.may_read().await.unwrap_err().to_string();
+    assert!(error.contains("allow-transfer"), "{error}");
+    let error = powerless.may_change().await.unwrap_err().to_string();
+    assert!(error.contains("allow-update"), "{error}");
+    assert_eq!(bind.others().await, before);
+}
+
 /// An update without a signature, as BIND takes it.
 #[tokio::test]
 async fn who_does_not_sign_is_refused() {

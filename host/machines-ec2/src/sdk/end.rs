@@ -1,7 +1,7 @@
 //! How machines are ended and rebooted: by the ids of instances that bear our tags.
 
+use super::Inner;
 use super::region::Region;
-use super::{Ec2Provider, Inner};
 use crate::presence::{Instance, Look, State, doubles, look};
 use crate::words;
 use cerebro_aws::Kind;
@@ -10,16 +10,14 @@ use cerebro_model::MachineId;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-impl Ec2Provider {
-    /// Ends instances of which a machine has more than one, but for the eldest: the ids of those ended. There are
-    /// none, unless a controller went on without the notes of the one before. To be called now and then by who leads.
-    pub async fn sweep(&self) -> Result<Vec<String>, ProviderError> {
-        let listed = self.0.listed(Duration::ZERO, "look for doubles").await?;
-        self.0.end_doubles(&listed.instances).await
-    }
-}
-
 impl Inner {
+    /// Ends instances of which a machine has more than one, but for the eldest: the ids of those ended. There are
+    /// none, unless a controller went on without the notes of the one before.
+    pub(super) async fn sweep(&self) -> Result<Vec<String>, ProviderError> {
+        let listed = self.listed(Duration::ZERO, "look for doubles").await?;
+        self.end_doubles(&listed.instances).await
+    }
+
     pub(super) fn region_of(&self, instance: &Instance) -> Option<&Region> {
         let zone = &instance.availability_zone;
         // Of two regions that fit, as `us-west-2` and a later `us-west-20`, the longer name is meant.

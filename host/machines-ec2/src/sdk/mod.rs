@@ -342,6 +342,10 @@ impl MachineProvider for Ec2Provider {
         self.0.reboot(machine).await
     }
 
+    async fn sweep(&self) -> Result<Vec<String>, ProviderError> {
+        self.0.sweep().await
+    }
+
     async fn destroy(&self, machine: &MachineId) -> Result<(), ProviderError> {
         self.0.destroy(machine).await
     }

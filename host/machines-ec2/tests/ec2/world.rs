@@ -2,8 +2,8 @@
 
 use cerebro_aws::sdk::Access;
 use cerebro_aws::{Patience, Speed};
-use cerebro_fake_aws::ec2::{Instance, InstanceState, Timings};
-use cerebro_fake_aws::{Ec2, Fault, Front, Proxy, Server, serve};
+use cerebro_fake_aws::ec2::{Instance, Timings};
+use cerebro_fake_aws::{Ec2, Fault, Front, Proxy, Server, others, serve};
 use cerebro_machines::{CreateMachine, MachineProvider, Presence, ProviderError};
 use cerebro_machines_ec2::notes::NotesDir;
 use cerebro_machines_ec2::presence::Doubt;
@@ -79,12 +79,7 @@ impl World {
         change(&mut ec2);
         let front = Front { keys: vec![KEY.to_owned()], ..Front::open() };
         let server = serve(ec2, front).await.unwrap();
-        let foreign = server.with(|ec2, now| {
-            let ids: Vec<String> = (0..50).map(|n| ec2.put_foreign(now, foreign_tags(n))).collect();
-            ids.into_iter()
-                .filter_map(|id| Some((id.clone(), ec2.instance(&id)?.clone())))
-                .collect()
-        });
+        let foreign = server.with(others::instances);
         let proxy = Proxy::start(server.url(), |_| Fault::None).await.unwrap();
         let mut settings: Ec2Settings = toml::from_str(settings).unwrap();
         settings.endpoint = Some(proxy.url().to_owned());
@@ -129,7 +124,6 @@ impl World {
 
     /// Nothing of what others made was changed, nor was it tried.
     pub fn assert_foreign_untouched(&self) {
-        let touched = self.server.touched();
         let named: BTreeSet<String> = self
             .server
             .calls()
@@ -139,31 +133,17 @@ impl World {
                 call.params.list("InstanceId").into_iter().map(str::to_owned).collect::<Vec<_>>()
             })
             .collect();
-        self.server.with(|ec2, now| {
-            assert_eq!(self.foreign.len(), 50);
-            for (id, before) in &self.foreign {
-                assert!(!touched.contains(id) && !named.contains(id), "{id} was touched");
-                let instance = ec2.instance(id).unwrap();
-                assert_eq!(instance.state(now), InstanceState::Running);
-                assert_eq!((instance.reboots, &instance.tags), (before.reboots, &before.tags));
-            }
-        });
+        assert_eq!(self.foreign.len(), 50);
+        let touched = &self.server.touched() | &named;
+        let wrong = self
+            .server
+            .with(|ec2, now| others::instances_touched(ec2, now, &self.foreign, &touched));
+        assert!(wrong.is_empty(), "{wrong:?} were touched");
     }
 }
 
 pub async fn open(config: Ec2Config) -> Ec2Provider {
     Ec2Provider::open(config).await.unwrap()
-}
-
-/// Some have our names, and none has all of our tags.
-fn foreign_tags(n: usize) -> &'static [(&'static str, &'static str)] {
-    match n % 5 {
-        0 => &[("Name", "prod m-1")],
-        1 => &[("cerebro:machine", "m-1"), ("cerebro:intent", "00")],
-        2 => &[("cerebro:cluster", "prod"), ("cerebro:machine", "m-1")],
-        3 => &[("cerebro:cluster", "other"), ("cerebro:machine", "m-1"), ("cerebro:intent", "00")],
-        _ => &[],
-    }
 }
 
 pub fn request(machine: &str) -> CreateMachine {

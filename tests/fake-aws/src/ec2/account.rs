@@ -113,6 +113,8 @@ pub struct Account {
     pub timings: Timings,
     /// Pages are not longer than this, whatever is asked for.
     pub longest_page: Option<u32>,
+    /// What the addresses of instances begin with, inside.
+    pub network: [u8; 2],
 }
 
 impl Account {
@@ -164,6 +166,7 @@ impl Account {
             vcpu_quota: None,
             timings: Timings::default(),
             longest_page: None,
+            network: [10, 0],
         }
     }
 

@@ -208,7 +208,8 @@ impl Ec2 {
         let lag = Duration::from_secs_f64(longest * (0.5 + self.chance.f64() / 2.0));
         let mut instance = Instance::new(&id, now, lag);
         let octets = (self.instances.len() / 250 % 250, self.instances.len() % 250 + 4);
-        instance.private_address = format!("10.0.{}.{}", octets.0, octets.1);
+        let [a, b] = self.account.network;
+        instance.private_address = format!("{a}.{b}.{}.{}", octets.0, octets.1);
         let is_public = self.account.subnets.get(&asked.subnet).is_some_and(|it| it.is_public);
         instance.public_address = is_public.then(|| format!("203.0.{}.{}", octets.0, octets.1));
         instance.image.clone_from(&asked.image);

@@ -1,9 +1,10 @@
-//! The command line.
+//! The command line, and the environment in its place. What neither says is left to the settings file.
 
+use super::file::{Network, Source};
 use crate::decisions_command::DecisionsCommand;
-use crate::names;
+use crate::settings_command::SettingsCommand;
 use crate::store_command::StoreCommand;
-use cerebro_model::{Capacity, Cores, Megabytes, ZoneName};
+use cerebro_model::{Capacity, ClusterName, Cores, Megabytes, ZoneName};
 use cerebro_planner::cluster::ZonePolicy;
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -34,65 +35,99 @@ pub enum Command {
     /// Look after the store of a data directory.
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Settings: looked at and tried out, without starting anything.
+    #[command(subcommand)]
+    Settings(SettingsCommand),
     /// Read the log of decisions of a data directory: list, explain, and plan them again.
     #[command(subcommand)]
     Decisions(DecisionsCommand),
 }
 
-/// How to serve.
-#[derive(Debug, Args)]
+/// How to serve: as this says, where it says nothing as the settings file does, and else as usual.
+#[derive(Debug, Default, Clone, Args)]
 pub struct Serve {
-    /// Where state, blobs and local machines are kept.
-    #[arg(long, default_value = "cerebro-data")]
-    pub data: PathBuf,
-    /// Where to listen.
-    #[arg(long, default_value = "127.0.0.1:30000")]
-    pub listen: SocketAddr,
-    /// The base URL at which other machines reach this controller: for those that are joined by hand. By default
-    /// the one of `--listen`.
-    #[arg(long, value_name = "URL")]
+    /// The file that says all of this, and more: TOML, YAML or JSON; `clustersitter settings schema` has every key.
+    #[arg(long, value_name = "FILE", env = "CEREBRO_SETTINGS")]
+    pub settings: Option<PathBuf>,
+    /// Where state, blobs and local machines are kept [default: cerebro-data].
+    #[arg(long, env = "CEREBRO_DATA")]
+    pub data: Option<PathBuf>,
+    /// Where to listen [default: 127.0.0.1:30000].
+    #[arg(long, env = "CEREBRO_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// The base URL at which other machines reach this controller: those that are joined by hand, and those at EC2. By
+    /// default the one of `--listen`, except at EC2.
+    #[arg(long, value_name = "URL", env = "CEREBRO_ADVERTISE")]
     pub advertise: Option<String>,
+    /// This cluster's name: DNS records and machines that bear another's are not touched. By default it
+    /// is made from where the data directory is, except at Amazon.
+    #[arg(long, value_name = "NAME", env = "CEREBRO_CLUSTER")]
+    pub cluster: Option<ClusterName>,
+    /// Where machines come from [default: local].
+    #[arg(long, value_enum, env = "CEREBRO_MACHINES")]
+    pub machines: Option<Source>,
     /// A zone, with the number of machines that it keeps, and the most that it may have:
-    /// `aws-us-west-2a=2` or `aws-us-west-2a=2..4`. Repeatable.
+    /// `aws-us-west-2a=2` or `aws-us-west-2a=2..4`. Repeatable; then those of the settings file do not count.
     #[arg(long = "zone", value_name = "ZONE=MIN[..MAX]")]
     pub zones: Vec<Zone>,
-    /// What each local machine has to give; it may be more than this host has. Jobs reserve of its
-    /// disk, and nothing holds them to that.
+    /// What each machine has to give [default: cpus=4,mem=4096,disk=10240]. A local one may have more than this host
+    /// has; jobs reserve of its disk, and nothing holds them to that.
+    #[arg(long, value_name = "cpus=N,mem=MB[,disk=MB]")]
+    pub machine: Option<Machine>,
+    /// Where the other binaries are; beside this one by default.
+    #[arg(long, env = "CEREBRO_BIN_DIR")]
+    pub bin_dir: Option<PathBuf>,
+    /// The network of local machines: an own address on this host's, or (as root) one of its own [default: host].
+    #[arg(long, value_enum, env = "CEREBRO_NETWORK")]
+    pub network: Option<Network>,
+    /// Give local machines no isolation, even as root.
     #[arg(
         long,
-        default_value = "cpus=4,mem=4096,disk=10240",
-        value_name = "cpus=N,mem=MB[,disk=MB]"
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_name = "BOOL",
+        env = "CEREBRO_UNPRIVILEGED"
     )]
-    pub machine: Machine,
-    /// Where the other binaries are; beside this one by default.
-    #[arg(long)]
-    pub bin_dir: Option<PathBuf>,
-    /// The network of local machines: an own address on this host's, or (as root) one of its own.
-    #[arg(long, value_enum, default_value = "host")]
-    pub network: Network,
-    /// Give local machines no isolation, even as root.
-    #[arg(long)]
-    pub unprivileged: bool,
+    pub unprivileged: Option<bool>,
     /// Give up and replace whatever dies at once, however much it is: for measurements. The breaker of
     /// each zone stays.
-    #[arg(long)]
-    pub no_repair_limits: bool,
+    #[arg(
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_name = "BOOL",
+        env = "CEREBRO_NO_REPAIR_LIMITS"
+    )]
+    pub no_repair_limits: Option<bool>,
     /// Only propose repairs: each waits for `cerebro repair approve`. `cerebro repair observe-only
     /// on|off` says otherwise for good.
-    #[arg(long)]
-    pub observe_only: bool,
-    /// Where names are published.
-    #[command(flatten)]
-    pub names: names::Settings,
-}
-
-/// The network of local machines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Network {
-    /// This host's, with an address of 127.0.0.0/8 each.
-    Host,
-    /// A network namespace each.
-    Own,
+    #[arg(
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_name = "BOOL",
+        env = "CEREBRO_OBSERVE_ONLY"
+    )]
+    pub observe_only: Option<bool>,
+    /// Publish names, and answer for them here, over UDP and TCP, such as `127.0.0.1:30053`.
+    #[arg(long, value_name = "ADDRESS", env = "CEREBRO_DNS")]
+    pub dns: Option<SocketAddr>,
+    /// The name of this host, by which resolvers find it: that of the NS record which delegates names
+    /// to it [default: ns.cerebro.internal].
+    #[arg(long, value_name = "NAME", env = "CEREBRO_DNS_HOST")]
+    pub dns_host: Option<String>,
+    /// Publish names by dynamic updates (RFC 2136) of this server, which is the primary of the zone.
+    #[arg(long, value_name = "ADDRESS", env = "CEREBRO_DNS_UPDATE")]
+    pub dns_update: Option<SocketAddr>,
+    /// The zone that is updated, such as `startup.com`: all jobs' names lie within it.
+    #[arg(long, value_name = "ZONE", env = "CEREBRO_DNS_ZONE")]
+    pub dns_zone: Option<String>,
+    /// The file with the key that may update it, as `tsig-keygen` writes it.
+    #[arg(long, value_name = "FILE", env = "CEREBRO_DNS_KEY_FILE")]
+    pub dns_key_file: Option<PathBuf>,
 }
 
 /// A zone and how many machines it has.
