@@ -84,7 +84,7 @@ async fn lead(said: Serve) -> Result<()> {
         join_within: machines.join_within,
         breaker_percent: 30,
         limits: Limits { observe_only: settings.observe_only, ..limits },
-        publishes: settings.names.are_published(),
+        publishes: names.dns.is_some(),
     };
     let (store, provider) = worn(Arc::new(store), machines.provider.clone());
     let cluster = Cluster::open(store, blobs, provider, policy)?;

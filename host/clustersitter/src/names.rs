@@ -3,10 +3,11 @@
 
 use crate::amazon;
 use crate::cluster::Dns;
-use crate::settings::{Names, Settings};
+use crate::executor::chain;
+use crate::settings::{Names, Own, Settings};
 use anyhow::{Context, Result};
 use cerebro_dns::advice::Via;
-use cerebro_dns::embedded::{Embedded, EmbeddedConfig};
+use cerebro_dns::embedded::{BindError, Embedded, EmbeddedConfig};
 use cerebro_dns::rfc2136::{Rfc2136, Rfc2136Config, TsigKey};
 use cerebro_model::{ClusterName, Digest};
 use std::net::SocketAddr;
@@ -48,16 +49,19 @@ pub async fn open(names: &Names, cluster: &ClusterName) -> Result<Open> {
     };
     Ok(match names {
         Names::Nowhere => Open { dns: None, words: "no names are published".to_owned() },
-        Names::Embedded { listen, host } => {
-            let serial = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-            // A serial is a number of 32 bits that wraps (RFC 1982).
-            let serial = (serial & u64::from(u32::MAX)) as u32;
-            let config = EmbeddedConfig { listen: *listen, host: host.clone(), serial };
-            let server = Embedded::bind(&config)
-                .await
-                .context("names cannot be answered; choose another address by --dns")?;
-            let words = format!("names are answered at {}", server.address());
-            let via = Via::Embedded { host: host.clone(), address: server.address() };
+        Names::Usual(own) => match embedded(own).await {
+            Ok((server, via, words)) => published(Arc::new(server), via, words),
+            // What nobody asked for is no reason not to keep jobs running.
+            Err(error) => {
+                let words = format!("no names are published: {}", chain(&error));
+                tracing::warn!("{words}");
+                Open { dns: None, words }
+            }
+        },
+        Names::Embedded(own) => {
+            let opened = embedded(own).await;
+            let (server, via, words) =
+                opened.context("names cannot be answered; choose another address by --dns")?;
             published(Arc::new(server), via, words)
         }
         Names::Rfc2136 { server, zone, key_file } => {
@@ -70,6 +74,18 @@ pub async fn open(names: &Names, cluster: &ClusterName) -> Result<Open> {
             published(amazon::names(settings.clone()).await?, Via::Zone, words)
         }
     })
+}
+
+/// The controller's own server, how it is asked, and what there is to say of it.
+async fn embedded(own: &Own) -> Result<(Embedded, Via, String), BindError> {
+    let serial = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    // A serial is a number of 32 bits that wraps (RFC 1982).
+    let serial = (serial & u64::from(u32::MAX)) as u32;
+    let config = EmbeddedConfig { listen: own.listen, host: own.host.clone(), serial };
+    let server = Embedded::bind(&config).await?;
+    let words = format!("names are answered at {}", server.address());
+    let via = Via::Embedded { host: own.host.clone(), address: server.address() };
+    Ok((server, via, words))
 }
 
 /// Dynamic updates of a server's, by the key in a file. It is not asked yet.

@@ -1,6 +1,6 @@
 //! The command line, and the environment in its place. What neither says is left to the settings file.
 
-use super::file::{Network, Source};
+use super::file::{DnsListen, Network, Source};
 use crate::decisions_command::DecisionsCommand;
 use crate::settings_command::SettingsCommand;
 use crate::store_command::StoreCommand;
@@ -112,9 +112,10 @@ pub struct Serve {
         env = "CEREBRO_OBSERVE_ONLY"
     )]
     pub observe_only: Option<bool>,
-    /// Publish names, and answer for them here, over UDP and TCP, such as `127.0.0.1:30053`.
-    #[arg(long, value_name = "ADDRESS", env = "CEREBRO_DNS")]
-    pub dns: Option<SocketAddr>,
+    /// Publish names, and answer for them here, over UDP and TCP; `off` publishes none [default: the address of
+    /// `--listen`, 53 ports above, and none where that cannot be had].
+    #[arg(long, value_name = "ADDRESS|off", env = "CEREBRO_DNS")]
+    pub dns: Option<DnsListen>,
     /// The name of this host, by which resolvers find it: that of the NS record which delegates names
     /// to it [default: ns.cerebro.internal].
     #[arg(long, value_name = "NAME", env = "CEREBRO_DNS_HOST")]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// The settings of a cluster sitter. Whatever is not said is as usual.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -137,13 +138,52 @@ pub struct LocalSection {
     pub unprivileged: Option<bool>,
 }
 
+/// Whether the controller's own server answers for names, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum DnsListen {
+    /// It does not, and nothing is published.
+    Off,
+    /// There.
+    At(SocketAddr),
+}
+
+impl FromStr for DnsListen {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        let wrong = |_| format!("`{text}` is neither `off` nor an address such as 127.0.0.1:30053");
+        text.parse().map(Self::At).map_err(wrong)
+    }
+}
+
+impl TryFrom<String> for DnsListen {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<DnsListen> for String {
+    fn from(listen: DnsListen) -> Self {
+        match listen {
+            DnsListen::Off => "off".to_owned(),
+            DnsListen::At(address) => address.to_string(),
+        }
+    }
+}
+
 /// The section `[dns]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DnsSection {
-    /// Where to answer, over UDP and TCP, such as `127.0.0.1:30053`.
-    #[schema(value_type = String)]
-    pub listen: SocketAddr,
+    /// Where to answer, over UDP and TCP, such as `127.0.0.1:30053`; `off` publishes no names. By default at the controller's
+    /// own address, 53 ports above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub listen: Option<DnsListen>,
     /// The name of this host in the NS record that delegates names to it: `ns.cerebro.internal` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,

@@ -9,6 +9,6 @@ mod schema;
 
 pub use arguments::{Arguments, Command, Machine, Serve, Zone};
 pub use error::SettingsError;
-pub use file::{Network, SettingsFile, Source};
-pub use resolve::{Machines, Names, Settings};
+pub use file::{DnsListen, Network, SettingsFile, Source};
+pub use resolve::{Machines, Names, Own, Settings};
 pub use schema::schema;

@@ -1,8 +1,8 @@
 //! What counts after all that was said.
 
 use super::file::{
-    DnsSection, LocalSection, MachineSection, Network, Rfc2136Section, SettingsFile, Source,
-    ZoneSection,
+    DnsListen, DnsSection, LocalSection, MachineSection, Network, Rfc2136Section, SettingsFile,
+    Source, ZoneSection,
 };
 use super::{Serve, SettingsError};
 use cerebro_dns_route53::Route53Settings;
@@ -60,13 +60,10 @@ pub enum Machines {
 pub enum Names {
     /// Nowhere.
     Nowhere,
+    /// By the controller's own server, for want of another word; nowhere, if it cannot answer there.
+    Usual(Own),
     /// By the controller's own server.
-    Embedded {
-        /// Where it answers.
-        listen: SocketAddr,
-        /// The host's name in the delegation.
-        host: String,
-    },
+    Embedded(Own),
     /// By dynamic updates of another's.
     Rfc2136 {
         /// The server.
@@ -80,6 +77,18 @@ pub enum Names {
     Route53(Route53Settings),
 }
 
+/// The controller's own server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Own {
+    /// Where it answers.
+    pub listen: SocketAddr,
+    /// The host's name in the delegation.
+    pub host: String,
+}
+
+/// How far above the controller's port its server answers for names, if nothing is said.
+const DNS_ABOVE: u16 = 53;
+
 impl Settings {
     /// The same, with the file that is named, if one is.
     pub fn read(said: Serve) -> Result<Self, SettingsError> {
@@ -89,7 +98,11 @@ impl Settings {
 
     /// What the command line or the environment says, over what the file says, over what is usual.
     pub fn resolve(said: Serve, file: SettingsFile) -> Result<Self, SettingsError> {
-        let names = Names::resolve(&said, &file)?;
+        let listen = said
+            .listen
+            .or(file.listen)
+            .unwrap_or(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), cerebro_api::CLUSTER_PORT));
+        let names = Names::resolve(&said, &file, listen)?;
         let zones = match said.zones.as_slice() {
             [] => file.zones.iter().map(|(zone, it)| (zone.clone(), it.policy())).collect(),
             said => said.iter().map(|it| (it.name.clone(), it.policy)).collect(),
@@ -108,10 +121,7 @@ impl Settings {
         };
         let settings = Self {
             data: said.data.or(file.data).unwrap_or_else(|| PathBuf::from("cerebro-data")),
-            listen: said
-                .listen
-                .or(file.listen)
-                .unwrap_or(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), cerebro_api::CLUSTER_PORT)),
+            listen,
             advertise: said.advertise.or(file.advertise),
             cluster: said.cluster.or(file.cluster),
             bin_dir: said.bin_dir.or(file.bin_dir),
@@ -168,8 +178,12 @@ impl Settings {
     pub fn file(&self) -> SettingsFile {
         let (mut dns, mut rfc2136, mut route53) = (None, None, None);
         match self.names.clone() {
-            Names::Nowhere => {}
-            Names::Embedded { listen, host } => dns = Some(DnsSection { listen, host: Some(host) }),
+            Names::Nowhere => dns = Some(DnsSection { listen: Some(DnsListen::Off), host: None }),
+            Names::Usual(own) => dns = Some(DnsSection { listen: None, host: Some(own.host) }),
+            Names::Embedded(Own { listen, host }) => {
+                let listen = Some(DnsListen::At(listen));
+                dns = Some(DnsSection { listen, host: Some(host) });
+            }
             Names::Rfc2136 { server, zone, key_file } => {
                 let (zone, key_file) = (Some(zone), Some(key_file));
                 rfc2136 = Some(Rfc2136Section { server, zone, key_file });
@@ -209,13 +223,12 @@ impl Settings {
 }
 
 impl Names {
-    /// Whether they are published.
-    pub fn are_published(&self) -> bool {
-        *self != Self::Nowhere
-    }
-
     /// Where the command line says where, that counts; the file may still say the rest of it.
-    fn resolve(said: &Serve, file: &SettingsFile) -> Result<Self, SettingsError> {
+    fn resolve(
+        said: &Serve,
+        file: &SettingsFile,
+        controller: SocketAddr,
+    ) -> Result<Self, SettingsError> {
         let flags = [("--dns", said.dns.is_some()), ("--dns-update", said.dns_update.is_some())];
         let sections = [
             ("`[dns]`", file.dns.is_some()),
@@ -229,10 +242,16 @@ impl Names {
         }
         let dns = file.dns.as_ref().filter(|_| said.dns_update.is_none());
         let update = file.rfc2136.as_ref().filter(|_| said.dns.is_none());
-        if let Some(listen) = said.dns.or(dns.map(|it| it.listen)) {
+        let host = || {
             let host = said.dns_host.clone().or(dns.and_then(|it| it.host.clone()));
-            let host = host.unwrap_or_else(|| "ns.cerebro.internal".to_owned());
-            return Ok(Self::Embedded { listen, host });
+            host.unwrap_or_else(|| "ns.cerebro.internal".to_owned())
+        };
+        let usual = || Self::Usual(Own { listen: above(controller), host: host() });
+        match said.dns.or(dns.and_then(|it| it.listen)) {
+            Some(DnsListen::Off) => return Ok(Self::Nowhere),
+            Some(DnsListen::At(listen)) => return Ok(Self::Embedded(Own { listen, host: host() })),
+            None if dns.is_some() => return Ok(usual()),
+            None => {}
         }
         if let Some(server) = said.dns_update.or(update.map(|it| it.server)) {
             let lacks = |key, flag| SettingsError::NoUpdate { key, flag };
@@ -244,16 +263,26 @@ impl Names {
                 key_file: key.ok_or(lacks("key_file", "--dns-key-file"))?,
             });
         }
+        let is_elsewhere = file.route53.is_some();
         let rest = [
-            (said.dns_host.is_some(), "--dns-host", "--dns"),
+            (said.dns_host.is_some() && is_elsewhere, "--dns-host", "--dns"),
             (said.dns_zone.is_some(), "--dns-zone", "--dns-update"),
             (said.dns_key_file.is_some(), "--dns-key-file", "--dns-update"),
         ];
         if let Some((_, flag, lacks)) = rest.into_iter().find(|(is_there, ..)| *is_there) {
             return Err(SettingsError::NoNames(flag, lacks));
         }
-        Ok(file.route53.clone().map_or(Self::Nowhere, Self::Route53))
+        Ok(file.route53.clone().map_or_else(usual, Self::Route53))
     }
+}
+
+/// Where names are answered of a controller that listens there; on any port, if it does.
+fn above(controller: SocketAddr) -> SocketAddr {
+    let port = match controller.port() {
+        0 => 0,
+        port => port.checked_add(DNS_ABOVE).unwrap_or(port - DNS_ABOVE),
+    };
+    SocketAddr::new(controller.ip(), port)
 }
 
 fn only(places: &[(&'static str, bool)]) -> Result<(), SettingsError> {

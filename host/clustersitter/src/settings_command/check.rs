@@ -129,7 +129,9 @@ fn program(path: &Path) -> Finding {
 async fn published(names: &Names) -> Vec<Finding> {
     match names {
         Names::Nowhere => Vec::new(),
-        Names::Embedded { listen, .. } => vec![listens("dns.listen", *listen, &["UDP", "TCP"])],
+        Names::Usual(own) | Names::Embedded(own) => {
+            vec![listens("dns.listen", own.listen, &["UDP", "TCP"])]
+        }
         Names::Rfc2136 { server, zone, key_file } => {
             let key = format!("key for names, `{}`", key_file.display());
             let server = match names::rfc2136(*server, zone, key_file) {

@@ -56,7 +56,7 @@ fn what_nobody_says_is_as_usual() {
     assert_eq!(settings.data, Path::new("cerebro-data"));
     assert_eq!((settings.machine.cpu.millis(), settings.machine.mem.get()), (4000, 4096));
     assert_eq!(settings.machine.disk.get(), 10_240);
-    assert_eq!((settings.zones.len(), settings.names.are_published()), (0, false));
+    assert_eq!(settings.zones.len(), 0);
     let local = Machines::Local { network: Network::Host, unprivileged: false };
     assert_eq!(settings.machines, local);
 }
@@ -119,7 +119,7 @@ fn the_command_line_counts_before_the_file() {
     let local = Machines::Local { network: Network::Host, unprivileged: true };
     assert_eq!(settings.machines, local);
     let settings = resolved(FILE, &["--dns", "127.0.0.1:53"]).unwrap();
-    assert!(matches!(settings.names, Names::Embedded { .. }), "{:?}", settings.names);
+    assert!(matches!(settings.names, Names::Embedded(_)), "{:?}", settings.names);
     let update = "[rfc2136]\nserver = \"192.0.2.1:53\"\nzone = \"a.b\"\nkey_file = \"k\"\n";
     match resolved(update, &["--dns-zone", "c.d"]).unwrap().names {
         Names::Rfc2136 { zone, key_file, .. } => {
@@ -130,10 +130,34 @@ fn the_command_line_counts_before_the_file() {
 }
 
 #[test]
+fn names_are_answered_beside_the_controller_unless_somebody_says_otherwise() {
+    let names = |file: &str, line: &[&str]| resolved(file, line).unwrap().names;
+    for (listen, at) in [
+        ("127.0.0.1:30000", "127.0.0.1:30053"),
+        ("[::1]:65500", "[::1]:65447"),
+        ("127.0.0.1:0", "127.0.0.1:0"),
+    ] {
+        let Names::Usual(own) = names("", &["--listen", listen]) else { panic!("{listen}") };
+        assert_eq!((own.listen, own.host.as_str()), (at.parse().unwrap(), "ns.cerebro.internal"));
+    }
+    let Names::Usual(own) = names("", &["--dns-host", "ns.a.b"]) else { panic!() };
+    assert_eq!(own.host, "ns.a.b");
+    let update = "[rfc2136]\nserver = \"192.0.2.1:53\"\nzone = \"a.b\"\nkey_file = \"k\"\n";
+    for (file, line) in [
+        ("", ["--dns", "off"].as_slice()),
+        (update, &["--dns", "off"]),
+        ("[dns]\nlisten = \"off\"\n", &[]),
+    ] {
+        assert_eq!(names(file, line), Names::Nowhere, "{file}");
+    }
+}
+
+#[test]
 fn what_is_shown_is_a_file_that_says_the_same() {
     let update = "[rfc2136]\nserver = \"192.0.2.1:53\"\nzone = \"a.b\"\nkey_file = \"k\"\n";
     let dns = "[dns]\nlisten = \"127.0.0.1:53\"\n[machine]\ncpus = 1\nmem = 64\n";
-    for file in ["", FILE, update, dns] {
+    let (off, host) = ("[dns]\nlisten = \"off\"\n", "[dns]\nhost = \"ns.a.b\"\n");
+    for file in ["", FILE, update, dns, off, host] {
         let settings = resolved(file, &[]).unwrap();
         let shown = toml::to_string(&settings.file()).unwrap();
         assert_eq!(resolved(&shown, &[]).unwrap(), settings, "{shown}");
@@ -163,7 +187,8 @@ fn what_does_not_fit_together_is_refused_with_what_to_do() {
     let lines = ["--dns", "127.0.0.1:53", "--dns-update", "127.0.0.1:54"];
     assert!(why("", &lines).contains("--dns, --dns-update"));
     assert!(why("", &["--dns-update", "127.0.0.1:54"]).contains("give --dns-zone"));
-    assert!(why("", &["--dns-host", "a.b"]).contains("give --dns too"));
+    assert!(why(FILE, &["--dns-host", "a.b"]).contains("give --dns too"));
+    assert!(why("[dns]\nlisten = \"on\"\n", &[]).contains("neither `off` nor an address"));
     assert!(why("[route53]\n", &[]).contains("names no zone"));
     let route53 = "[[route53.zones]]\nname = \"startup.com\"\n";
     assert!(why(route53, &[]).contains("Route 53 needs `cluster`"));
@@ -179,7 +204,8 @@ fn what_the_guides_show_is_taken() {
     assert_eq!(settings.len(), 3);
     assert!(matches!(resolved(settings[0], &[]).unwrap().machines, Machines::Ec2(_)));
     for names in &settings[1..] {
-        assert!(resolved(names, &[]).unwrap().names.are_published());
+        let names = resolved(names, &[]).unwrap().names;
+        assert!(matches!(names, Names::Embedded(_) | Names::Rfc2136 { .. }), "{names:?}");
     }
     let aws = blocks(include_str!("../../../../../docs/guides/aws.md"));
     assert_eq!(aws.len(), 1);
