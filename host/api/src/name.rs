@@ -9,7 +9,6 @@ pub struct NameView {
     /// `<zone>.<basename>`; its instances are at `<n>.<zone>.<basename>`.
     pub name: String,
     /// What is recorded of it.
-    #[serde(flatten)]
     pub publication: Publication,
     /// Whether that is known to be answered.
     pub is_answered: bool,
