@@ -30,7 +30,7 @@ const SLOW: Duration = Duration::from_secs(2);
 /// How long before something is to happen it begins to look.
 const AHEAD: Duration = Duration::from_secs(12);
 /// How long nothing has come of what is under way, or held back, until it is looked at now and then only.
-const PATIENCE: Duration = Duration::from_secs(2 * 60);
+const PATIENCE: Duration = Duration::from_secs(200);
 /// From one such time to the next; each is as long as [`AHEAD`].
 const REST: Duration = Duration::from_secs(4 * 60);
 /// How long people take to approve what waits for them.
@@ -128,6 +128,8 @@ struct Simulation {
     check: Check,
     last_beat: Time,
     last_minute: Time,
+    /// Events that were told, but for those of the controller's own doubts.
+    happened: u64,
     /// What had come of all looks, and when that was more than before.
     done: (Done, Time),
     told: (u64, DefaultHasher),
@@ -207,6 +209,7 @@ impl Simulation {
             check: Check::default(),
             last_beat: Time::ZERO,
             last_minute: Time::ZERO,
+            happened: 0,
             done: Default::default(),
             told: (0, DefaultHasher::new()),
             outcome,
@@ -452,6 +455,10 @@ impl Simulation {
             let Ok(read) = serde_json::from_slice::<cerebro_model::Event>(&event.value) else {
                 continue;
             };
+            // That it has not looked for a while comes of nothing.
+            let is_doubt =
+                matches!(read.kind, EventKind::ControllerInDoubt | EventKind::ControllerSure);
+            self.happened += u64::from(!is_doubt);
             (read.at.millis(), &read.message).hash(&mut self.told.1);
             let at = self.ground.clock.elapsed();
             if self.options.trace {

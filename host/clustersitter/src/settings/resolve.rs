@@ -280,7 +280,7 @@ impl Names {
 fn above(controller: SocketAddr) -> SocketAddr {
     let port = match controller.port() {
         0 => 0,
-        port => port.checked_add(DNS_ABOVE).unwrap_or(port - DNS_ABOVE),
+        port => port.checked_add(DNS_ABOVE).unwrap_or_else(|| port - DNS_ABOVE),
     };
     SocketAddr::new(controller.ip(), port)
 }

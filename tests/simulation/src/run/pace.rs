@@ -26,7 +26,7 @@ impl Simulation {
     fn done(&self, now: Time) -> Done {
         let world = self.ground.world.lock();
         let heard = world.hosts.values().filter(|host| host.answers(now)).count() as u64;
-        Done([world.made, world.ended, world.rebooted, heard, self.told.0])
+        Done([world.made, world.ended, world.rebooted, heard, self.happened])
     }
 
     /// When to look again at what is under way, or held: at this pace, or once it has rested where nothing
