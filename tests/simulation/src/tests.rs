@@ -81,7 +81,10 @@ fn a_zone_that_is_lost_is_stood_in_for_by_others_where_jobs_say_so() {
     // Two instances of each of three jobs, two minutes after they were heard last.
     assert_eq!(times.len(), 6, "{told:?}");
     let late = BEGINNING + 3 * MINUTE;
-    assert!(times.iter().all(|at| *at + 3 * BEAT >= BEGINNING + 2 * MINUTE && *at <= late), "{times:?}");
+    assert!(
+        times.iter().all(|at| *at + 3 * BEAT >= BEGINNING + 2 * MINUTE && *at <= late),
+        "{times:?}"
+    );
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn settled(job: Job, machines: u64) -> (Fleet, Policy) {
             observed.machine.zone = z2.clone();
         }
     }
-    policy.zones.insert(z2, policy.zones.values().next().unwrap().clone());
+    policy.zones.insert(z2, *policy.zones.values().next().unwrap());
     settle(&mut fleet, &policy, at(1));
     (fleet, policy)
 }
