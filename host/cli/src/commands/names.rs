@@ -1,7 +1,7 @@
 //! Which of several names somebody means.
 
 /// How near a name must be for it to be pointed out.
-const NEAR: f64 = 0.75;
+const NEAR: f64 = 0.8;
 /// How many are pointed out.
 const SHOWN: usize = 5;
 
