@@ -37,5 +37,5 @@ fn rows(view: &NameView) -> Vec<Vec<String>> {
 
 fn words(advice: &NameAdvice) -> String {
     let records = advice.records.iter().map(|record| format!("\n    {record}"));
-    format!("{}{}\n", advice.words, records.collect::<String>())
+    format!("{}{}", advice.words, records.collect::<String>())
 }
