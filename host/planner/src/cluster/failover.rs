@@ -94,7 +94,7 @@ impl<'a> StandIns<'a> {
         let count = for_long.max(kept);
         let (hold, others): (Vec<_>, Vec<_>) =
             zones.iter().partition(|it| it.holds() && policy.zones.contains_key(it.zone));
-        if count == 0 || hold.is_empty() {
+        if count == 0 {
             return;
         }
         // What stands in where hardly anything is heard any more may serve all the same.

@@ -122,6 +122,25 @@ fn where_hardly_anything_is_heard_nothing_is_started_and_what_stands_in_there_st
 }
 
 #[test]
+fn what_stands_in_and_may_serve_stays_also_when_no_zone_of_its_job_can_stand_in_any_more() {
+    let (mut fleet, mut policy) = settled(two_zones(2), 4);
+    hear(&mut fleet, &["z-1"], 100);
+    settle_places(&mut fleet, &policy, 100);
+    assert_eq!(fleet.instances.len(), 6);
+    // There are others, so that the controller has no reason to doubt itself.
+    let z3: ZoneName = "z-3".parse().unwrap();
+    for n in 11..=20 {
+        let (id, mut other) = super::testing::machine(n, at(300));
+        other.machine.zone = z3.clone();
+        fleet.machines.insert(id, other);
+    }
+    policy.zones.insert(z3, ZonePolicy::new(0, 10));
+    let plan = plan(&fleet, &policy, at(300));
+    assert_eq!(plan.doubt, None);
+    assert!(!plan.decisions.iter().any(|it| matches!(it.step, Step::Place(_) | Step::Remove(_))));
+}
+
+#[test]
 fn nobody_stands_in_who_was_not_asked_to() {
     let mut job = two_zones(2);
     job.placement.failover = None;
