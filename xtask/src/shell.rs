@@ -29,6 +29,8 @@ pub fn output(program: &str, arguments: &[&str]) -> Result<String> {
 fn command(directory: &str, program: &str) -> Command {
     let mut command = Command::new(program);
     command.current_dir(cerebro_tests::root().join(directory));
+    // What is built is looked for below the root, wherever somebody has the rest of their work built.
+    command.env_remove("CARGO_TARGET_DIR").env_remove("CARGO_BUILD_TARGET_DIR");
     // What cargo told us of our own package is none of theirs: build scripts that look at it would run again,
     // and all that is built on them, each time that somebody builds without us in between.
     for (name, _) in std::env::vars_os() {
