@@ -104,7 +104,9 @@ pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {
             }
             Suite::Unit => {
                 let others = ["--exclude", "cerebro-tests", "--exclude", "cerebro-conformance"];
-                shell::run("cargo", &[&["test", "--workspace"][..], &others].concat())?
+                // All that fails is told at once: the next run is far away.
+                let test = ["test", "--workspace", "--no-fail-fast"];
+                shell::run("cargo", &[&test[..], &others].concat())?
             }
             Suite::Fuzz => fuzz::all()?,
             Suite::Hostile => {

@@ -86,6 +86,19 @@ impl Machine {
         self.get(&format!("/v1/tasks/{id}/logs?stream={stream}&tail=20")).unwrap()
     }
 
+    /// Waits for the last line of a stream: a task is healthy before it has said anything.
+    pub fn wait_said(&self, stream: &str, line: &str) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while !self.log(stream).ends_with(line) {
+            assert!(
+                Instant::now() < end,
+                "not said within a minute: {line}; but {}",
+                self.log(stream)
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     pub fn sitter(&self) -> u32 {
         self.state().unwrap().sitter.cast_unsigned()
     }

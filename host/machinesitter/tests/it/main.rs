@@ -66,7 +66,7 @@ fn a_new_deployment_replaces_the_task_and_a_removed_one_leaves_nothing() {
     let old = controller.assignment(1, show, json!({}));
     controller.desire(5, vec![old]);
     let first = machine.wait("the first is healthy", |status| status.phase == Phase::Healthy);
-    assert!(machine.log("stdout").contains("version 1.0"), "{}", machine.log("stdout"));
+    machine.wait_said("stdout", "version 1.0\n");
     assert!(machine.log("recipe").contains("Created"), "{}", machine.log("recipe"));
 
     controller.desire(5, vec![controller.assignment(2, show, json!({}))]);
@@ -75,7 +75,7 @@ fn a_new_deployment_replaces_the_task_and_a_removed_one_leaves_nothing() {
             && status.phase == Phase::Healthy
     });
     assert_ne!(second.pid, first.pid);
-    assert!(machine.log("stdout").ends_with("version 2.0\n"), "{}", machine.log("stdout"));
+    machine.wait_said("stdout", "version 2.0\n");
 
     // A controller that was replaced wants everything gone, and is not obeyed; the present one is.
     let asked = controller.desire(4, Vec::new());
