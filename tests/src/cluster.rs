@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 /// How long anything may take here before it counts as never.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a task may take to answer, also on a busy machine.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
 /// How a cluster is started.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -267,8 +270,8 @@ impl Cluster {
         let address = task.address.context("its machine has no address")?;
         let port = *task.instance.ports.values().next().context("it has no port")?;
         let mut stream =
-            TcpStream::connect_timeout(&SocketAddr::new(address, port), Duration::from_secs(2))?;
-        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+            TcpStream::connect_timeout(&SocketAddr::new(address, port), ANSWERS_WITHIN)?;
+        stream.set_read_timeout(Some(ANSWERS_WITHIN))?;
         stream.write_all(b"GET / HTTP/1.1\r\nhost: portal\r\n\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;

@@ -164,7 +164,10 @@ fn every_page_comes_in_every_form() {
     let health = get(address, "/healthz");
     assert_eq!((health.status, health.text()), (200, "ok\n"));
     // Its input and its outputs: nothing of the sitter's.
-    assert_eq!(fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(), 3);
+    until("three descriptors", || {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+        (open == 3).then_some(())
+    });
 }
 
 #[test]

@@ -219,7 +219,7 @@ async fn what_did_not_cut_it_off_is_not_taken_back() -> Result<()> {
         json!([
             {"directory": ["/opt/app", null]},
             {"write": ["/opt/app/conf", text, null]},
-            {"run-undo": [["/bin/sleep", "2"], ["/bin/true"]]},
+            {"run-undo": [["/bin/sleep", "5"], ["/bin/true"]]},
         ])
     };
     code(&deploy(&cluster, job, &steps("one"), &["--version", "1", "--follow"])?, 0)?;
@@ -246,10 +246,10 @@ async fn what_did_not_cut_it_off_is_not_taken_back() -> Result<()> {
     ensure!(matches!(ended.state, DeploymentState::Succeeded { .. }), "{:?}", ended.state);
 
     // The cable is pulled while the recipe runs: taking it back does not help, so it is deployed again.
+    let cable = Cable::of(&cluster, &machine)?;
     let seen = cluster.last_event().await?;
     code(&deploy(&cluster, job, &steps("three"), &["--version", "3"])?, 0)?;
     begun(seen).await?;
-    let cable = Cable::of(&cluster, &machine)?;
     cable.set("down")?;
     let log = cluster.task_dir(&only_instance(&cluster, job).await?).join("instance.json");
     until("it is deployed again without the controller", || async {

@@ -111,7 +111,7 @@ impl Alone {
     pub fn wait_said(&self, name: &str, line: &str) {
         let end = Instant::now() + Duration::from_secs(60);
         loop {
-            let log = self.ask("GET", &format!("/v1/tasks/{name}/logs?tail=1"), "").body;
+            let log = self.ask("GET", &format!("{}/logs?tail=1", machine_task(name)), "").body;
             if log == format!("{line}\n") {
                 return;
             }

@@ -27,8 +27,7 @@ fn any_name_lives_a_whole_life() {
         let second = alone.wait(name, "it was started again", |task| {
             task.phase == Phase::Healthy && task.pid.is_some() && task.pid != first.pid
         });
-        let log = alone.ask("GET", &format!("{}/logs?tail=1", machine_task(name)), "");
-        assert_eq!(log.body, "I run\n", "{name}");
+        alone.wait_said(name, "I run");
         let stats = alone.get(&format!("{}/stats?pss=true", machine_task(name)));
         assert!(stats["processes"].as_u64().unwrap() > 0 && stats["pss"].as_u64().is_some());
 
@@ -112,6 +111,7 @@ fn the_originals_endpoints_still_work() {
     alone.wait("a b", "it was started again", |task| {
         task.phase == Phase::Healthy && task.pid != first.pid
     });
+    alone.wait_said("a b", "two");
     let logs = alone.get("/logs");
     let files: Vec<&str> =
         logs.as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap()).collect();

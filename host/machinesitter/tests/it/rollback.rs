@@ -53,7 +53,7 @@ fn what_was_cut_off_with_its_agent_is_taken_back_before_the_next_try() {
     let mut machine = Machine::start(&controller);
     controller.desire(1, vec![controller.scripted(1, RUN, json!([conf("one")]))]);
     machine.wait("the first is healthy", is_at(1));
-    let steps = json!([conf("two"), {"run": ["/bin/sleep", "2"]}]);
+    let steps = json!([conf("two"), {"run": ["/bin/sleep", "5"]}]);
     controller.desire(1, vec![controller.scripted(2, RUN, steps)]);
     machine.wait_for("it has begun", || machine.text("app.conf") == "two");
     machine.kill_agent();

@@ -130,10 +130,11 @@ fn an_agent_without_anything_to_do_does_nothing() {
     loop {
         let before = alone.switches();
         std::thread::sleep(Duration::from_secs(1));
-        let woken = alone.switches() - before;
-        if woken == 0 {
+        // Fewer, where a thread has ended meanwhile: then it was not quiet either.
+        let after = alone.switches();
+        if after == before {
             break;
         }
-        assert!(Instant::now() < end, "it woke up {woken} times in a second");
+        assert!(Instant::now() < end, "it goes on: {before} switches, and {after} a second later");
     }
 }

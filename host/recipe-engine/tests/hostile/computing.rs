@@ -1,6 +1,6 @@
 //! Components that compute, grow or are made so as to harm.
 
-use crate::ground::Case;
+use crate::ground::{Case, OUT_OF_TIME};
 use serde_json::json;
 
 /// A recipe whose core module has these functions and fields; `$f` is what is called, by `deploy`.
@@ -92,7 +92,7 @@ fn nested(times: usize) -> Vec<u8> {
 }
 
 pub fn cases() -> Vec<Case> {
-    let loops = "all the time it has";
+    let loops = OUT_OF_TIME;
     vec![
         Case::misbehave("loop", loops, r#"{"do": "loop"}"#),
         Case::misbehave("recursion", "out of bounds memory access", r#"{"do": "recurse"}"#),

@@ -12,6 +12,12 @@ use tokio::task::JoinHandle;
 pub const MEMORY: usize = 64 << 20;
 /// A piece of an answer that stands for its end.
 pub const HANGS_UP: &str = "hangs up";
+/// What is said of a call that did not end by itself.
+pub const OUT_OF_TIME: &str = "all the time it has";
+/// What such a call has.
+pub const LITTLE_TIME: Duration = Duration::from_millis(1500);
+/// What any other has, however slow the machine is.
+const MUCH_TIME: Duration = Duration::from_secs(30);
 /// A secret that nobody may tell.
 pub const SECRET: &str = "correct/horse battery+staple";
 
@@ -73,7 +79,7 @@ impl Ground {
             r#"{"write": ["/opt/app"], "commands": ["/bin/true", "/bin/sh", "/usr/bin/yes"],
                 "secrets": ["db.password"], "hosts": ["0x7f000001:*", "rebound.example:*"]}"#,
         );
-        machine.limits.wall = Duration::from_millis(1500);
+        machine.limits.wall = MUCH_TIME;
         machine.limits.memory = MEMORY;
         machine.limits.unpacked_bytes = 64 << 20;
         machine.limits.unpacked_entries = 5_000;

@@ -1,13 +1,13 @@
 //! Calls of the host that ask for too much, or at the wrong moment.
 
-use crate::ground::Case;
+use crate::ground::{Case, OUT_OF_TIME};
 use serde_json::json;
 
 pub fn cases() -> Vec<Case> {
     vec![
         Case::hostile(
             "a command that sleeps",
-            "all the time it has",
+            OUT_OF_TIME,
             |_| json!({"do": "run", "argv": ["/bin/sh", "-c", "sleep 600"]}),
         ),
         Case::hostile(
@@ -30,7 +30,7 @@ pub fn cases() -> Vec<Case> {
         .goes_well(),
         Case::hostile(
             "a command that writes without end",
-            "all the time it has",
+            OUT_OF_TIME,
             |_| json!({"do": "run", "argv": ["/usr/bin/yes"]}),
         ),
         Case::hostile("a command that writes 100 MB", "cut off after 262144 bytes", |ground| {

@@ -16,7 +16,7 @@ mod support;
 mod traces;
 
 use cerebro_model::Digest;
-use ground::{Case, Ground, Run};
+use ground::{Case, Ground, LITTLE_TIME, OUT_OF_TIME, Run};
 use neighbour::Neighbour;
 use std::time::{Duration, Instant};
 use support::{engine, guest};
@@ -59,6 +59,9 @@ async fn harm_is_met() {
 /// What is wrong with how a case ended.
 async fn run(case: &Case) -> Option<String> {
     let mut ground = Ground::new();
+    if case.expect == Some(OUT_OF_TIME) {
+        ground.machine.limits.wall = LITTLE_TIME;
+    }
     let (bytes, options) = match &case.run {
         Run::Hostile(prepare) => (guest("hostile"), prepare(&mut ground).to_string()),
         Run::Misbehave(options) => (guest("misbehave"), (*options).to_owned()),

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 /// From one run to the next.
 const INTERVAL: Duration = Duration::from_millis(50);
 /// However busy the machine is with other things: later than that it was kept from running.
-const LATEST: Duration = Duration::from_secs(3);
+const LATEST: Duration = Duration::from_secs(15);
 
 pub struct Neighbour {
     ends: Arc<AtomicBool>,

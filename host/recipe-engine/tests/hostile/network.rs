@@ -1,19 +1,23 @@
 //! Whom a component may talk to, and those who answer in bad faith.
 
-use crate::ground::{Case, Ground, HANGS_UP};
+use crate::ground::{Case, Ground, HANGS_UP, OUT_OF_TIME};
 use crate::support::REBOUND;
 use serde_json::{Value, json};
 use std::time::Duration;
 
 const NEVER: Duration = Duration::from_secs(600);
+/// Milliseconds that a server has to answer that does not.
+const LITTLE: u64 = 500;
+/// What one has that does, however slow the machine is.
+const MUCH: u64 = 10_000;
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
 
 fn tcp(host: &str, port: u16) -> Value {
     json!({"do": "tcp", "host": host, "port": port, "timeout": 300})
 }
 
-fn http(port: u16) -> Value {
-    json!({"do": "http", "host": "127.0.0.1", "port": port, "timeout": 500, "path": "/"})
+fn http(port: u16, timeout: u64) -> Value {
+    json!({"do": "http", "host": "127.0.0.1", "port": port, "timeout": timeout, "path": "/"})
 }
 
 fn download(ground: &mut Ground, answer: &'static [&'static str]) -> Value {
@@ -30,23 +34,23 @@ pub fn cases() -> Vec<Case> {
         }),
         Case::hostile("a server that never answers", "did not answer within", |ground| {
             let port = ground.serve(&["never"], NEVER);
-            http(port)
+            http(port, LITTLE)
         }),
         Case::hostile("a server that answers drop by drop", "did not answer within", |ground| {
             let port = ground.serve(
                 &["H", "T", "T", "P", "/", "1", ".", "1", " ", "2", "0", "0"],
                 Duration::from_millis(100),
             );
-            http(port)
+            http(port, LITTLE)
         }),
         Case::hostile("a page that comes drop by drop", "did not answer within", |ground| {
             let port = ground
                 .serve(&[HEAD, "a", "b", "c", "d", "e", "f", "g"], Duration::from_millis(100));
-            http(port)
+            http(port, LITTLE)
         }),
         Case::hostile("a page that is cut off", "ask for", |ground| {
             let port = ground.serve(&[HEAD, "abc", HANGS_UP], Duration::ZERO);
-            http(port)
+            http(port, MUCH)
         }),
         Case::hostile("headers without end", "ask for", |ground| {
             static LONG: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
@@ -55,11 +59,11 @@ pub fn cases() -> Vec<Case> {
             static PIECES: std::sync::LazyLock<[&str; 1]> =
                 std::sync::LazyLock::new(|| [LONG.as_str()]);
             let port = ground.serve(&*PIECES, Duration::ZERO);
-            http(port)
+            http(port, MUCH)
         }),
         Case::hostile("no HTTP", "ask for", |ground| {
             let port = ground.serve(&["SSH-2.0-OpenSSH_9.2\r\n"], Duration::ZERO);
-            http(port)
+            http(port, MUCH)
         }),
         Case::hostile("a host that is not granted", "grants.hosts", |_| tcp("192.0.2.1", 22)),
         Case::hostile("the cloud's metadata", "grants.hosts", |_| tcp("169.254.169.254", 80)),
@@ -106,7 +110,7 @@ pub fn cases() -> Vec<Case> {
         Case::hostile("a download that is something else", "0000", |ground| {
             download(ground, &["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"])
         }),
-        Case::hostile("a download that never ends", "all the time it has", |ground| {
+        Case::hostile("a download that never ends", OUT_OF_TIME, |ground| {
             download(ground, &["HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello"])
         }),
         Case::hostile("a digest that is none", "digest", |ground| {

@@ -48,7 +48,7 @@ fn failures() -> Vec<(Value, f64)> {
     vec![
         (json!({"fail": "no more"}), 60.0),
         (json!({"panic": "no more"}), 60.0),
-        (json!("spin"), 0.3),
+        (json!("spin"), 1.0),
         (json!("hog"), 60.0),
         (json!({"read": "/srv/none"}), 60.0),
         (json!({"write": ["relative", "", null]}), 60.0),

@@ -21,6 +21,10 @@ use std::time::{Duration, Instant};
 /// How long anything may take that is not itself measured.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long what is to be done at once may take where the machine is busy with other things. Below
+/// [`PATIENCE`], behind which a wait for it gives up anyway.
+pub const SOON: Duration = Duration::from_secs(15);
+
 /// The task sitter under test.
 pub const SITTER: &str = env!("CARGO_BIN_EXE_tasksitter");
 

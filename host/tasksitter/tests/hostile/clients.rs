@@ -1,12 +1,12 @@
 //! Clients of the control socket that do not behave.
 
-use crate::common::{Task, is_running, line, signal, until};
+use crate::common::{SOON, Task, is_running, line, signal, until};
 use cerebro_tasksitter::protocol::{Phase, Request};
 use nix::sys::signal::Signal;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The sitter is well: it sees an end, and obeys.
 fn is_well(task: &Task) {
@@ -17,7 +17,7 @@ fn is_well(task: &Task) {
     let begun = Instant::now();
     task.ask(Request::Stop);
     task.stopped();
-    assert!(begun.elapsed() < Duration::from_secs(3), "after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < SOON, "after {:?}", begun.elapsed());
     task.ask(Request::Start);
     task.wait("a start", |s| s.incarnation > after.incarnation && s.pid.is_some());
 }

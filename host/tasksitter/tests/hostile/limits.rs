@@ -1,6 +1,6 @@
 //! Tasks that want more than they may have.
 
-use crate::common::{Task, eager, in_new_group, is_root, is_running, until};
+use crate::common::{SOON, Task, eager, in_new_group, is_root, is_running, until};
 use cerebro_tasksitter::protocol::{Action, Constraint, Exit, OomKill, Phase, Reason, Rule};
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,9 @@ fn a_single_process_dies_for_memory_and_the_task_goes_on() {
 
 #[test]
 fn memory_is_limited_by_looking_where_there_is_no_group() {
-    let task = Task::start("echo up; exec tail /dev/zero", |spec| {
+    // Far above the limit, and yet not without end: it may be long until anyone looks.
+    let script = "exec perl -e '$x .= \"x\" x (1 << 20) for 1 .. 256; sleep 600'";
+    let task = Task::start(script, |spec| {
         spec.limits.memory = Some(LIMIT);
         spec.poll_interval = Duration::from_millis(50);
         spec.policy.rules.mem = Rule::new(Action::Kill);
@@ -73,14 +75,18 @@ fn a_cpu_limit_holds() {
     });
     task.running();
     until("it has begun", || (task.stats().cpu_seconds > 0.05).then_some(()));
-    let (before, begun) = (task.stats(), Instant::now());
+    // Begun before the first count and ended after the last: it comes out too small if anything.
+    let begun = Instant::now();
+    let before = task.stats();
     until("two seconds", || (begun.elapsed() >= Duration::from_secs(2)).then_some(()));
-    let after = task.stats();
+    // A busy machine may give it less than its limit for a while.
+    let after = until("it was held back", || {
+        Some(task.stats()).filter(|after| after.cpu_throttled > before.cpu_throttled)
+    });
     let cores = (after.cpu_seconds - before.cpu_seconds) / begun.elapsed().as_secs_f64();
     eprintln!("used {cores:.3} cores of 0.2");
-    // A busy machine may give it less, and never more but for one period.
-    assert!((0.05..0.26).contains(&cores), "{cores}");
-    assert!(after.cpu_throttled > before.cpu_throttled, "{after:?}");
+    // Never more but for one period.
+    assert!(cores < 0.26, "{cores}");
 }
 
 #[test]
@@ -98,7 +104,7 @@ fn a_hog_is_not_started_in_the_debt_of_the_last() {
     let begun = Instant::now();
     task.ask(cerebro_tasksitter::protocol::Request::Stop);
     task.stopped();
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
     assert_eq!(task.in_group(), [0; 0]);
 }
 
@@ -159,5 +165,5 @@ fn the_hog_ends_at_once_and_alone() {
     assert_eq!(state.reason, Some(Reason::Violation(Constraint::Mem)));
     let lived = state.ended_at.unwrap() - state.started_at.unwrap();
     eprintln!("dead {lived} µs after its start, of 32 MB");
-    assert!(lived < 5_000_000, "{lived} µs");
+    assert!(Duration::from_micros(lived) < SOON, "{lived} µs");
 }

@@ -111,6 +111,12 @@ fn a_device_that_takes_nothing_costs_the_log_and_nothing_else() {
     });
     let (pid, _) = task.running();
     until("what comes after", || (task.log("stderr") == "x\n").then_some(()));
+    // Two pipes: the one says nothing of the other.
+    until("all is dropped", || {
+        // Asked, it writes down how much.
+        task.stats();
+        (task.state()?.counts.log_bytes_dropped == 1_000_000).then_some(())
+    });
     task.ask(Request::Stop);
     let state = task.stopped();
     assert_eq!(state.counts.log_bytes_dropped, 1_000_000);

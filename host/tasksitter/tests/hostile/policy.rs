@@ -26,7 +26,7 @@ fn one_that_flaps_is_given_up_with_the_reason() {
 
 #[test]
 fn a_lifetime_is_counted_from_the_start_of_the_task_and_not_of_the_sitter() {
-    let lifetime = Duration::from_millis(1500);
+    let lifetime = Duration::from_secs(5);
     let task = Task::start("exec sleep 600", |spec| {
         spec.policy.rules.lifetime = Some(lifetime);
         spec.policy.rules.time_limit = Rule::new(Action::Kill);
@@ -109,8 +109,9 @@ fn a_back_off_outlives_its_sitter_without_a_storm() {
 
 #[test]
 fn a_restart_while_it_stops_is_a_restart() {
-    let script = "trap 'sleep 0.3; exit 5' TERM; echo up; while :; do sleep 0.02; done";
-    let task = Task::start(script, |_| {});
+    // Long enough to be seen, and with much more time than it takes.
+    let script = "trap 'sleep 1; exit 5' TERM; echo up; while :; do sleep 0.02; done";
+    let task = Task::start(script, |spec| spec.policy.stop_grace = Duration::from_secs(10));
     let (pid, _) = task.running();
     until("it is up", || task.log("stdout").contains("up").then_some(()));
     task.ask(Request::Stop);
@@ -151,8 +152,11 @@ fn a_hundred_requests_at_once_are_all_heeded_in_order() {
 fn an_idle_sitter_sleeps() {
     let task = Task::start("exec sleep 600", |_| {});
     let (_, state) = task.running();
-    let before = crate::common::cpu_seconds(state.sitter);
-    throughout(Duration::from_millis(500), || {});
-    let used = crate::common::cpu_seconds(state.sitter) - before;
-    assert!(used <= 0.011, "{used} s of CPU for nothing");
+    // It may still have something to do with the start.
+    until("half a second of no more than one tick", || {
+        let before = crate::common::cpu_seconds(state.sitter);
+        throughout(Duration::from_millis(500), || {});
+        let used = crate::common::cpu_seconds(state.sitter) - before;
+        (used <= 0.011).then_some(())
+    });
 }

@@ -1,6 +1,6 @@
 //! Going on as another program in the same process.
 
-use crate::common::{Task, copy_sitter, is_running, signal, throughout, until};
+use crate::common::{SOON, Task, copy_sitter, is_running, signal, throughout, until};
 use cerebro_tasksitter::protocol::{Exit, Phase, Request};
 use nix::sys::signal::Signal;
 use std::fs::{self, File, TryLockError};
@@ -120,7 +120,7 @@ fn an_upgrade_does_not_wait_for_a_task_that_never_falls_silent() {
     let begun = Instant::now();
     task.ask(Request::Upgrade(next.clone()));
     becomes(&task, before.sitter, &next);
-    assert!(begun.elapsed() < Duration::from_secs(5), "after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < SOON, "after {:?}", begun.elapsed());
     assert!(is_running(pid));
     task.ask(Request::Stop);
     task.stopped();
