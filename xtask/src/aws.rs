@@ -8,15 +8,16 @@ use std::fs;
 /// What moto comes as.
 const REQUIREMENTS: &str = "tests/fake-aws/requirements.txt";
 /// The packages, and the feature of theirs: always all of them with the same, so that what they depend on is built once.
-const PACKAGES: [&str; 5] = [
+const PACKAGES: [&str; 6] = [
     "cerebro-aws",
     "cerebro-fake-aws",
     "cerebro-machines-ec2",
     "cerebro-dns-route53",
     "cerebro-clustersitter",
+    "cerebro-simulation",
 ];
-const FEATURES: &str =
-    "cerebro-aws/aws,cerebro-machines-ec2/aws,cerebro-dns-route53/aws,cerebro-clustersitter/aws";
+const FEATURES: &str = "cerebro-aws/aws,cerebro-machines-ec2/aws,cerebro-dns-route53/aws,cerebro-clustersitter/aws,\
+                        cerebro-simulation/aws";
 /// What is tested of them: the rest of the controller's tests are those of any controller.
 const TESTS: [&str; 9] =
     ["--lib", "--test", "fakes", "--test", "ec2", "--test", "route53", "--test", "cloud"];
@@ -26,8 +27,13 @@ const TESTS: [&str; 9] =
 pub fn test() -> Result<()> {
     install_moto()?;
     build::everything()?;
+    cargo("test", &[&["--no-fail-fast"], &TESTS[..]].concat())
+}
+
+/// Runs `cargo` with all that has the SDK.
+pub fn cargo(what: &str, arguments: &[&str]) -> Result<()> {
     let packages: Vec<&str> = PACKAGES.iter().flat_map(|package| ["-p", package]).collect();
-    run("cargo", &[&["test"], &packages[..], &["--features", FEATURES], &TESTS].concat())
+    run("cargo", &[&[what], &packages[..], &["--features", FEATURES], arguments].concat())
 }
 
 /// moto, in an environment of its own.

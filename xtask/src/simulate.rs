@@ -1,5 +1,6 @@
 //! The simulation, and whether it would notice if what holds the cluster back were not there.
 
+use crate::aws;
 use crate::shell::{output, run};
 use anyhow::{Context, Result, ensure};
 use std::fs;
@@ -16,7 +17,7 @@ pub struct Options {
     /// names this is, if something is given.
     #[arg(long, value_name = "WORDS", num_args = 0..=1, default_missing_value = "")]
     mutants: Option<String>,
-    /// Handed on: `--seeds N`, `--from N`, `--seed N`, `--hours N`, `--machines N`, ...
+    /// Handed on: `--seeds N`, `--from N`, `--seed N`, `--hours N`, `--machines N`, `--amazon`, ...
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
 }
@@ -82,10 +83,18 @@ pub fn simulate(options: &Options) -> Result<()> {
     if let Some(words) = &options.mutants {
         return mutants(options, words);
     }
+    let handed_on: Vec<&str> = options.rest.iter().map(String::as_str).collect();
+    if handed_on.contains(&"--amazon") {
+        let (release, built) =
+            if options.release { (&["--release"][..], "release") } else { (&[][..], "debug") };
+        aws::cargo("build", &[&["--bin", "cerebro-simulation"], release].concat())?;
+        let program = cerebro_tests::root().join("target").join(built).join("cerebro-simulation");
+        return run(&program.to_string_lossy(), &handed_on);
+    }
     let mut arguments = vec!["run", "--package", "cerebro-simulation"];
     arguments.extend(options.release.then_some("--release"));
     arguments.push("--");
-    arguments.extend(options.rest.iter().map(String::as_str));
+    arguments.extend(handed_on);
     run("cargo", &arguments)
 }
 

@@ -1,20 +1,27 @@
 //! The SDK, set up as it works: by Ring, with our own times, and with errors as ours.
 
 use crate::{Failure, Kind, Patience};
+use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_http_client::{Builder, tls};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
+use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 pub use aws_smithy_types::base64::encode as base64;
 
@@ -36,6 +43,13 @@ pub enum Access {
     },
 }
 
+/// What carries calls in place of connections: for tests, which have AWS in the same process.
+#[async_trait]
+pub trait Carrier: fmt::Debug + Send + Sync + 'static {
+    /// Brings a request to whom it is addressed to, and the answer back.
+    async fn carry(&self, request: http::Request<String>) -> io::Result<http::Response<String>>;
+}
+
 /// Where to call, and how.
 #[derive(Debug, Clone)]
 pub struct Account {
@@ -45,6 +59,8 @@ pub struct Account {
     pub endpoint: Option<String>,
     /// By what right.
     pub access: Access,
+    /// What carries calls; connections, if it is not said.
+    pub carrier: Option<Arc<dyn Carrier>>,
     /// How long is waited.
     pub patience: Patience,
 }
@@ -52,7 +68,16 @@ pub struct Account {
 impl Account {
     /// What the SDK's clients are made of. Credentials are looked for only when the first call is made.
     pub async fn config(&self) -> SdkConfig {
-        let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+        let client = match &self.carrier {
+            Some(carrier) => {
+                let carried = SharedHttpConnector::new(Carried(Arc::clone(carrier)));
+                http_client_fn(move |_, _| carried.clone())
+            }
+            None => {
+                let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+                Builder::new().tls_provider(provider).build_https()
+            }
+        };
         let patience = self.patience;
         let retry = RetryConfig::standard()
             .with_max_attempts(patience.attempts)
@@ -65,7 +90,7 @@ impl Account {
             .build();
         let loader = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(self.region.clone()))
-            .http_client(Builder::new().tls_provider(provider).build_https())
+            .http_client(client)
             .retry_config(retry)
             .timeout_config(timeout);
         let loader = match &self.endpoint {
@@ -81,6 +106,38 @@ impl Account {
             }
         }
     }
+}
+
+/// A carrier, as the SDK wants it.
+#[derive(Debug)]
+struct Carried(Arc<dyn Carrier>);
+
+impl HttpConnector for Carried {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let carrier = Arc::clone(&self.0);
+        HttpConnectorFuture::new(async move {
+            let request = plain(&request).map_err(|error| ConnectorError::user(error.into()))?;
+            let answer = carrier.carry(request).await;
+            let answer = answer.map_err(|error| ConnectorError::io(error.into()))?;
+            let (head, body) = answer.into_parts();
+            let mut response = HttpResponse::new(head.status.into(), SdkBody::from(body));
+            for (name, value) in &head.headers {
+                let value = value.to_str().unwrap_or_default().to_owned();
+                response.headers_mut().append(name.to_string(), value);
+            }
+            Ok(response)
+        })
+    }
+}
+
+/// A request of the SDK's, whose bodies are text: neither service takes anything else.
+fn plain(request: &HttpRequest) -> Result<http::Request<String>, http::Error> {
+    let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+    let mut builder = http::Request::builder().method(request.method()).uri(request.uri());
+    for (name, value) in request.headers() {
+        builder = builder.header(name, value);
+    }
+    builder.body(body)
 }
 
 /// What became of a call, in our terms.

@@ -43,7 +43,7 @@ use crate::records::{Change, LoadError, NewEvent, Records};
 use cerebro_machines::{LocalProvider, MachineProvider};
 use cerebro_model::{
     Assignment, Deployment, Event, EventKind, Instance, InstanceId, InstanceStatus, MachineId,
-    MachineStats, PeerWord, Proposal, Subject, Timestamp,
+    MachineStats, PeerWord, Proposal, Subject, Timestamp, ZoneName,
 };
 use cerebro_planner::cluster::{Fleet, Note, Policy, Probe, ProviderWord, ZonePolicy};
 use cerebro_store::{Blobs, CommitError, Fence, Store, StoreError};
@@ -410,6 +410,15 @@ impl Cluster {
     /// Keeps the provider's word.
     pub fn provider_said(&self, id: &MachineId, word: ProviderWord) {
         self.state().kept.provider_said(id, word);
+        self.wake();
+    }
+
+    /// The provider was asked for a machine in a zone, and had none for this reason, or had one.
+    pub fn zone_is_full(&self, zone: &ZoneName, why: Option<&str>) {
+        {
+            let state = &mut *self.state();
+            state.kept.zone_is_full(zone, why, state.now);
+        }
         self.wake();
     }
 

@@ -92,6 +92,11 @@ pub struct CreateMachine {
 pub enum Presence {
     /// It runs, as far as its provider can see.
     Running,
+    /// It is being ended, by whomever, and will not come back; until that is done, something of it may run.
+    Ending {
+        /// How the provider knows.
+        why: String,
+    },
     /// It is not there, and will not come back.
     Gone {
         /// How the provider knows.

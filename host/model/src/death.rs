@@ -36,6 +36,8 @@ pub enum Verdict {
     /// Its provider calls it running, nobody reaches it, and all was tried. Something may run on it until
     /// it was destroyed.
     Hangs,
+    /// Its provider says that it is being ended, and will not come back. Something may run on it until that is done.
+    Ending,
 }
 
 impl Verdict {

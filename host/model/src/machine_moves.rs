@@ -327,7 +327,9 @@ mod tests {
     #[test]
     fn only_a_machine_that_its_provider_calls_gone_runs_nothing_for_sure() {
         let active = pending().joined(at(1)).unwrap();
-        for (verdict, may_run) in [(Verdict::Gone, false), (Verdict::Hangs, true)] {
+        for (verdict, may_run) in
+            [(Verdict::Gone, false), (Verdict::Hangs, true), (Verdict::Ending, true)]
+        {
             let lost = active.lost(DeathCertificate { verdict, ..certificate() }).unwrap();
             let ending = lost.terminating("lost".to_owned()).unwrap();
             assert_eq!([&lost, &ending].map(|it| it.state.may_run_tasks()), [may_run; 2]);

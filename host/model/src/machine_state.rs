@@ -192,7 +192,7 @@ impl MachineState {
                 format!("until {}: {}", maintenance.until, maintenance.reason)
             }
             Self::Lost { certificate } => match certificate.verdict {
-                Verdict::Gone => format!("provider: {}", certificate.provider),
+                Verdict::Gone | Verdict::Ending => format!("provider: {}", certificate.provider),
                 Verdict::Hangs => format!("nobody reaches it; provider: {}", certificate.provider),
             },
             Self::Terminating { reason, .. } => reason.clone(),

@@ -5,7 +5,7 @@ mod names;
 use crate::controller::{BREAKER_PERCENT, Controller, Ground, SUSPECT_AFTER, capacity};
 use crate::operator::ALONE;
 use crate::world::{Time, World};
-use cerebro_model::{InstanceId, JobName, Machine, MachineId, MachineState, ZoneName};
+use cerebro_model::{InstanceId, JobName, Machine, MachineId, MachineState, Verdict, ZoneName};
 use cerebro_planner::cluster::{Brake, Note, plan};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -85,7 +85,7 @@ impl Check {
                 wrong.push(format!("{id} is given up, and remembered as {grave:?}"));
             }
             let certificate = grave.and_then(|it| it.certificate.as_ref());
-            let hangs = certificate.is_some_and(|it| !it.verdict.is_gone());
+            let hangs = certificate.is_some_and(|it| it.verdict == Verdict::Hangs);
             match world.hosts.get(id).filter(|host| host.exists()) {
                 Some(_) if !hangs => wrong.push(format!("{id} is given up, and is there")),
                 Some(host) if host.must_be_known_to_live(now) => {
@@ -187,7 +187,7 @@ impl Check {
         let (now, notes) = (ground.clock.elapsed(), controller.cluster.notes());
         let state = controller.cluster.state();
         let records = &state.records;
-        let mut world = ground.world.lock();
+        let world = ground.world.lock();
         let mut wrong = Vec::new();
         for deployment in records.deployments.values().filter(|it| it.state.is_running()) {
             wrong.push(format!("{} of {} never ends", deployment.id, deployment.job_name()));
@@ -265,6 +265,9 @@ impl Check {
                 wrong.push(format!("{id} is there, and nobody knows of it"));
             }
         }
+        drop(world);
+        wrong.extend(ground.cloud.wrong());
+        let mut world = ground.world.lock();
         wrong.into_iter().for_each(|what| world.violated(now, what));
     }
 }

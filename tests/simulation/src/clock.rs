@@ -32,6 +32,12 @@ impl SimulatedClock {
         self.begin + elapsed
     }
 
+    /// What one shows that is never wrong.
+    pub fn right(&self) -> Timestamp {
+        let elapsed = i64::try_from(self.elapsed().as_millis()).unwrap_or(i64::MAX);
+        Timestamp::from_millis(BEGIN.saturating_add(elapsed))
+    }
+
     /// Sets it ahead, or back.
     pub fn set_ahead(&self, millis: i64) {
         self.ahead.store(millis, Relaxed);
@@ -44,9 +50,6 @@ impl Clock for SimulatedClock {
     }
 
     fn now(&self) -> Timestamp {
-        let elapsed = i64::try_from(self.elapsed().as_millis()).unwrap_or(i64::MAX);
-        Timestamp::from_millis(
-            BEGIN.saturating_add(elapsed).saturating_add(self.ahead.load(Relaxed)),
-        )
+        Timestamp::from_millis(self.right().millis().saturating_add(self.ahead.load(Relaxed)))
     }
 }

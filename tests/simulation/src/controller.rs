@@ -1,8 +1,9 @@
 //! A controller: the real state, executor and API, on simulated ways.
 
 use crate::clock::SimulatedClock;
-use crate::dns::SimulatedDns;
-use crate::provider::{SimulatedProbe, SimulatedProvider};
+use crate::cloud::Cloud;
+use crate::effects::Effects;
+use crate::provider::SimulatedProbe;
 use crate::store::{Life, SimulatedStore};
 use crate::world::Shared;
 use anyhow::Result;
@@ -10,9 +11,8 @@ use cerebro_clustersitter::clock::Clock;
 use cerebro_clustersitter::cluster::{Cluster, Dns};
 use cerebro_clustersitter::decisions::{DecisionLog, LogLimits};
 use cerebro_clustersitter::executor::Executor;
-use cerebro_clustersitter::http;
+use cerebro_clustersitter::{http, sweep};
 use cerebro_dns::advice::Via;
-use cerebro_dns::testing::MemoryDns;
 use cerebro_model::{Capacity, Cores, MachineId, Megabytes};
 use cerebro_planner::cluster::{Limits, Note, Policy, ZonePolicy};
 use cerebro_store::{Blobs, SqliteStore};
@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::operator::ZONES;
 
@@ -30,8 +31,8 @@ pub struct Ground {
     pub clock: Arc<SimulatedClock>,
     pub committed: Arc<SqliteStore>,
     pub blobs: Blobs,
-    /// What is answered for names.
-    pub names: Arc<MemoryDns>,
+    /// Whoever has the machines, and answers for names.
+    pub cloud: Arc<dyn Cloud>,
     /// Where controllers keep what they decide, if they do.
     pub decisions: Option<PathBuf>,
     /// How many machines there are to be in each zone.
@@ -39,15 +40,22 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// In a directory that is memory.
-    pub fn new(seed: u64, machines: u32, directory: &Path) -> Result<Self> {
-        let clock = Arc::new(SimulatedClock::new());
-        let times = clock.clone();
+    /// In a directory that is memory, below this cloud.
+    pub fn new(
+        seed: u64,
+        machines: u32,
+        directory: &Path,
+        cloud: impl FnOnce(Effects) -> Result<Arc<dyn Cloud>>,
+    ) -> Result<Self> {
+        let (clock, world) = (Arc::new(SimulatedClock::new()), Shared::new(seed));
+        let committed = Arc::new(SqliteStore::open(&directory.join("store"))?);
+        let effects =
+            Effects { world: world.clone(), clock: clock.clone(), committed: committed.clone() };
         Ok(Self {
-            world: Shared::new(seed),
+            world,
             clock,
-            names: Arc::new(MemoryDns::new(move || times.now())),
-            committed: Arc::new(SqliteStore::open(&directory.join("store"))?),
+            cloud: cloud(effects)?,
+            committed,
             blobs: Blobs::open(&directory.join("blobs"))?,
             decisions: None,
             per_zone: machines / ZONES.len() as u32,
@@ -63,11 +71,13 @@ pub struct Controller {
     pub life: Arc<Life>,
     pub changed: watch::Receiver<u64>,
     news: BTreeMap<MachineId, watch::Receiver<()>>,
+    /// Ends with it.
+    _sweeps: JoinSet<()>,
 }
 
 impl Controller {
     /// Starts one, which takes the lead.
-    pub fn start(ground: &Ground) -> Result<Self> {
+    pub async fn start(ground: &Ground) -> Result<Self> {
         let life = Arc::new(Life::default());
         let (world, clock) = (ground.world.clone(), ground.clock.clone());
         let store = Arc::new(SimulatedStore::new(
@@ -76,12 +86,7 @@ impl Controller {
             clock.clone(),
             life.clone(),
         ));
-        let provider = Arc::new(SimulatedProvider {
-            world: world.clone(),
-            clock: clock.clone(),
-            life: life.clone(),
-            committed: ground.committed.clone(),
-        });
+        let provider = ground.cloud.machines(&life).await?;
         let cluster = Cluster::open(store, ground.blobs.clone(), provider, policy(ground))?;
         let cluster = match &ground.decisions {
             Some(directory) => {
@@ -89,16 +94,16 @@ impl Controller {
             }
             None => cluster,
         };
-        let (memory, name) = (ground.names.clone(), "simulated".parse()?);
-        let names =
-            SimulatedDns { memory, world: world.clone(), clock: clock.clone(), life: life.clone() };
-        let cluster =
-            cluster.with_dns(Dns { provider: Arc::new(names), cluster: name, via: Via::Zone });
+        let (names, name) = (ground.cloud.names(&life).await?, "simulated".parse()?);
+        let cluster = cluster.with_dns(Dns { provider: names, cluster: name, via: Via::Zone });
         let cluster = Arc::new(cluster.with_clock(clock.clone()));
         let probing = Arc::new(SimulatedProbe { world, clock });
         let executor = Executor::new(cluster.clone(), "http://10.0.0.1:30000".to_owned(), probing);
         let (api, changed) = (http::router(cluster.clone()), cluster.changed());
-        Ok(Self { cluster, executor, api, life, changed, news: BTreeMap::new() })
+        let mut sweeps = JoinSet::new();
+        sweeps.spawn(sweep::run(cluster.clone()));
+        let news = BTreeMap::new();
+        Ok(Self { cluster, executor, api, life, changed, news, _sweeps: sweeps })
     }
 
     /// Whether people, a brake or a doubt of its own keep it from acting.

@@ -37,6 +37,8 @@ pub enum Fault {
     ProviderIsAway(Duration),
     /// The provider does what it is asked, and half of its answers are lost.
     ProviderIsDeaf(Duration),
+    /// The provider has no machine to give in one zone, of which one machine dies.
+    ZoneIsFull(Duration),
     /// Whoever answers for names cannot be reached.
     NamesAreAway(Duration),
     /// Whoever answers for names does what it is asked, and half of its answers are lost.
@@ -93,7 +95,8 @@ fn one(rng: &mut Rng) -> Fault {
         22..27 => Fault::MachineIsCut(medium),
         27..28 => Fault::MachineIsCut(very_long),
         28..32 => Fault::MachineFlaps,
-        32..38 => Fault::MachineReboots,
+        32..36 => Fault::MachineReboots,
+        36..38 => Fault::ZoneIsFull(very_long),
         38..42 => Fault::TaskDies,
         42..44 => Fault::NamesAreAway(long),
         44..46 => Fault::NamesAreDeaf(long),
@@ -188,6 +191,15 @@ pub fn strike(world: &Shared, fault: &Fault, now: Time) {
         }
         Fault::ProviderIsAway(span) => world.broken.provider = now + *span,
         Fault::ProviderIsDeaf(span) => world.broken.lost_answers = (now + *span, 5),
+        Fault::ZoneIsFull(span) => {
+            let dies = world.any_up();
+            if let Some(zone) =
+                dies.as_ref().and_then(|id| world.hosts.get(id)).map(|it| it.order.zone.clone())
+            {
+                world.broken.full.insert(zone, now + *span);
+            }
+            dies.iter().for_each(|id| die(&mut world, id));
+        }
         Fault::NamesAreAway(span) => {
             world.broken.names = now + *span;
             one_in_two_dies(&mut world);

@@ -9,10 +9,14 @@
 //! [`run`](run::run) runs one seed, `check` says what must always hold.
 
 mod agent;
+#[cfg(feature = "aws")]
+pub mod amazon;
 mod check;
 mod clock;
+mod cloud;
 mod controller;
 mod dns;
+mod effects;
 pub mod faults;
 mod operator;
 mod provider;
@@ -21,3 +25,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod world;
+
+/// Tests run many seeds too: see the program.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

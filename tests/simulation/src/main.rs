@@ -1,7 +1,7 @@
 //! Runs seeds, and prints those that fail.
 
 use anyhow::{Result, bail};
-use cerebro_simulation::run::{Faults, Options, Outcome, run};
+use cerebro_simulation::run::{Faults, JOBS, Options, Outcome, run};
 use clap::Parser;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -46,13 +46,26 @@ struct Arguments {
     /// Seeds at a time; as many as there are processors by default.
     #[arg(long)]
     threads: Option<usize>,
+    /// With machines at EC2 and names at Route 53.
+    #[cfg(feature = "aws")]
+    #[arg(long)]
+    amazon: bool,
 }
 
 impl Arguments {
+    fn run(&self, seed: u64, trace: bool) -> Result<Outcome> {
+        let options = self.options(seed, trace);
+        #[cfg(feature = "aws")]
+        if self.amazon {
+            return Ok(cerebro_simulation::amazon::run(&options, Default::default())?.0);
+        }
+        run(&options)
+    }
+
     fn options(&self, seed: u64, trace: bool) -> Options {
         let span = Duration::from_secs(self.hours * 3600);
         let (machines, faults, acts) = (self.machines, Faults::Drawn(self.faults), self.acts);
-        Options { seed, span, machines, faults, acts, trace, replays: self.replay }
+        Options { seed, span, machines, faults, jobs: JOBS, acts, trace, replays: self.replay }
     }
 }
 
@@ -68,7 +81,7 @@ fn in_short(violations: &[String]) -> String {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if let Some(seed) = arguments.seed {
-        let outcome = run(&arguments.options(seed, true))?;
+        let outcome = arguments.run(seed, true)?;
         outcome.violations.iter().for_each(|what| println!("VIOLATED {what}"));
         println!(
             "{} looks, {} terms, digest {:016x}",
@@ -92,7 +105,7 @@ fn main() -> Result<()> {
                         if seed >= last || (arguments.until_caught && caught.load(Relaxed)) {
                             return Ok(());
                         }
-                        let outcome = run(&arguments.options(seed, false))?;
+                        let outcome = arguments.run(seed, false)?;
                         if !outcome.violations.is_empty() {
                             caught.store(true, Relaxed);
                             println!("seed {seed}: {}", in_short(&outcome.violations));

@@ -52,9 +52,9 @@ pub async fn ask(api: &axum::Router, method: Method, path: &str, body: Vec<u8>) 
 
 impl Operator {
     /// Who wants so many jobs, for so many machines in each zone.
-    pub fn new(rng: &mut Rng, machines: u32) -> Self {
+    pub fn new(rng: &mut Rng, jobs: usize, machines: u32) -> Self {
         let per_zone = machines / ZONES.len() as u32;
-        let jobs = (0..12)
+        let jobs = (0..jobs)
             .map(|n| {
                 let batch = rng.u32(1..6);
                 // Most go as most jobs do; of some there must never be two, and some are deployed beside

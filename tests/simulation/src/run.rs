@@ -3,7 +3,9 @@
 mod pace;
 
 use crate::check::Check;
+use crate::cloud::{Cloud, Plain};
 use crate::controller::{Controller, Ground};
+use crate::effects::Effects;
 use crate::faults::{Death, Fault, drawn, strike};
 use crate::operator::Operator;
 use crate::world::{HostState, Time, locked};
@@ -17,6 +19,8 @@ use fastrand::Rng;
 use pace::Done;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a look waits for what changes with it. The executor waits for less; a look here takes no time, and there may
@@ -44,6 +48,9 @@ const END: Duration = Duration::from_secs(40 * 60);
 /// From one look for instances that run twice to the next.
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// How many jobs there usually are.
+pub const JOBS: usize = 12;
+
 /// What is run.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -55,6 +62,8 @@ pub struct Options {
     pub machines: u32,
     /// What goes wrong.
     pub faults: Faults,
+    /// How many jobs there are: at least four, to have one of each kind.
+    pub jobs: usize,
     /// How often people do something.
     pub acts: usize,
     /// Whether to print what happens.
@@ -138,6 +147,14 @@ struct Simulation {
 
 /// Runs a seed from its beginning to its end.
 pub fn run(options: &Options) -> Result<Outcome> {
+    run_at(options, |effects| Ok(Arc::new(Plain::new(effects))))
+}
+
+/// The same, in another cloud.
+pub fn run_at(
+    options: &Options,
+    cloud: impl FnOnce(Effects) -> Result<Arc<dyn Cloud>>,
+) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -146,7 +163,8 @@ pub fn run(options: &Options) -> Result<Outcome> {
     // In memory: what the disk does is none of this.
     let directory = tempfile::tempdir_in("/dev/shm").context("no directory in memory")?;
     runtime.block_on(async {
-        let mut simulation = Simulation::new(options.clone(), directory.path())?;
+        let ground = Ground::new(options.seed, options.machines, directory.path(), cloud)?;
+        let mut simulation = Simulation::new(options.clone(), ground, directory.path());
         simulation.begin().await?;
         simulation.go_on().await?;
         simulation.replay()?;
@@ -169,11 +187,10 @@ pub fn component() -> Result<Vec<u8>> {
 }
 
 impl Simulation {
-    fn new(options: Options, directory: &std::path::Path) -> Result<Self> {
-        let mut ground = Ground::new(options.seed, options.machines, directory)?;
+    fn new(options: Options, mut ground: Ground, directory: &Path) -> Self {
         ground.decisions = options.replays.then(|| directory.join(DECISIONS));
         let mut rng = Rng::with_seed(options.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let operator = Operator::new(&mut rng, options.machines);
+        let operator = Operator::new(&mut rng, options.jobs, options.machines);
         let mut to_come = BTreeMap::new();
         let (from, until) = (BEGINNING, options.span.saturating_sub(END));
         let faults = match &options.faults {
@@ -197,7 +214,7 @@ impl Simulation {
             history: Vec::new(),
             digest: 0,
         };
-        Ok(Self {
+        Self {
             ground,
             options,
             rng,
@@ -213,11 +230,11 @@ impl Simulation {
             done: Default::default(),
             told: (0, DefaultHasher::new()),
             outcome,
-        })
+        }
     }
 
     async fn begin(&mut self) -> Result<()> {
-        let controller = Controller::start(&self.ground)?;
+        let controller = Controller::start(&self.ground).await?;
         self.operator.begin(&controller.api, &component()?).await?;
         self.leads = Some(controller);
         self.outcome.terms = 1;
@@ -231,7 +248,7 @@ impl Simulation {
                 return Ok(());
             }
             self.happen(now).await;
-            self.lead(now);
+            self.lead(now).await;
             self.machines_turn(now);
             self.agents_call(now);
             self.approve();
@@ -296,6 +313,7 @@ impl Simulation {
             eprintln!("{:>10.3} FAULT {fault:?}", now.as_secs_f64());
         }
         strike(&self.ground.world, &fault, now);
+        self.ground.cloud.follow();
         match fault {
             Fault::MachineFlaps => {
                 let id = self.ground.world.lock().any_up();
@@ -343,7 +361,7 @@ impl Simulation {
     }
 
     /// A controller that has died is gone, and another starts when it is time.
-    fn lead(&mut self, now: Time) {
+    async fn lead(&mut self, now: Time) {
         if self.leads.as_ref().is_some_and(|controller| controller.life.is_over()) {
             self.leads = None;
             // How long that takes was said with its death.
@@ -352,7 +370,7 @@ impl Simulation {
         if self.leads.is_some() || self.starts_at.is_none_or(|at| now < at) {
             return;
         }
-        match Controller::start(&self.ground) {
+        match Controller::start(&self.ground).await {
             Ok(controller) => {
                 self.leads = Some(controller);
                 self.starts_at = None;

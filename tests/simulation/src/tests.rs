@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 use crate::faults::Fault;
-use crate::run::{BEGINNING, Faults, Options, Outcome, Told, run};
+use crate::run::{BEGINNING, Faults, JOBS, Options, Outcome, Told, run};
 use cerebro_model::EventKind;
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ const IN_A_ZONE: usize = MACHINES as usize / 4;
 
 fn with(faults: Faults) -> Outcome {
     let (span, machines, acts, trace) = (BEGINNING + 100 * MINUTE, MACHINES, 0, false);
-    run(&Options { seed: 7, span, machines, faults, acts, trace, replays: false }).unwrap()
+    let (jobs, replays) = (JOBS, false);
+    run(&Options { seed: 7, span, machines, faults, jobs, acts, trace, replays }).unwrap()
 }
 
 /// One fault, once all has come to rest, and what is told from then on.
@@ -162,9 +163,9 @@ fn a_machine_that_others_reach_is_left_alone_for_as_long_as_that_lasts() {
 #[test]
 fn whatever_happens_each_decision_is_the_same_when_it_is_planned_again() {
     let (span, faults) = (BEGINNING + 100 * MINUTE, Faults::Drawn(25));
-    let (machines, acts, trace) = (20, 20, false);
+    let (machines, jobs, acts, trace, replays) = (20, JOBS, 20, false, true);
     let outcome =
-        run(&Options { seed: 11, span, machines, faults, acts, trace, replays: true }).unwrap();
+        run(&Options { seed: 11, span, machines, faults, jobs, acts, trace, replays }).unwrap();
     assert_eq!(outcome.violations, [] as [String; 0]);
     assert!(outcome.replayed > 100, "{} decisions", outcome.replayed);
     assert!(outcome.terms > 1, "more than one controller wrote them");

@@ -2,7 +2,7 @@
 
 use crate::agent::Agent;
 use cerebro_machines::CreateMachine;
-use cerebro_model::MachineId;
+use cerebro_model::{MachineId, ZoneName};
 use fastrand::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -155,6 +155,8 @@ pub struct Broken {
     pub machines_since: Time,
     /// Between the controller and the provider.
     pub provider: Time,
+    /// The provider has no machine to give in a zone.
+    pub full: BTreeMap<ZoneName, Time>,
     /// The provider does what it is asked, and its answers are lost, in so many of ten calls.
     pub lost_answers: (Time, u8),
     /// Between the controller and whoever answers for names.

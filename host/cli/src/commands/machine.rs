@@ -127,9 +127,12 @@ fn dead(tombstone: &Tombstone) -> String {
         lines.extend(attempts.iter().map(|Attempt { rung, at, .. }| {
             format!("    tried       its provider {} {at}", rung.words())
         }));
-        lines.extend((*verdict == Verdict::Hangs).then(|| {
-            "    verdict     nobody reaches it, and its provider calls it running".to_owned()
-        }));
+        let verdict = match verdict {
+            Verdict::Gone => None,
+            Verdict::Hangs => Some("nobody reaches it, and its provider calls it running"),
+            Verdict::Ending => Some("its provider was ending it"),
+        };
+        lines.extend(verdict.map(|words| format!("    verdict     {words}")));
     }
     lines.extend(instances.iter().map(|id| format!("  {id} was on it")));
     lines.push(match gone_at {

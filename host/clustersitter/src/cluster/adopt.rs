@@ -78,7 +78,9 @@ impl Cluster {
         let made = asked(self.provider.made_from(id)).await.map_err(by_provider)?;
         match asked(self.provider.describe(id)).await.map_err(by_provider)? {
             Presence::Running => {}
-            Presence::Gone { why } => return Err(AdoptError::Gone { machine: id.clone(), why }),
+            Presence::Ending { why } | Presence::Gone { why } => {
+                return Err(AdoptError::Gone { machine: id.clone(), why });
+            }
         }
         if !self.policy.zones.contains_key(&made.zone) {
             let (machine, zone) = (id.clone(), made.zone.to_string());

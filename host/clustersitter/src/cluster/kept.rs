@@ -2,10 +2,10 @@
 //! more than the look.
 
 use crate::records::{MachineRecord, Records, Touched};
-use cerebro_model::{Instance, InstanceStatus, MachineId, PeerWord, Proposal, Timestamp};
+use cerebro_model::{Instance, InstanceStatus, MachineId, PeerWord, Proposal, Timestamp, ZoneName};
 use cerebro_planner::cluster::{
-    BrakeRecords, Clocks, Entry, Fleet, Named, ObservedMachine, Occupancy, Plan, Policy, Probe,
-    ProviderWord, Recorder, SeenInstance, mark_idle, plan_with,
+    BrakeRecords, Clocks, Entry, Fleet, Full, Named, ObservedMachine, Occupancy, Plan, Policy,
+    Probe, ProviderWord, Recorder, SeenInstance, mark_idle, plan_with,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -40,6 +40,7 @@ impl Kept {
         }
         self.fleet.own = before.fleet.own;
         self.fleet.approvals = before.fleet.approvals;
+        self.fleet.full = before.fleet.full;
         for (id, seen) in before.fleet.instances {
             if let Some(now) = self.fleet.instances.get_mut(&id) {
                 *now = seen.told_anew(now.instance.clone());
@@ -229,6 +230,18 @@ impl Kept {
         if let Some(observed) = self.fleet.machines.get_mut(id) {
             observed.provider = Some(word);
             self.recorder.machine(id);
+        }
+    }
+
+    /// The provider had no machine in a zone, or had one.
+    pub(super) fn zone_is_full(&mut self, zone: &ZoneName, why: Option<&str>, now: Timestamp) {
+        let full = &mut self.fleet.full;
+        match why {
+            Some(why) => {
+                let since = full.get(zone).map_or(now, |known| known.since);
+                full.insert(zone.clone(), Full { since, why: why.to_owned() });
+            }
+            None => drop(full.remove(zone)),
         }
     }
 

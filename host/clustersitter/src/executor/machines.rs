@@ -61,6 +61,7 @@ impl Executor {
                 tokio::time::timeout(PROVIDER_PATIENCE, cluster.provider.describe(&id)).await;
             let (presence, said) = match answer {
                 Ok(Ok(Found::Running)) => (Presence::Running, "the machine runs".to_owned()),
+                Ok(Ok(Found::Ending { why })) => (Presence::Ending, why),
                 Ok(Ok(Found::Gone { why })) => (Presence::Gone, why),
                 Ok(Err(error)) => (Presence::Unknown, chain(&error)),
                 Err(_) => (Presence::Unknown, "the provider did not answer in time".to_owned()),
@@ -137,12 +138,18 @@ impl Executor {
             self.spawn(async move {
                 match led(&cluster, cluster.provider.create(&request)).await {
                     Ok(()) => {
+                        cluster.zone_is_full(&request.zone, None);
                         under_way.lock().unwrap_or_else(PoisonError::into_inner).created.insert(id);
                     }
                     Err(Failed::Provider(error @ ProviderError::Taken { .. })) => {
                         begun.named_otherwise(&cluster, &request.join_token, &error);
                     }
-                    Err(why) => begun.failed(&cluster, &format!("{id} could not be made: {why}")),
+                    Err(why) => {
+                        if let Failed::Provider(ProviderError::NoCapacity { why, .. }) = &why {
+                            cluster.zone_is_full(&request.zone, Some(why));
+                        }
+                        begun.failed(&cluster, &format!("{id} could not be made: {why}"));
+                    }
                 }
             });
         }

@@ -8,12 +8,13 @@ use crate::present::Present;
 use crate::settings::{Route53Settings, SettingsError};
 use api::Api;
 use async_trait::async_trait;
-use cerebro_aws::sdk::{Access, Account};
+use cerebro_aws::sdk::{Access, Account, Carrier};
 use cerebro_aws::{Calls, Counts, Failure, Kind, Patience, Speed};
 use cerebro_dns::{DnsError, DnsProvider, Group, Listed, Mark, Records};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// There is one Route 53, and it is called as one of this region.
 const REGION: &str = "us-east-1";
@@ -25,6 +26,8 @@ pub struct Route53Config {
     pub settings: Route53Settings,
     /// By what right, where the settings do not say.
     pub access: Option<Access>,
+    /// What carries calls; connections, if it is not said.
+    pub carrier: Option<Arc<dyn Carrier>>,
     /// How long is waited for Route 53.
     pub patience: Patience,
     /// How often it is asked whether all name servers answer by a change.
@@ -39,6 +42,7 @@ impl Route53Config {
         Self {
             settings,
             access: None,
+            carrier: None,
             patience: Patience::default(),
             poll: Duration::from_secs(2),
             // Half of what Route 53 lets through: the account has other users.
@@ -64,12 +68,13 @@ struct Inner {
 impl Route53Dns {
     /// Opens it. Nothing is asked of Route 53 yet: [`check`](Self::check) does that.
     pub async fn open(config: Route53Config) -> Result<Self, SettingsError> {
-        let Route53Config { settings, access, patience, poll, speed } = config;
+        let Route53Config { settings, access, carrier, patience, poll, speed } = config;
         settings.check()?;
         let account = Account {
             region: REGION.to_owned(),
             endpoint: settings.endpoint.clone(),
             access: access.unwrap_or(Access::Usual { profile: settings.profile.clone() }),
+            carrier,
             patience,
         };
         let api = Api::new(&account.config().await, Calls::new(patience), speed);

@@ -20,6 +20,7 @@ async fn moto_understands_and_is_understood() {
         region: "us-east-1".to_owned(),
         endpoint: Some(moto.url().to_owned()),
         access: cerebro_aws::sdk::Access::Key { id: "key".to_owned(), secret: "secret".to_owned() },
+        carrier: None,
         patience: cerebro_aws::Patience::default(),
     };
     let client = Client::new(&account.config().await);

@@ -8,7 +8,8 @@ use cerebro_aws::Kind;
 use cerebro_machines::ProviderError;
 use cerebro_model::MachineId;
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 impl Inner {
     /// Ends instances of which a machine has more than one, but for the eldest: the ids of those ended. There are

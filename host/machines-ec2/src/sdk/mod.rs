@@ -13,14 +13,15 @@ use crate::settings::{Ec2Settings, SettingsError, ZoneSettings};
 use crate::words;
 use crate::zone::Place;
 use async_trait::async_trait;
-use cerebro_aws::sdk::{Access, Account};
+use cerebro_aws::sdk::{Access, Account, Carrier};
 use cerebro_aws::{Calls, Counts, Patience, Speed};
 use cerebro_machines::{CreateMachine, MachineProvider, Presence, ProviderError};
 use cerebro_model::{ClusterName, MachineId, ZoneName};
 use region::Region;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// What an instance is given to start with: cloud-init's user data, 16 KiB at most, or why there is none. It must be
 /// the same for the same request.
@@ -64,6 +65,8 @@ pub struct Ec2Config {
     pub user_data: UserData,
     /// By what right, where the settings do not say.
     pub access: Option<Access>,
+    /// What carries calls; connections, if it is not said.
+    pub carrier: Option<Arc<dyn Carrier>>,
     /// How long is waited for EC2.
     pub patience: Patience,
     /// How often it is asked.
@@ -80,9 +83,9 @@ impl Ec2Config {
         notes: Arc<dyn Notes>,
         user_data: UserData,
     ) -> Self {
-        let (access, patience) = (None, Patience::default());
+        let (access, carrier, patience) = (None, None, Patience::default());
         let (pace, speeds) = (Pace::default(), Speeds::default());
-        Self { cluster, settings, notes, user_data, access, patience, pace, speeds }
+        Self { cluster, settings, notes, user_data, access, carrier, patience, pace, speeds }
     }
 }
 
@@ -134,6 +137,7 @@ impl Ec2Provider {
                 region: name.clone(),
                 endpoint: config.settings.endpoint.clone(),
                 access: config.access.clone().unwrap_or(usual),
+                carrier: config.carrier.clone(),
                 patience: config.patience,
             };
             let region =
@@ -282,7 +286,7 @@ impl Inner {
         }
         match look {
             Look::There => Ok(Presence::Running),
-            Look::Ending(why) => Err(unknown(why)),
+            Look::Ending(why) => Ok(Presence::Ending { why }),
             Look::Ended(why) => Ok(Presence::Gone { why }),
             Look::Absent => {
                 let note = self.note(machine).await?;

@@ -20,8 +20,9 @@ use cerebro_aws::{Calls, Failure, Kind, Lane};
 use cerebro_model::ClusterName;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 /// How long types and images are remembered.
 const REMEMBERED: Duration = Duration::from_secs(3600);

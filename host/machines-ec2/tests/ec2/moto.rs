@@ -46,6 +46,7 @@ async fn an_image(moto: &Moto) -> String {
         region: "us-west-2".to_owned(),
         endpoint: Some(moto.url().to_owned()),
         access: cerebro_aws::sdk::Access::Key { id: key.to_owned(), secret: key.to_owned() },
+        carrier: None,
         patience: cerebro_aws::Patience::default(),
     };
     let client = aws_sdk_ec2::Client::new(&account.config().await);

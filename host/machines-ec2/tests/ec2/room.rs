@@ -133,5 +133,6 @@ async fn many_at_once_stay_within_what_ec2_lets_through() {
     for machine in &machines {
         assert_eq!(world.made(machine).len(), 1);
     }
-    assert_eq!(provider.list().await.map(|it| it.contains(&id("m-8"))).ok(), Some(true));
+    let listed = crate::world::until_done("list", async || provider.list().await).await;
+    assert!(listed.contains(&id("m-8")), "{listed:?}");
 }

@@ -1,11 +1,14 @@
-//! Other zones that stand in for one whose instances have been down for long, of jobs that want that.
+//! Other zones that stand in for one whose instances have been down for long, or that has no machine to give, of jobs
+//! that want that.
 //!
 //! It takes nothing away: no machine is given up for it, so that it helps also where the breaker holds. Which
 //! instances are down is seen by their machines alone; how they do on a machine that is heard is the matter of checks
 //! and rollouts. What stands in goes once what it stood in for is well again.
 
 use super::family::Family;
-use super::{Fleet, Occupancy, Policy, repair};
+use super::need::Need;
+use super::yard::{Search, Standing as Stands, Yard};
+use super::{Fleet, Occupancy, Policy, fill, repair};
 use cerebro_model::{Deployment, Failover, InstanceId, JobName, MachineId, Timestamp, ZoneName};
 use std::collections::BTreeMap;
 
@@ -25,6 +28,10 @@ struct Standing<'a> {
     wanted: u32,
     /// Those of them that have been down for long.
     down: u32,
+    /// Whether it has room for no more of them, and no machine is to be had.
+    is_full: bool,
+    /// Those of them that have no place therefore.
+    no_room: u32,
     /// Numbers beyond the layout, up to the last that is there.
     beyond: u32,
     /// Those of them that have been down for long.
@@ -34,17 +41,17 @@ struct Standing<'a> {
 impl Standing<'_> {
     /// Whether it can stand in for another one.
     fn holds(&self) -> bool {
-        self.down * 2 <= self.wanted
+        !self.is_full && self.down * 2 <= self.wanted
     }
 }
 
 impl<'a> StandIns<'a> {
-    /// What is to stand in at `now`. `displaced` are the instances whose machine does not count any more.
+    /// What is to stand in at `now`. On the yard nothing was given away yet.
     pub(super) fn of(
         families: &[Family<'a>],
         fleet: &'a Fleet,
         occupancy: &'a Occupancy,
-        displaced: &[&'a InstanceId],
+        yard: &Yard<'a>,
         policy: &Policy,
         now: Timestamp,
     ) -> Self {
@@ -55,9 +62,9 @@ impl<'a> StandIns<'a> {
         if wishes.is_empty() {
             return stand_ins;
         }
-        let down = down(fleet, occupancy, displaced, policy, now);
+        let down = down(fleet, occupancy, &yard.displaced, policy, now);
         for (first, failover) in wishes {
-            stand_ins.stand_in(first, failover, fleet, occupancy, &down, policy, now);
+            stand_ins.stand_in(first, failover, fleet, occupancy, yard, &down, policy, now);
         }
         stand_ins
     }
@@ -69,29 +76,42 @@ impl<'a> StandIns<'a> {
         failover: Failover,
         fleet: &Fleet,
         occupancy: &'a Occupancy,
+        yard: &Yard<'a>,
         down: &Down<'a>,
         policy: &Policy,
         now: Timestamp,
     ) {
         let job = first.job_name();
+        let is_full =
+            |zone: &ZoneName| fleet.full.contains_key(zone) && has_no_room(first, zone, yard);
         let zones = first.job.deployment_layout.iter().map(|(zone, layout)| {
             let wanted = layout.instances();
             let of_zone = down.get(&(job, zone)).into_iter().flatten();
             let for_long =
                 of_zone.filter(|(_, since)| now.since(**since) >= failover.after.duration());
-            let (down, beyond_down): (Vec<_>, Vec<_>) =
-                for_long.partition(|(number, _)| **number < wanted);
-            let last = occupancy.group(job, zone).and_then(|group| group.keys().next_back());
+            let (mut down, beyond_down): (Vec<u32>, Vec<u32>) =
+                for_long.map(|(number, _)| *number).partition(|number| *number < wanted);
+            let group = occupancy.group(job, zone);
+            let last = group.and_then(|group| group.keys().next_back());
             let beyond = last.map_or(0, |last| (last + 1).saturating_sub(wanted));
-            let (down, beyond_down) = (down.len() as u32, beyond_down.len() as u32);
-            Standing { zone, wanted, down, beyond, beyond_down }
+            let is_full = is_full(zone);
+            let has_place = |number: &u32| {
+                group.is_some_and(|group| group.contains_key(number))
+                    && !yard.displaced.contains(&&InstanceId::new(*number, zone, job))
+            };
+            let without = (0..wanted).filter(|number| is_full && !has_place(number));
+            let without: Vec<u32> = without.collect();
+            down.retain(|number| !without.contains(number));
+            let (no_room, down) = (without.len() as u32, down.len() as u32);
+            let beyond_down = beyond_down.len() as u32;
+            Standing { zone, wanted, down, is_full, no_room, beyond, beyond_down }
         });
         let zones: Vec<Standing<'a>> = zones.collect();
-        let for_long: u32 = zones.iter().map(|it| it.down).sum();
+        let missing: u32 = zones.iter().map(|it| it.down + it.no_room).sum();
         let there: u32 = zones.iter().map(|it| it.beyond).sum();
         // What stands in stays until what it stands in for is not only placed, but well.
-        let kept = if there > for_long { there.min(unwell(first, fleet)) } else { 0 };
-        let count = for_long.max(kept);
+        let kept = if there > missing { there.min(unwell(first, fleet)) } else { 0 };
+        let count = missing.max(kept);
         let (hold, others): (Vec<_>, Vec<_>) =
             zones.iter().partition(|it| it.holds() && policy.zones.contains_key(it.zone));
         if count == 0 {
@@ -104,16 +124,27 @@ impl<'a> StandIns<'a> {
         for (zone, more) in shares.into_iter().chain(stay).filter(|(_, more)| *more > 0) {
             self.more.insert((job, zone), more);
         }
-        let of: Vec<_> = zones.iter().filter(|it| it.down > 0).map(|it| it.zone.as_str()).collect();
-        let words = match of.is_empty() {
-            true => "what it stands in for is not well again yet".to_owned(),
-            false => format!(
-                "for more than {}, {for_long} in {} have had no machine that is heard",
-                failover.after,
-                of.join(" and ")
-            ),
+        let of = |count: fn(&Standing<'_>) -> u32| {
+            let zones = zones.iter().filter(|it| count(it) > 0).map(|it| it.zone.as_str());
+            (zones.clone().next().is_some()).then(|| zones.collect::<Vec<_>>().join(" and "))
         };
-        self.why.insert(job, words);
+        let sum = |count: fn(&Standing<'_>) -> u32| zones.iter().map(count).sum::<u32>();
+        let for_long = of(|it| it.down).map(|zones| {
+            let (after, count) = (failover.after, sum(|it| it.down));
+            format!("for more than {after}, {count} in {zones} have had no machine that is heard")
+        });
+        let no_room = of(|it| it.no_room).map(|zones| {
+            let count = sum(|it| it.no_room);
+            format!("{count} in {zones} have no room, and there is no machine to be had there")
+        });
+        let words: Vec<String> = for_long.into_iter().chain(no_room).collect();
+        self.why.insert(
+            job,
+            match words.is_empty() {
+                true => "what it stands in for is not well again yet".to_owned(),
+                false => words.join(", and "),
+            },
+        );
     }
 
     /// How many instances beyond its layout a job is to have in a zone.
@@ -180,9 +211,19 @@ fn lost_since(fleet: &Fleet, machine: &MachineId) -> Option<Timestamp> {
     Some(heard.unwrap_or(grave.at))
 }
 
+/// Whether none of a zone's machines has room for one more instance.
+fn has_no_room(first: &Deployment, zone: &ZoneName, yard: &Yard<'_>) -> bool {
+    let need = Need::of(first, zone);
+    yard.best(zone, Stands::Here, &need, &mut Search::default()).is_none()
+}
+
 /// How many of the instances that a job's layout asks for are not well.
 fn unwell(first: &Deployment, fleet: &Fleet) -> u32 {
-    let is_well = |id: &InstanceId| fleet.instances.get(id).is_some_and(|it| it.is_healthy());
+    // What was well on a machine that is gone is not.
+    let is_well = |id: &InstanceId| {
+        let seen = fleet.instances.get(id);
+        seen.is_some_and(|seen| seen.is_healthy() && fill::has_place(fleet, seen))
+    };
     let layout = first.job.deployment_layout.iter();
     let unwell = layout.flat_map(|(zone, layout)| {
         let ids = (0..layout.instances()).map(|n| InstanceId::new(n, zone, first.job_name()));

@@ -140,6 +140,62 @@ fn what_stands_in_and_may_serve_stays_also_when_no_zone_of_its_job_can_stand_in_
     assert!(!plan.decisions.iter().any(|it| matches!(it.step, Step::Place(_) | Step::Remove(_))));
 }
 
+/// Machines of `z-1` are gone, and its provider has none to give.
+fn full(fleet: &mut Fleet, gone: usize) {
+    let of_it = fleet.machines.values().filter(|it| it.machine.zone.as_str() == "z-1");
+    let of_it: Vec<MachineId> = of_it.map(|it| it.machine.id.clone()).collect();
+    of_it.iter().take(gone).for_each(|id| drop(fleet.machines.remove(id)));
+    let full = Full { since: at(20), why: "there is none".to_owned() };
+    fleet.full.insert("z-1".parse().unwrap(), full);
+}
+
+#[test]
+fn a_zone_without_a_machine_to_give_is_stood_in_for_at_once_and_until_it_has_one() {
+    let (mut fleet, policy) = settled(two_zones(2), 4);
+    full(&mut fleet, 2);
+    hear(&mut fleet, &[], 20);
+    let plan = plan(&fleet, &policy, at(20));
+    assert_eq!(placed(&plan), ["2.z-2.a.b", "3.z-2.a.b"]);
+    let reason =
+        &plan.decisions.iter().find(|it| matches!(it.step, Step::Place(_))).unwrap().reason;
+    assert_eq!(
+        reason,
+        "it stands in: 2 in z-1 have no room, and there is no machine to be had there"
+    );
+    let asks_on =
+        |it: &Decision| matches!(&it.step, Step::Provision { zone } if zone.as_str() == "z-1");
+    assert!(plan.decisions.iter().any(asks_on), "{:?}", plan.decisions);
+    settle_places(&mut fleet, &policy, 20);
+    assert_eq!(fleet.instances.len(), 6);
+    // There is one: what stands in stays until all are well there.
+    fleet.full.clear();
+    let (id, mut machine) = super::testing::machine(9, at(30));
+    machine.machine.zone = "z-1".parse().unwrap();
+    fleet.machines.insert(id, machine);
+    hear(&mut fleet, &[], 30);
+    let plan = super::plan(&fleet, &policy, at(30));
+    assert_eq!(placed(&plan), ["0.z-1.a.b", "1.z-1.a.b"]);
+    assert!(!plan.decisions.iter().any(|it| matches!(it.step, Step::Remove(_))));
+    settle(&mut fleet, &policy, at(30));
+    assert_eq!(ids(&fleet), LAYOUT);
+}
+
+#[test]
+fn a_full_zone_with_room_left_needs_nobody_and_stands_in_for_nobody() {
+    let (mut fleet, policy) = settled(two_zones(2), 4);
+    full(&mut fleet, 1);
+    hear(&mut fleet, &[], 20);
+    let ran = placed(&plan(&fleet, &policy, at(20)));
+    assert!(ran.len() == 1 && ran[0].contains("z-1"), "{ran:?}");
+    // Nor does it where a job has nobody to stand in for it.
+    let mut job = two_zones(2);
+    job.placement.failover = None;
+    let (mut fleet, policy) = settled(job, 4);
+    full(&mut fleet, 2);
+    hear(&mut fleet, &[], 20);
+    assert_eq!(placed(&plan(&fleet, &policy, at(20))), [""; 0]);
+}
+
 #[test]
 fn nobody_stands_in_who_was_not_asked_to() {
     let mut job = two_zones(2);

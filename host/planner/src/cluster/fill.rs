@@ -39,7 +39,7 @@ pub(super) fn plan<'a>(
 ) -> Filled<'a> {
     let families = Families::of(fleet);
     let yard = Yard::new(fleet, occupancy, policy, now);
-    let stand_ins = StandIns::of(&families.all, fleet, occupancy, &yard.displaced, policy, now);
+    let stand_ins = StandIns::of(&families.all, fleet, occupancy, &yard, policy, now);
     let families = families.with(stand_ins);
     let mut filling = Filling {
         fleet,
@@ -220,6 +220,11 @@ impl<'a> Filling<'a> {
         let (job, id) = (member.job_name(), InstanceId::new(number, zone, member.job_name()));
         let Some(index) = self.filled.yard.index(host) else { return };
         let master = InstanceId::new(number, zone, first.job_name());
+        // Of a chain, who has no master there stays away with it, for the same reason.
+        if let Some(why) = self.misses_its_master(first, member, zone, number, host) {
+            self.filled.has_no_place(job, zone, why, plan);
+            return;
+        }
         let yard = &self.filled.yard;
         if yard.stands(index) != Some(Standing::Here) || !yard.fits(index, need) {
             let why = yard.why_not_beside(index, need, host, master);
@@ -234,6 +239,23 @@ impl<'a> Filling<'a> {
         };
         let placed = self.put(index, need, member, zone, number, id);
         self.decide(placed, waits, reason, plan);
+    }
+
+    /// Why the one that a member is linked to is not to be where it should be itself.
+    fn misses_its_master(
+        &self,
+        first: &Deployment,
+        member: &Deployment,
+        zone: &ZoneName,
+        number: u32,
+        host: &MachineId,
+    ) -> Option<WhyNot> {
+        let master = member.job.linked_job.as_ref().filter(|it| *it != first.job_name())?;
+        let id = InstanceId::new(number, zone, master);
+        let is_there = self.place_of(master, zone, number) == Some(host)
+            || self.filled.placed.contains(&id)
+            || self.filled.waiting.contains_key(&id);
+        if is_there { None } else { self.filled.unplaced.get(master).cloned() }
     }
 
     /// Whether an instance moves with its batch only, when its turn comes.

@@ -96,7 +96,7 @@ pub use occupancy::Occupancy;
 pub use rollback::{last_success_before, number_of_rollback};
 pub use seen::SeenInstance;
 pub use snapshot::{
-    BrakeRecords, Fleet, ObservedMachine, Policy, Presence, Probe, ProviderWord, ZonePolicy,
+    BrakeRecords, Fleet, Full, ObservedMachine, Policy, Presence, Probe, ProviderWord, ZonePolicy,
 };
 pub use what_if::{NotThere, what_if};
 pub use why_not::{Group, Lack, NewMachine, NoRoom, WhyNot};

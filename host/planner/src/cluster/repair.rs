@@ -188,7 +188,7 @@ impl<'a> Bench<'a> {
         let zone = &observed.machine.zone;
         let breaker = self.breakers.contains_key(zone);
         let is_fresh = fresh_probe.is_some() && fresh_word.is_some();
-        if word.presence != Presence::Gone {
+        if let Presence::Running | Presence::Unknown = word.presence {
             let why = format!(
                 "{silent}, its agent does not answer ({}), but the provider says: {}",
                 probe.said, word.said
@@ -204,7 +204,7 @@ impl<'a> Bench<'a> {
                     self.hear_peers_and_climb(&case, plan)
                 }
                 // Of what it cannot see it can start nothing again.
-                Presence::Unknown | Presence::Gone => Some(why),
+                Presence::Unknown | Presence::Ending | Presence::Gone => Some(why),
             };
             let told = why.map(|why| Note::Suspect { machine: id.clone(), why });
             return plan.notes.extend(told);
@@ -221,7 +221,10 @@ impl<'a> Bench<'a> {
         if is_fresh {
             let certificate = DeathCertificate {
                 at: now,
-                verdict: Verdict::Gone,
+                verdict: match word.presence {
+                    Presence::Gone => Verdict::Gone,
+                    _ => Verdict::Ending,
+                },
                 last_heartbeat: observed.last_heartbeat,
                 probe: probe.said.clone(),
                 provider: word.said.clone(),

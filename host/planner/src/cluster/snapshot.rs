@@ -31,6 +31,18 @@ pub struct Fleet {
     /// What is published, by name: `<zone>.<basename>`.
     #[serde(default)]
     pub names: BTreeMap<String, Named>,
+    /// Zones for which the provider had no machine when it was asked last.
+    #[serde(default)]
+    pub full: BTreeMap<ZoneName, Full>,
+}
+
+/// That a provider has no machine to give in a zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Full {
+    /// When it said so first.
+    pub since: Timestamp,
+    /// In its words.
+    pub why: String,
 }
 
 /// What was recorded for the brakes.
@@ -147,6 +159,8 @@ pub struct ProviderWord {
 pub enum Presence {
     /// It runs.
     Running,
+    /// It is being ended for good, by whomever; until that is done, something of it may run.
+    Ending,
     /// It is known to be gone. A listing that lacks it never means this.
     Gone,
     /// The provider could not say.

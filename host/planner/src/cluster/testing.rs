@@ -102,6 +102,7 @@ pub(crate) fn fleet(jobs: &[Job], machines: u64, heard: Timestamp) -> Fleet {
         own: Own::default(),
         approvals: Approvals::default(),
         names: BTreeMap::new(),
+        full: BTreeMap::new(),
     }
 }
 

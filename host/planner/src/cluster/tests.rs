@@ -267,6 +267,41 @@ fn a_machine_is_lost_only_when_all_witnesses_agree() {
 }
 
 #[test]
+fn a_silent_machine_that_is_being_ended_is_given_up_and_what_must_be_alone_waits_for_its_end() {
+    for alone in [false, true] {
+        let mut job = job("a.b", 3, 0.5, 100);
+        if alone {
+            job.placement.moves = cerebro_model::Moves::StopFirst;
+        }
+        let mut fleet = fleet(&[job], 4, at(10));
+        settle(&mut fleet, &policy(4, 5), at(10));
+        let ends = fleet.instances.values().next().unwrap().instance.machine.clone();
+        for (id, observed) in &mut fleet.machines {
+            observed.last_heartbeat = Some(if *id == ends { at(10) } else { at(20) });
+        }
+        let observed = fleet.machines.get_mut(&ends).unwrap();
+        observed.probe = Some(Probe { at: at(20), answered: false, said: "time-out".to_owned() });
+        let said = "it is being terminated".to_owned();
+        observed.provider = Some(ProviderWord { at: at(20), presence: Presence::Ending, said });
+        let plan_now = plan(&fleet, &policy(4, 5), at(20));
+        let lost = plan_now.decisions.iter().find_map(|it| match &it.step {
+            Step::DeclareLost(id, certificate) => Some((id.clone(), certificate.verdict)),
+            _ => None,
+        });
+        assert_eq!(lost, Some((ends.clone(), cerebro_model::Verdict::Ending)));
+        carry_out(&mut fleet, &plan_now, at(20));
+        let plan_now = plan(&fleet, &policy(4, 5), at(20));
+        let placed = plan_now.decisions.iter().find_map(|it| match &it.step {
+            Step::Place(instance) => Some(instance.leaving.is_some()),
+            _ => None,
+        });
+        assert_eq!(placed, Some(alone), "what must be alone waits beside what it leaves");
+        let ended = Step::Turn(ends.clone(), Turn::Terminated);
+        assert!(plan_now.decisions.iter().any(|it| it.step == ended), "{:?}", plan_now.decisions);
+    }
+}
+
+#[test]
 fn when_too_much_is_silent_nothing_is_given_up() {
     let mut fleet = fleet(&[job("a.b", 4, 0.5, 100)], 4, at(10));
     settle(&mut fleet, &policy(4, 8), at(10));

@@ -4,7 +4,9 @@
 //! its end comes first.
 
 use super::{Fleet, Note, Occupancy, Plan, SeenInstance, Step, Turn};
-use cerebro_model::{AfterDrain, DeathCertificate, Machine, MachineState, Moves, Timestamp};
+use cerebro_model::{
+    AfterDrain, DeathCertificate, Machine, MachineState, Moves, Timestamp, Verdict,
+};
 use std::time::Duration;
 
 /// How long a machine that was given up while it may still serve is kept for its instances to serve
@@ -68,7 +70,7 @@ fn is_kept(
     now: Timestamp,
 ) -> bool {
     let is_over = now.since(certificate.at) >= REPLACED_WITHIN;
-    if certificate.verdict.is_gone() || is_over {
+    if certificate.verdict != Verdict::Hangs || is_over {
         return false;
     }
     let mut leaving = occupancy.leaving(&machine.id).filter_map(|id| fleet.instances.get(id));

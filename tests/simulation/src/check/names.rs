@@ -84,9 +84,8 @@ impl Check {
                 wrong.push(format!("{name} has {addresses:?}, and {wanted:?} serve"));
             }
         }
-        for (group, found) in ground.names.now() {
-            let name = group.name();
-            if !found.records.is_empty() && !records.names.contains_key(&name) {
+        for name in ground.cloud.published() {
+            if !records.names.contains_key(&name) {
                 wrong.push(format!("{name} is published, and nobody knows of it"));
             }
         }
@@ -96,7 +95,5 @@ impl Check {
 
 fn answered(ground: &Ground, publication: &Publication) -> (String, BTreeSet<IpAddr>) {
     let group = Group { zone: publication.zone.clone(), job: publication.job.clone() };
-    let name = group.name();
-    let addresses = ground.names.addresses(&group, &name);
-    (name, addresses)
+    (group.name(), ground.cloud.addresses(&group))
 }

@@ -1,10 +1,10 @@
 //! What has changed since the look that was kept last, record by record.
 
 use super::{Heard, Look, silent};
-use crate::cluster::{Approvals, Fleet, Named, ObservedMachine, Own, Policy, SeenInstance};
+use crate::cluster::{Approvals, Fleet, Full, Named, ObservedMachine, Own, Policy, SeenInstance};
 use cerebro_model::{
     Deployment, DeploymentId, InstanceId, JobName, JobRecord, MachineId, Pause, PauseScope,
-    Timestamp, Tombstone,
+    Timestamp, Tombstone, ZoneName,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +44,8 @@ struct Rest {
     observe_only: Option<bool>,
     own: Own,
     approvals: Approvals,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    full: BTreeMap<ZoneName, Full>,
 }
 
 /// A look as it is kept.
@@ -192,6 +194,7 @@ impl Last {
                 observe_only: fleet.brakes.observe_only,
                 own: fleet.own.as_it_counts(),
                 approvals: fleet.approvals.clone(),
+                full: fleet.full.clone(),
             },
         }
     }
@@ -214,7 +217,8 @@ impl Look {
         apply(&mut fleet.names, names);
         apply(&mut self.silent, silent);
         apply(&mut fleet.brakes.tombstones, tombstones);
-        if let Some(Rest { next_placement, pauses, observe_only, own, approvals }) = rest {
+        if let Some(Rest { next_placement, pauses, observe_only, own, approvals, full }) = rest {
+            fleet.full = full;
             let by_scope = |pause: Pause| -> (PauseScope, Pause) { (pause.scope.clone(), pause) };
             fleet.next_placement = next_placement;
             fleet.brakes.pauses = pauses.into_iter().map(by_scope).collect();
