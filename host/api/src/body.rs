@@ -293,6 +293,10 @@ pub struct JoinRequest {
     /// Where it listens.
     #[schema(value_type = String)]
     pub address: IpAddr,
+    /// Where else what runs on its machine is reached, as at an address of the other family: names lead there too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub also_at: Vec<IpAddr>,
     /// The port it listens on.
     pub port: u16,
     /// Its process id, as its machine sees it.

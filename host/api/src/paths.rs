@@ -49,6 +49,8 @@ pub const WHAT_IF: &str = "/v1/what-if";
 pub const OPENAPI: &str = "/v1/openapi.json";
 /// Whether the process answers.
 pub const HEALTHZ: &str = "/healthz";
+/// What can be counted, in OpenMetrics' text format.
+pub const METRICS: &str = "/metrics";
 
 /// `RECIPES/{name}`.
 pub fn recipe(name: &RecipeName) -> String {

@@ -47,6 +47,7 @@ pub fn start(setup: &Setup) -> String {
     ];
     arguments.extend(setup.address.map(|address| ("--address", address.to_string())));
     let words = arguments.iter().map(|(flag, value)| format!(" {flag} {}", shell(value)));
+    let words = words.chain(setup.ipv6.then(|| " --ipv6".to_owned()));
     let data = self::data(&setup.machine);
     format!(
         "#!/bin/sh\n{MARK}{mark}\nmkdir -p -m 711 {data}\nexec {BIN}/{AGENT}{}\n",

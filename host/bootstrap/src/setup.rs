@@ -18,6 +18,8 @@ pub struct Setup {
     pub join_token: JoinToken,
     /// Where its agent listens; by default where the machine is on its way to the controller.
     pub address: Option<IpAddr>,
+    /// Whether names lead to its global IPv6 address as well.
+    pub ipv6: bool,
     /// The agent, and what it starts.
     pub programs: Vec<Program>,
     controller: String,
@@ -60,13 +62,19 @@ impl Setup {
             return Err(SetupError::NoAgent);
         }
         let controller = controller.trim_end_matches('/').to_owned();
-        Ok(Self { machine, zone, join_token, address: None, programs, controller })
+        Ok(Self { machine, zone, join_token, address: None, ipv6: false, programs, controller })
     }
 
     /// The same, whose agent listens at `address`.
     #[must_use]
     pub fn at(self, address: Option<IpAddr>) -> Self {
         Self { address, ..self }
+    }
+
+    /// The same, to whose global IPv6 address names lead as well.
+    #[must_use]
+    pub fn with_ipv6(self, ipv6: bool) -> Self {
+        Self { ipv6, ..self }
     }
 
     /// The controller's base URL, without a slash at its end.

@@ -4,7 +4,7 @@
 //! named by what that tells, and before and behind each effect of a provider.
 
 use async_trait::async_trait;
-use cerebro_machines::{CreateMachine, MachineProvider, Presence, ProviderError};
+use cerebro_machines::{Calls, CreateMachine, MachineProvider, Presence, ProviderError};
 use cerebro_model::{Event, MachineId, Secret};
 use cerebro_store::{Batch, CommitError, Committed, Entry, Fence, Store, StoreError, StoredEvent};
 use nix::sys::signal::{Signal, kill};
@@ -144,6 +144,10 @@ impl MachineProvider for DyingProvider {
         let ended = self.inner.sweep().await?;
         self.at.here("sweep", "behind");
         Ok(ended)
+    }
+
+    fn calls(&self) -> Calls {
+        self.inner.calls()
     }
 
     async fn restart_agent(&self, machine: &MachineId) -> Result<(), ProviderError> {

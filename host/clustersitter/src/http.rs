@@ -12,6 +12,7 @@ mod jobs;
 mod joins;
 mod machine_life;
 mod machines;
+mod metrics;
 mod names;
 mod pauses;
 pub(crate) mod plans;
@@ -248,6 +249,7 @@ fn api() -> OpenApiRouter<Arc<Cluster>> {
         .routes(routes!(explain::machine))
         .routes(routes!(what_if::ask))
         .routes(routes!(healthz))
+        .routes(routes!(metrics::get))
 }
 
 /// The whole of what is served.

@@ -13,7 +13,9 @@ use cerebro_machines::{
     CreateMachine, Isolation, LocalConfig, LocalProvider, MachineProvider, beyond_host,
     host_capacity,
 };
-use cerebro_model::ClusterName;
+use cerebro_machines_ec2::Ec2Settings;
+use cerebro_model::{ClusterName, ZoneName};
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -82,7 +84,8 @@ pub async fn open(
                 "machines of this host: end them by `clustersitter purge --data DIRECTORY`, or take another --data",
             )?;
             let (cluster, settings) = (cluster.clone(), ec2.clone());
-            let ec2 = Ec2 { cluster, settings, user_data: user_data_by(programs.clone()) };
+            let user_data = user_data_by(programs.clone(), &settings);
+            let ec2 = Ec2 { cluster, settings, user_data };
             let provider = amazon::machines(ec2, &data.join(EC2_NOTES)).await?;
             let (join_within, words) = (EC2_JOINS_WITHIN, "machines come from EC2");
             Ok(Open { provider, local: None, join_within, warnings: Vec::new(), words })
@@ -163,7 +166,11 @@ pub enum NoUserData {
 
 /// What an instance starts with: it fetches these programs from the controller, by their digests, and joins with the token
 /// that the machine is made with.
-pub fn user_data(programs: &Programs, request: &CreateMachine) -> Result<String, NoUserData> {
+pub fn user_data(
+    programs: &Programs,
+    request: &CreateMachine,
+    ipv6: bool,
+) -> Result<String, NoUserData> {
     let controller = request.controller.trim_end_matches('/');
     let program = |AgentProgram { name, digest, size, architecture }| {
         Ok::<_, NoUserData>(Program {
@@ -177,13 +184,17 @@ pub fn user_data(programs: &Programs, request: &CreateMachine) -> Result<String,
     let programs = programs.list()?.into_iter().map(program).collect::<Result<_, _>>()?;
     let token = JoinToken::new(request.join_token.as_str());
     let (machine, zone) = (request.id.clone(), request.zone.clone());
-    Ok(cloud_init::user_data(&Setup::new(machine, zone, controller, token, programs)?)?)
+    let setup = Setup::new(machine, zone, controller, token, programs)?;
+    Ok(cloud_init::user_data(&setup.with_ipv6(ipv6))?)
 }
 
-/// The same for any request. Programs may be read through for it.
-pub fn user_data_by(programs: Programs) -> amazon::UserData {
+/// The same for any request, by the settings of its zone. Programs may be read through for it.
+pub fn user_data_by(programs: Programs, settings: &Ec2Settings) -> amazon::UserData {
+    let zones = settings.zones.iter().filter(|(_, zone)| zone.ipv6);
+    let with_ipv6: BTreeSet<ZoneName> = zones.map(|(name, _)| name.clone()).collect();
     Arc::new(move |request| {
-        on_disk(|| user_data(&programs, request)).map_err(|error| error.to_string())
+        let ipv6 = with_ipv6.contains(&request.zone);
+        on_disk(|| user_data(&programs, request, ipv6)).map_err(|error| error.to_string())
     })
 }
 
@@ -212,15 +223,21 @@ mod tests {
             join_token: "0123456789abcdef0123456789abcdef".to_owned(),
             environment: BTreeMap::new(),
         };
-        let text = user_data_by(programs.clone())(&request).unwrap();
+        let mut settings = Ec2Settings::default();
+        let text = user_data_by(programs.clone(), &settings)(&request).unwrap();
         let digest = programs.list().unwrap()[0].digest;
         let fetched = format!("http://10.0.0.5:30000/v1/agent/{digest}");
         assert!(text.contains(&fetched) && text.contains("--machine m-7"), "{text}");
         assert_eq!(text.matches("0123456789abcdef0123456789abcdef").count(), 1);
-        assert_eq!(user_data_by(programs)(&request).unwrap(), text);
+        assert_eq!(user_data_by(programs.clone(), &settings)(&request).unwrap(), text);
+        let zone = serde_json::from_value(serde_json::json!({ "image": "ami-1", "ipv6": true }));
+        settings.zones.insert(request.zone.clone(), zone.unwrap());
+        let with_ipv6 = user_data_by(programs, &settings)(&request).unwrap();
+        assert_eq!(with_ipv6.replace(" --ipv6", ""), text);
+        assert_ne!(with_ipv6, text);
 
         let none = Programs::in_directory(dir.path().join("elsewhere"));
-        let error = user_data_by(none)(&request).unwrap_err();
+        let error = user_data_by(none, &settings)(&request).unwrap_err();
         assert!(error.contains("machinesitter") && error.contains("--bin-dir"), "{error}");
     }
 

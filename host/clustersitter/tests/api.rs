@@ -67,6 +67,9 @@ impl MachineProvider for Recorder {
         self.restarted.lock().unwrap().push(machine.clone());
         Ok(())
     }
+    fn calls(&self) -> cerebro_machines::Calls {
+        [(("Remember", "done"), self.made.lock().unwrap().len() as u64)].into()
+    }
     async fn destroy(&self, machine: &MachineId) -> Result<(), ProviderError> {
         self.destroyed.lock().unwrap().push(machine.clone());
         Ok(())
@@ -247,6 +250,31 @@ async fn whatever_goes_wrong_is_a_problem_with_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_can_be_counted_is() {
+    let data = tempfile::tempdir().unwrap();
+    let served = Served::start(data.path(), 2).await;
+    served.client.put_job(&job("true"), None).await.unwrap();
+    let created = || async { (served.provider.created().len() == 2).then_some(()) };
+    until("machines are made", created).await;
+    let answer = served.http.get(served.url(paths::METRICS)).send().await.unwrap();
+    let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+    assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
+    let text = answer.text().await.unwrap();
+    for line in [
+        "# TYPE cerebro_machines gauge",
+        "cerebro_machines{zone=\"z-1\",state=\"pending\"} 2",
+        "cerebro_machines_silent{zone=\"z-1\"} 0",
+        "cerebro_jobs 1",
+        "# TYPE cerebro_provider_calls counter",
+        "cerebro_provider_calls_total{provider=\"recorder\",call=\"Remember\",outcome=\"done\"} 2",
+        "# EOF",
+    ] {
+        assert!(text.lines().any(|it| it == line), "no `{line}` in:\n{text}");
+    }
+    assert!(text.contains("cerebro_controller{version="), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_who_race_for_a_job_one_is_told() {
     let data = tempfile::tempdir().unwrap();
     let served = Served::start(data.path(), 0).await;
@@ -335,6 +363,7 @@ async fn a_machine_is_made_from_its_record_also_after_a_crash() {
         token,
         own_token: None,
         address: "127.0.0.1".parse().unwrap(),
+        also_at: Vec::new(),
         port: 1,
         pid: 7,
         version: "0".to_owned(),
@@ -484,6 +513,7 @@ async fn who_only_observes_does_what_is_approved_and_remembers_it() {
         token,
         own_token: None,
         address,
+        also_at: Vec::new(),
         port,
         pid: 7,
         version: "0".to_owned(),
@@ -531,6 +561,7 @@ async fn an_agent_that_does_not_answer_is_started_again_and_its_machine_stays() 
         token,
         own_token: None,
         address,
+        also_at: Vec::new(),
         port,
         pid: 7,
         version: "0".to_owned(),
@@ -593,6 +624,7 @@ async fn another_machine_is_asked_to_look_at_one_that_does_not_answer_and_its_wo
             token,
             own_token: None,
             address,
+            also_at: Vec::new(),
             port,
             pid: 7,
             version: "0".to_owned(),

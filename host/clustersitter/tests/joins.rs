@@ -41,6 +41,7 @@ fn joins(token: &str, own: Option<&str>) -> JoinRequest {
         token: token.to_owned(),
         own_token: own.map(str::to_owned),
         address: "127.0.0.1".parse().unwrap(),
+        also_at: Vec::new(),
         port: 1,
         pid: 7,
         version: "0".to_owned(),

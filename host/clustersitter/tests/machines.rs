@@ -227,6 +227,7 @@ async fn machines_of_a_lost_store_are_left_alone_and_taken_over_with_what_they_r
         token: tokens[index].clone(),
         own_token: None,
         address: "127.0.0.1".parse().unwrap(),
+        also_at: Vec::new(),
         port: 1,
         pid: 7,
         version: "0".to_owned(),

@@ -140,6 +140,7 @@ impl Served {
                 token: token.clone(),
                 own_token: None,
                 address: "127.0.0.1".parse().unwrap(),
+                also_at: Vec::new(),
                 port: 1,
                 pid: 7,
                 version: "0".to_owned(),

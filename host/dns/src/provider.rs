@@ -2,6 +2,7 @@
 
 use crate::{Group, Mark, Records};
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Where names are published.
@@ -51,6 +52,12 @@ pub trait DnsProvider: Send + Sync {
     /// keeps an answer that is older. None if the provider does not know: then it may have been just now.
     fn last_answered(&self, _group: &Group) -> Option<Duration> {
         None
+    }
+
+    /// How many calls were made to whoever answers for names since the provider was opened, by their name and by how they
+    /// ended in a word; none, where none are counted.
+    fn calls(&self) -> BTreeMap<(&'static str, &'static str), u64> {
+        BTreeMap::new()
     }
 
     /// What is there of a group now. An error means that it could not be found out, never that nothing is there.

@@ -49,6 +49,9 @@ pub struct ZoneSettings {
     /// The name of the instance profile: what the instances themselves may do at AWS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_profile: Option<String>,
+    /// Whether instances get an IPv6 address, and names lead there as well (AAAA). Their subnets must have a range.
+    #[serde(default)]
+    pub ipv6: bool,
     /// Whether the spot market is tried first. Where it has nothing, the usual price is paid.
     #[serde(default)]
     pub spot: bool,

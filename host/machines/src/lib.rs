@@ -15,4 +15,4 @@ mod provider;
 
 pub use isolation::{Isolation, Piece, beyond_host, host_capacity};
 pub use local::{AGENT_PORT, LocalConfig, LocalProvider, Network, purge};
-pub use provider::{CreateMachine, MachineProvider, Presence, ProviderError};
+pub use provider::{Calls, CreateMachine, MachineProvider, Presence, ProviderError};

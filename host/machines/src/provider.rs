@@ -7,6 +7,9 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+/// Calls by their name, and by how they ended in a word: how many.
+pub type Calls = BTreeMap<(&'static str, &'static str), u64>;
+
 /// A source of machines.
 #[async_trait]
 pub trait MachineProvider: Send + Sync {
@@ -64,6 +67,11 @@ pub trait MachineProvider: Send + Sync {
     /// creating may come to a second one: as when what was written down of an attempt is lost.
     async fn sweep(&self) -> Result<Vec<String>, ProviderError> {
         Ok(Vec::new())
+    }
+
+    /// How many calls were made to whoever has the machines since the provider was opened; none, where none are counted.
+    fn calls(&self) -> Calls {
+        Calls::new()
     }
 
     /// Ends a machine and removes what it leaves; that it is gone already is no error.

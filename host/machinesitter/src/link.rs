@@ -3,11 +3,12 @@
 
 use crate::agent::Agent;
 use crate::machine::stats;
-use crate::settings::JoinToken;
+use crate::settings::{JoinToken, Settings, global_ipv6};
 use crate::time;
 use cerebro_api::Client;
 use cerebro_api::body::{Heartbeat, JoinRequest, Report};
 use cerebro_model::InstanceStatus;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use sysinfo::System;
@@ -78,6 +79,19 @@ pub async fn beat(agent: Arc<Agent>, link: Link) {
     }
 }
 
+/// Where else what runs here is reached.
+fn also_at(settings: &Settings) -> Vec<IpAddr> {
+    let ipv6 = settings.ipv6.then(global_ipv6);
+    if ipv6 == Some(None) {
+        tracing::warn!(
+            "this machine has no global IPv6 address: names lead to {} alone",
+            settings.address
+        );
+    }
+    let ipv6 = ipv6.flatten().map(IpAddr::V6);
+    ipv6.into_iter().filter(|address| *address != settings.address).collect()
+}
+
 /// Joins; with a token that is good for that once, it brings its own. Where the answer is lost, both are shown again.
 async fn join(
     agent: &Agent,
@@ -90,6 +104,7 @@ async fn join(
         own_token: once.as_ref().map(|_| link.token.clone()),
         token: once.unwrap_or_else(|| link.token.clone()),
         address: settings.address,
+        also_at: also_at(settings),
         port: settings.port,
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -18,6 +18,10 @@ pub struct Arguments {
     /// the machine has on its way there; without one, this machine's own.
     #[arg(long)]
     address: Option<IpAddr>,
+    /// Names of what runs here lead to the machine's global IPv6 address as well, where it has one. What runs here
+    /// has to listen there, too.
+    #[arg(long, requires = "controller")]
+    ipv6: bool,
     /// The port that the agent listens on.
     #[arg(long, default_value_t = cerebro_api::MACHINE_PORT)]
     port: u16,
@@ -124,6 +128,8 @@ pub struct Settings {
     pub controller: Option<String>,
     /// The machine's address: where the agent listens, and the tasks.
     pub address: IpAddr,
+    /// Whether names lead to its global IPv6 address as well.
+    pub ipv6: bool,
     /// The port that the agent listens on.
     pub port: u16,
     /// The directory for all that the agent keeps.
@@ -190,6 +196,7 @@ impl Arguments {
             zone: self.zone,
             controller: self.controller,
             address,
+            ipv6: self.ipv6,
             port: self.port,
             data: self.data,
             root: self.root,
@@ -233,6 +240,19 @@ fn make_token(path: &Path) -> io::Result<String> {
     std::fs::rename(&new, path)?;
     std::fs::File::open(directory)?.sync_all()?;
     Ok(token)
+}
+
+/// The global IPv6 address of this machine, if it has one: the one on its way to where documentation alone leads. Nothing is
+/// sent.
+pub fn global_ipv6() -> Option<Ipv6Addr> {
+    /// Of the range that RFC 3849 keeps for documentation: routed by the default route, as all that is far away.
+    const FAR: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((FAR, 9)).ok()?;
+    match socket.local_addr().ok()?.ip() {
+        IpAddr::V6(own) if !(own.is_loopback() || own.is_unicast_link_local()) => Some(own),
+        _ => None,
+    }
 }
 
 /// The address that this machine has on its way to a controller. Nothing is sent.
@@ -348,5 +368,14 @@ mod tests {
             assert_eq!(own.to_string(), "::1");
         }
         assert!(toward("http://no-such-host.invalid").is_err());
+    }
+
+    #[test]
+    fn a_global_ipv6_address_is_none_of_the_link_or_the_host() {
+        if let Some(own) = global_ipv6() {
+            assert!(!own.is_loopback() && !own.is_unicast_link_local(), "{own}");
+        }
+        let alone = Arguments::try_parse_from(["machinesitter", "--data", "/d", "--ipv6"]);
+        assert!(alone.is_err(), "nobody asks it for names");
     }
 }

@@ -3,6 +3,7 @@
 use crate::{Cores, Labels, Lock, MachineId, MachineState, Megabytes, Origin, Timestamp, ZoneName};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -47,6 +48,10 @@ pub struct Machine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub address: Option<IpAddr>,
+    /// Where else what runs on it is reached: names lead there too.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schema(value_type = BTreeSet<String>)]
+    pub also_at: BTreeSet<IpAddr>,
     /// The port that its agent listens on, once it has joined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_port: Option<u16>,
@@ -70,8 +75,20 @@ impl Machine {
     pub fn new(id: MachineId, zone: ZoneName, capacity: Capacity, created_at: Timestamp) -> Self {
         let (state, labels) = (MachineState::Pending, Labels::new());
         let (address, agent_port, lock) = (None, None, None);
-        let origin = Origin::Provisioned;
-        Self { id, zone, capacity, state, created_at, address, agent_port, labels, lock, origin }
+        let (origin, also_at) = (Origin::Provisioned, BTreeSet::new());
+        Self {
+            id,
+            zone,
+            capacity,
+            state,
+            created_at,
+            address,
+            also_at,
+            agent_port,
+            labels,
+            lock,
+            origin,
+        }
     }
 
     /// One that is there, and that an operator joins by hand.

@@ -201,6 +201,7 @@ impl Agent {
                 token,
                 own_token: None,
                 address,
+                also_at: Vec::new(),
                 port: 40_000,
                 pid: 1,
                 version,

@@ -74,6 +74,9 @@ pub struct Join {
     /// Where its agent listens (default: the address that it has on its way to the controller).
     #[arg(long)]
     pub address: Option<IpAddr>,
+    /// Have names of what runs there lead to its global IPv6 address as well.
+    #[arg(long)]
+    pub ipv6: bool,
     /// The controller's base URL as the machine reaches it (default: what the controller says).
     #[arg(long, value_name = "URL")]
     pub controller: Option<String>,

@@ -92,7 +92,9 @@ fn living(view: &MachineView) -> String {
     ];
     let details = view.details();
     lines.extend((!details.is_empty()).then(|| format!("  {}", printable(&details))));
-    lines.extend(machine.address.map(|address| format!("  at {address}")));
+    let addresses: Vec<_> =
+        machine.address.iter().chain(&machine.also_at).map(ToString::to_string).collect();
+    lines.extend((!addresses.is_empty()).then(|| format!("  at {}", addresses.join(" and "))));
     lines.extend(last_heartbeat.map(|at| format!("  heard last {at}")));
     lines.push(format!("  {instances} tasks"));
     lines.extend(comebacks.iter().map(|at| format!("  was silent, and heard again {at}")));

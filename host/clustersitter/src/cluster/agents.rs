@@ -18,6 +18,7 @@ impl Cluster {
             }
             (record.machine.address, record.machine.agent_port) =
                 (Some(request.address), Some(request.port));
+            record.machine.also_at = request.also_at.iter().copied().collect();
             let (pid, zone) = (request.pid, &record.machine.zone);
             let (kind, message) = match first {
                 true => {

@@ -9,6 +9,7 @@ use cerebro_model::{
     ZoneName, ZoneSettings, masters,
 };
 use cerebro_planner::cluster::{Brake, Note};
+use std::collections::BTreeMap;
 
 impl Cluster {
     /// Every job.
@@ -77,10 +78,52 @@ impl Cluster {
         state.records.instances.values().map(|instance| task(&state, instance)).collect()
     }
 
+    /// How many there are of everything.
+    pub fn tally(&self) -> Tally {
+        let state = self.state();
+        let records = &state.records;
+        let mut tally = Tally { jobs: count(records.jobs.len()), ..Tally::default() };
+        for MachineRecord { machine, .. } in records.machines.values() {
+            let key = (machine.zone.clone(), machine.state.word());
+            *tally.machines.entry(key).or_default() += 1;
+            let is_silent = state.observed.silent.contains(&machine.id);
+            *tally.silent.entry(machine.zone.clone()).or_default() += u64::from(is_silent);
+        }
+        for instance in records.instances.values() {
+            let said = state.observed.statuses.get(&instance.id);
+            let said = said.filter(|said| said.placement == instance.placement);
+            let phase = said.map_or_else(|| "unheard".to_owned(), |said| said.phase.to_string());
+            *tally.instances.entry(phase).or_default() += 1;
+        }
+        for deployment in records.deployments.values() {
+            *tally.deployments.entry(deployment.state.word()).or_default() += 1;
+        }
+        tally
+    }
+
     /// What the planner wants a person to know.
     pub fn notes(&self) -> Vec<Note> {
         self.state().observed.notes.clone()
     }
+}
+
+/// How many there are of everything.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Machines, by their zone and where they stand.
+    pub machines: BTreeMap<(ZoneName, &'static str), u64>,
+    /// Those of them that are not heard, by zone.
+    pub silent: BTreeMap<ZoneName, u64>,
+    /// Instances, by the phase that their machine says, or `unheard`.
+    pub instances: BTreeMap<String, u64>,
+    /// Jobs.
+    pub jobs: u64,
+    /// Deployments, by their state.
+    pub deployments: BTreeMap<&'static str, u64>,
+}
+
+fn count(of: usize) -> u64 {
+    u64::try_from(of).unwrap_or(u64::MAX)
 }
 
 fn job(state: &State, record: &JobRecord) -> JobView {

@@ -183,7 +183,7 @@ async fn at_ec2(
     cluster: &ClusterName,
     bin_dir: PathBuf,
 ) -> Vec<Finding> {
-    let user_data = machines::user_data_by(Programs::in_directory(bin_dir));
+    let user_data = machines::user_data_by(Programs::in_directory(bin_dir), ec2);
     let mut findings = Vec::new();
     if let Some(zone) = settings.zones.keys().next() {
         // As one would be made; nobody makes it.

@@ -92,6 +92,7 @@ async fn a_job_from_nothing_runs_and_heals_and_its_names_never_lie() {
             token: join_token(&instance.user_data),
             own_token: Some("0".repeat(32)),
             address: "127.0.0.1".parse().unwrap(),
+            also_at: Vec::new(),
             port: 1,
             pid: 1,
             version: "0".to_owned(),

@@ -189,6 +189,7 @@ impl Fleet {
             token: token.clone(),
             own_token: None,
             address: "127.0.0.1".parse().unwrap(),
+            also_at: Vec::new(),
             port: listener.local_addr().unwrap().port(),
             pid: 7,
             version: "0".to_owned(),

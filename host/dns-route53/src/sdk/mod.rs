@@ -85,11 +85,6 @@ impl Route53Dns {
         Ok(Self(Arc::new(Inner { settings, api, poll, ids, pending })))
     }
 
-    /// How many calls there were, and how they ended.
-    pub fn counts(&self) -> Counts {
-        self.0.api.calls.counts()
-    }
-
     /// The policy that whoever Cerebro runs as needs, as JSON.
     pub fn policy(&self) -> String {
         crate::policy::policy(&self.0.settings)
@@ -203,6 +198,10 @@ impl Inner {
 impl DnsProvider for Route53Dns {
     fn name(&self) -> &str {
         "route53"
+    }
+
+    fn calls(&self) -> Counts {
+        self.0.api.calls.counts()
     }
 
     fn waits(&self) -> Duration {

@@ -43,7 +43,7 @@ async fn a_group_is_claimed_published_changed_and_withdrawn() {
     provider.withdraw(&group, &mark, &other).await.unwrap();
     assert_eq!(world.ours(), []);
     world.assert_foreign_untouched();
-    assert!(provider.counts()[&("ChangeResourceRecordSets", "done")] >= 4);
+    assert!(provider.calls()[&("ChangeResourceRecordSets", "done")] >= 4);
 }
 
 #[tokio::test]

@@ -148,11 +148,6 @@ impl Ec2Provider {
         Ok(Self(Arc::new(Inner { config, places, regions, calls, absences, opened })))
     }
 
-    /// How many calls there were, and how they ended.
-    pub fn counts(&self) -> Counts {
-        self.0.calls.counts()
-    }
-
     /// The instance of a machine as EC2 lists it now: its addresses, its type. Nothing is no proof that there is none.
     pub async fn instance(&self, machine: &MachineId) -> Result<Option<Instance>, ProviderError> {
         let listed = self.0.listed(Duration::ZERO, "look for an instance").await?;
@@ -348,6 +343,10 @@ impl MachineProvider for Ec2Provider {
 
     async fn sweep(&self) -> Result<Vec<String>, ProviderError> {
         self.0.sweep().await
+    }
+
+    fn calls(&self) -> Counts {
+        self.0.calls.counts()
     }
 
     async fn destroy(&self, machine: &MachineId) -> Result<(), ProviderError> {

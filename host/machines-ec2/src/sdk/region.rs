@@ -275,6 +275,7 @@ impl Region {
             .set_subnet_id(launch.subnet.clone())
             .placement(Placement::builder().availability_zone(order.availability_zone).build())
             .set_key_name(settings.key_name.clone())
+            .set_ipv6_address_count(settings.ipv6.then_some(1))
             .metadata_options(metadata)
             .user_data(base64(&order.user_data))
             .tag_specifications(tagged(ResourceType::Instance))

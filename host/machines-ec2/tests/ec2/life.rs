@@ -34,7 +34,27 @@ async fn a_machine_is_what_the_settings_say() {
     });
     let found = found.await;
     assert_eq!(found.private.map(|it| it.to_string()), Some(made.private_address.clone()));
-    assert_eq!(provider.counts().get(&("RunInstances", "done")), Some(&1));
+    assert_eq!(provider.calls().get(&("RunInstances", "done")), Some(&1));
+}
+
+#[tokio::test]
+async fn where_a_zone_has_ipv6_a_machine_has_an_address_of_it() {
+    let settings = format!("{ZONE}\nipv6 = true");
+    let world = World::with(&settings, |ec2| {
+        let subnet = ec2.account.subnets.get_mut("subnet-0123456789abcdefa");
+        subnet.unwrap().has_ipv6 = true;
+    });
+    let world = world.await;
+    let provider = world.provider("notes").await;
+    provider.create(&request("m-1")).await.unwrap();
+    until_running(&provider, "m-1").await;
+    let found = provider.instance(&id("m-1")).await.unwrap().unwrap();
+    assert!(found.public.iter().any(|it| it.is_ipv6()), "{found:?}");
+    // Where its subnet has no range, that is said.
+    let world = World::with(&settings, |_| {}).await;
+    let provider = world.provider("notes").await;
+    let error = until_refused(async || provider.create(&request("m-1")).await).await;
+    assert!(error.contains("IPv6"), "{error}");
 }
 
 #[tokio::test]
@@ -116,8 +136,9 @@ async fn one_that_is_being_ended_is_not_gone_before_it_has_ended() {
     until_running(&provider, "m-1").await;
     let error = provider.destroy(&id("m-1")).await.unwrap_err();
     assert!(matches!(error, ProviderError::NotEnded { .. }), "{error}");
-    let error = provider.describe(&id("m-1")).await.unwrap_err();
-    assert!(error.to_string().contains("it may still run"), "{error}");
+    let described = until_done("describe", async || provider.describe(&id("m-1")).await).await;
+    let Presence::Ending { why } = described else { panic!("{described:?}") };
+    assert!(why.contains("it may still run"), "{why}");
     assert_eq!(provider.list().await.unwrap(), [id("m-1")]);
     assert_eq!(world.server.count("TerminateInstances"), 1, "it is asked once a call");
 }

@@ -57,6 +57,8 @@ pub struct Subnet {
     pub free_addresses: u32,
     /// Whether instances get a public address.
     pub is_public: bool,
+    /// Whether it has a range of IPv6.
+    pub has_ipv6: bool,
 }
 
 /// How long things take.
@@ -146,7 +148,7 @@ impl Account {
         };
         let subnet = |letter: &str| {
             let zone = format!("{region}{letter}");
-            let subnet = Subnet { zone, free_addresses: 250, is_public: true };
+            let subnet = Subnet { zone, free_addresses: 250, is_public: true, has_ipv6: false };
             (format!("subnet-0123456789abcdef{letter}"), subnet)
         };
         Self {

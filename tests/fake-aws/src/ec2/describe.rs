@@ -122,6 +122,7 @@ pub(super) fn instance(instance: &Instance, state: InstanceState) -> Xml {
         .some("subnetId", (!instance.subnet.is_empty()).then_some(&instance.subnet))
         .some("privateIpAddress", private)
         .some("ipAddress", public)
+        .some("ipv6Address", private.and(instance.ipv6_address.as_deref()))
         .some("instanceLifecycle", instance.is_spot.then_some("spot"))
         .some("clientToken", instance.client_token.as_deref())
         .and(state_reason)

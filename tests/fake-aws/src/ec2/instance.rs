@@ -93,6 +93,8 @@ pub struct Instance {
     pub private_address: String,
     /// Its address outside.
     pub public_address: Option<String>,
+    /// Its address of IPv6.
+    pub ipv6_address: Option<String>,
     /// How often it was rebooted.
     pub reboots: u32,
     /// Whether termination is refused.
@@ -126,6 +128,7 @@ impl Instance {
             root_volume: None,
             private_address: String::new(),
             public_address: None,
+            ipv6_address: None,
             reboots: 0,
             is_protected: false,
             reason: String::new(),

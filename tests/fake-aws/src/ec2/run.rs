@@ -126,6 +126,17 @@ impl Ec2 {
             );
             return Err(ApiError::new(400, "Unsupported", message));
         }
+        match params.get("Ipv6AddressCount") {
+            None => {}
+            Some("1") if account.subnets.get(&subnet).is_some_and(|it| it.has_ipv6) => {}
+            Some("1") => {
+                let message = format!("The subnet '{subnet}' does not have an IPv6 CIDR block");
+                return Err(invalid(message));
+            }
+            Some(count) => {
+                return Err(invalid(format!("Invalid value '{count}' for Ipv6AddressCount")));
+            }
+        }
         let user_data = match params.get("UserData") {
             None => Vec::new(),
             Some(text) => {
@@ -212,6 +223,8 @@ impl Ec2 {
         instance.private_address = format!("{a}.{b}.{}.{}", octets.0, octets.1);
         let is_public = self.account.subnets.get(&asked.subnet).is_some_and(|it| it.is_public);
         instance.public_address = is_public.then(|| format!("203.0.{}.{}", octets.0, octets.1));
+        let has_ipv6 = params.get("Ipv6AddressCount").is_some();
+        instance.ipv6_address = has_ipv6.then(|| format!("2001:db8::{}:{}", octets.0, octets.1));
         instance.image.clone_from(&asked.image);
         instance.instance_type.clone_from(&asked.instance_type);
         instance.zone.clone_from(&asked.zone);

@@ -4,7 +4,7 @@ use super::Account;
 use crate::store::Life;
 use crate::world::locked;
 use async_trait::async_trait;
-use cerebro_machines::{CreateMachine, MachineProvider, Presence, ProviderError};
+use cerebro_machines::{Calls, CreateMachine, MachineProvider, Presence, ProviderError};
 use cerebro_machines_ec2::Ec2Provider;
 use cerebro_machines_ec2::identity::Note;
 use cerebro_machines_ec2::notes::Notes;
@@ -50,6 +50,10 @@ impl MachineProvider for AmazonMachines {
 
     async fn sweep(&self) -> Result<Vec<String>, ProviderError> {
         self.inner.sweep().await
+    }
+
+    fn calls(&self) -> Calls {
+        self.inner.calls()
     }
 
     async fn destroy(&self, machine: &MachineId) -> Result<(), ProviderError> {

@@ -38,7 +38,7 @@ pub async fn again(
     let token = JoinToken::new("");
     let setup =
         Setup::new(start.machine.clone(), start.zone.clone(), &controller, token, programs)?;
-    Ok(setup.at(options.address))
+    Ok(setup.at(options.address).with_ipv6(options.ipv6))
 }
 
 /// What is to be on a machine that is new: the controller is asked to expect it.
@@ -63,7 +63,7 @@ pub async fn new(
         let token = JoinToken::new(join_token);
         let setup =
             Setup::new(machine.clone(), request.zone.clone(), &controller, token, programs)?;
-        Ok::<_, Fault>(setup.at(options.address))
+        Ok::<_, Fault>(setup.at(options.address).with_ipv6(options.ipv6))
     };
     match made.await {
         Ok(setup) => Ok(setup),

@@ -78,7 +78,8 @@ pub(super) fn member(fleet: &Fleet, machine: &MachineId, placement: u64) -> Opti
         MachineState::Lost { .. } | MachineState::Pending { .. } => false,
         state => state.certificate().is_none(),
     };
-    let addresses = BTreeSet::from([found.address.filter(|_| is_there)?]);
+    let address = found.address.filter(|_| is_there)?;
+    let addresses = found.also_at.iter().copied().chain([address]).collect();
     Some(Member { placement, machine: machine.clone(), addresses })
 }
 

@@ -100,6 +100,24 @@ fn two() -> World {
 }
 
 #[test]
+fn a_name_leads_to_all_addresses_of_a_machine() {
+    let mut world = World::new(&[job("a.b", 1, 0.1, 10)], 1);
+    let ipv6: IpAddr = "2001:db8::1".parse().unwrap();
+    let (id, observed) = world.fleet.machines.first_key_value().unwrap();
+    let (id, ipv4) = (id.clone(), observed.machine.address.unwrap());
+    let addresses = |world: &World| {
+        let named = world.fleet.names.values().next().unwrap();
+        let members = named.publication.members.values();
+        members.flat_map(|it| it.addresses.iter().copied()).collect::<Vec<_>>()
+    };
+    assert_eq!(addresses(&world), [ipv4]);
+    // Its agent was started again, and says more.
+    world.fleet.machines.get_mut(&id).unwrap().machine.also_at.insert(ipv6);
+    world.look();
+    assert_eq!(addresses(&world), [ipv4, ipv6]);
+}
+
+#[test]
 fn who_serves_is_published_and_who_does_not_is_not() {
     let mut world = two();
     assert_eq!(world.published(), ["0 on m-1", "1 on m-2"]);
