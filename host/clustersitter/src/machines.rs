@@ -162,15 +162,44 @@ pub enum NoUserData {
     /// It cannot be written.
     #[error(transparent)]
     Written(#[from] UserDataError),
+    /// What agents are made of does not run on such machines.
+    #[error(
+        "the image is for {image}, and `{program}` in the directory of programs is for {found}: take an image for {found}, or programs for {image} (`bin_dir`)"
+    )]
+    Image {
+        /// What the image is for.
+        image: String,
+        /// A program that is for something else.
+        program: String,
+        /// What that is for.
+        found: String,
+    },
 }
 
-/// What an instance starts with: it fetches these programs from the controller, by their digests, and joins with the token
-/// that the machine is made with.
+/// What EC2 calls the processors that `uname -m` calls so.
+fn as_ec2_says(architecture: &str) -> &str {
+    match architecture {
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// What an instance starts with, by an image of that architecture: it fetches these programs from the controller, by their
+/// digests, and joins with the token that the machine is made with.
 pub fn user_data(
     programs: &Programs,
     request: &CreateMachine,
+    image: &str,
     ipv6: bool,
 ) -> Result<String, NoUserData> {
+    let programs = programs.list()?;
+    let foreign = programs.iter().find_map(|program| {
+        let found = as_ec2_says(program.architecture.as_deref()?);
+        (found != image).then(|| (program.name.clone(), found.to_owned()))
+    });
+    if let Some((program, found)) = foreign {
+        return Err(NoUserData::Image { image: image.to_owned(), program, found });
+    }
     let controller = request.controller.trim_end_matches('/');
     let program = |AgentProgram { name, digest, size, architecture }| {
         Ok::<_, NoUserData>(Program {
@@ -181,7 +210,7 @@ pub fn user_data(
             source: Source::Url(format!("{controller}{}/{digest}", paths::AGENT)),
         })
     };
-    let programs = programs.list()?.into_iter().map(program).collect::<Result<_, _>>()?;
+    let programs = programs.into_iter().map(program).collect::<Result<_, _>>()?;
     let token = JoinToken::new(request.join_token.as_str());
     let (machine, zone) = (request.id.clone(), request.zone.clone());
     let setup = Setup::new(machine, zone, controller, token, programs)?;
@@ -192,9 +221,9 @@ pub fn user_data(
 pub fn user_data_by(programs: Programs, settings: &Ec2Settings) -> amazon::UserData {
     let zones = settings.zones.iter().filter(|(_, zone)| zone.ipv6);
     let with_ipv6: BTreeSet<ZoneName> = zones.map(|(name, _)| name.clone()).collect();
-    Arc::new(move |request| {
+    Arc::new(move |request, image| {
         let ipv6 = with_ipv6.contains(&request.zone);
-        on_disk(|| user_data(&programs, request, ipv6)).map_err(|error| error.to_string())
+        on_disk(|| user_data(&programs, request, image, ipv6)).map_err(|error| error.to_string())
     })
 }
 
@@ -224,21 +253,35 @@ mod tests {
             environment: BTreeMap::new(),
         };
         let mut settings = Ec2Settings::default();
-        let text = user_data_by(programs.clone(), &settings)(&request).unwrap();
+        let text = user_data_by(programs.clone(), &settings)(&request, "x86_64").unwrap();
         let digest = programs.list().unwrap()[0].digest;
         let fetched = format!("http://10.0.0.5:30000/v1/agent/{digest}");
         assert!(text.contains(&fetched) && text.contains("--machine m-7"), "{text}");
         assert_eq!(text.matches("0123456789abcdef0123456789abcdef").count(), 1);
-        assert_eq!(user_data_by(programs.clone(), &settings)(&request).unwrap(), text);
+        assert_eq!(user_data_by(programs.clone(), &settings)(&request, "x86_64").unwrap(), text);
         let zone = serde_json::from_value(serde_json::json!({ "image": "ami-1", "ipv6": true }));
         settings.zones.insert(request.zone.clone(), zone.unwrap());
-        let with_ipv6 = user_data_by(programs, &settings)(&request).unwrap();
+        let with_ipv6 = user_data_by(programs, &settings)(&request, "x86_64").unwrap();
         assert_eq!(with_ipv6.replace(" --ipv6", ""), text);
         assert_ne!(with_ipv6, text);
 
         let none = Programs::in_directory(dir.path().join("elsewhere"));
-        let error = user_data_by(none, &settings)(&request).unwrap_err();
+        let error = user_data_by(none, &settings)(&request, "x86_64").unwrap_err();
         assert!(error.contains("machinesitter") && error.contains("--bin-dir"), "{error}");
+
+        let own = std::env::current_exe().unwrap();
+        fs::copy(own, dir.path().join("machinesitter")).unwrap();
+        let programs = Programs::in_directory(dir.path().to_owned());
+        let (own, other) = match as_ec2_says(std::env::consts::ARCH) {
+            "arm64" => ("arm64", "x86_64"),
+            own => (own, "arm64"),
+        };
+        user_data_by(programs.clone(), &settings)(&request, own).unwrap();
+        let error = user_data_by(programs, &settings)(&request, other).unwrap_err();
+        assert!(
+            error.contains(&format!("`machinesitter` in the directory of programs is for {own}")),
+            "{error}"
+        );
     }
 
     #[test]

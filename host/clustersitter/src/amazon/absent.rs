@@ -5,8 +5,7 @@ use anyhow::{Result, bail};
 use cerebro_aws::Finding;
 use cerebro_dns::DnsProvider;
 use cerebro_dns_route53::Route53Settings;
-use cerebro_machines::MachineProvider;
-use cerebro_model::Capacity;
+use cerebro_machines::{CreateMachine, MachineProvider};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,7 +24,7 @@ pub async fn names(_: Route53Settings) -> Result<Arc<dyn DnsProvider>> {
 }
 
 /// What there is to be said of machines at EC2.
-pub async fn check_machines(_: Ec2, _: Capacity) -> Vec<Finding> {
+pub async fn check_machines(_: Ec2, _: &CreateMachine) -> Vec<Finding> {
     vec![Finding::wrong("machines at EC2", BUILD)]
 }
 

@@ -16,8 +16,8 @@ use cerebro_machines_ec2::Ec2Settings;
 use cerebro_model::ClusterName;
 use std::sync::Arc;
 
-/// What instances start with, or why there is nothing.
-pub type UserData = Arc<dyn Fn(&CreateMachine) -> Result<String, String> + Send + Sync>;
+/// What instances start with by an image of that architecture, or why there is nothing.
+pub type UserData = Arc<dyn Fn(&CreateMachine, &str) -> Result<String, String> + Send + Sync>;
 
 /// Machines at EC2, as they were asked for.
 pub struct Ec2 {

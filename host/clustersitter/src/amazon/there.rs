@@ -5,11 +5,11 @@ use anyhow::{Context, Result};
 use cerebro_aws::Finding;
 use cerebro_dns::DnsProvider;
 use cerebro_dns_route53::{Route53Config, Route53Dns, Route53Settings};
-use cerebro_machines::{MachineProvider, ProviderError};
+use cerebro_machines::{CreateMachine, MachineProvider, ProviderError};
 use cerebro_machines_ec2::identity::Note;
 use cerebro_machines_ec2::notes::{Notes, NotesDir};
 use cerebro_machines_ec2::{Ec2Config, Ec2Provider};
-use cerebro_model::{Capacity, MachineId};
+use cerebro_model::MachineId;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,12 +25,12 @@ pub async fn names(settings: Route53Settings) -> Result<Arc<dyn DnsProvider>> {
     Ok(Arc::new(Route53Dns::open(Route53Config::new(settings)).await?))
 }
 
-/// Looks at all that machines at EC2 need.
-pub async fn check_machines(ec2: Ec2, capacity: Capacity) -> Vec<Finding> {
+/// Looks at all that machines like this one need at EC2.
+pub async fn check_machines(ec2: Ec2, like: &CreateMachine) -> Vec<Finding> {
     let notes = Arc::new(NothingIsMade);
     let config = Ec2Config::new(ec2.cluster, ec2.settings, notes, ec2.user_data);
     match Ec2Provider::open(config).await {
-        Ok(provider) => provider.check(capacity).await,
+        Ok(provider) => provider.check(like).await,
         Err(error) => vec![Finding::wrong("machines at EC2", error.to_string())],
     }
 }

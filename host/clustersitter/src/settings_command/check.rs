@@ -184,27 +184,18 @@ async fn at_ec2(
     bin_dir: PathBuf,
 ) -> Vec<Finding> {
     let user_data = machines::user_data_by(Programs::in_directory(bin_dir), ec2);
-    let mut findings = Vec::new();
-    if let Some(zone) = settings.zones.keys().next() {
-        // As one would be made; nobody makes it.
-        let request = CreateMachine {
-            id: MachineId::nth(0),
-            zone: zone.clone(),
-            capacity: settings.machine,
-            controller: settings.advertise.clone().unwrap_or_default(),
-            join_token: "0".repeat(32),
-            environment: BTreeMap::new(),
-        };
-        let what = "user data of a machine";
-        findings.push(match user_data(&request) {
-            Ok(text) => Finding::fine(format!("{what}, {} bytes", text.len())),
-            Err(why) => Finding::wrong(what, why),
-        });
-    }
-    let (cluster, ec2) = (cluster.clone(), ec2.clone());
-    let found = Ec2 { cluster, settings: ec2, user_data };
-    findings.extend(amazon::check_machines(found, settings.machine).await);
-    findings
+    let Some(zone) = settings.zones.keys().next() else { return Vec::new() };
+    // As one would be made; nobody makes it.
+    let like = CreateMachine {
+        id: MachineId::nth(0),
+        zone: zone.clone(),
+        capacity: settings.machine,
+        controller: settings.advertise.clone().unwrap_or_default(),
+        join_token: "0".repeat(32),
+        environment: BTreeMap::new(),
+    };
+    let ec2 = Ec2 { cluster: cluster.clone(), settings: ec2.clone(), user_data };
+    amazon::check_machines(ec2, &like).await
 }
 
 #[cfg(test)]

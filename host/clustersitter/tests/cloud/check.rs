@@ -21,7 +21,7 @@ async fn a_check_finds_all_well_or_says_what_is_not_and_what_to_allow() {
     let (code, said) = check();
     assert_eq!(code, Some(0), "{said}");
     for line in [
-        "ok       user data of a machine",
+        "ok       user data of machines in aws-us-west-2a",
         "ok       credentials and permission to list instances in us-west-2",
         "ok       permission `ec2:RunInstances`",
         "ok       permission `route53:ChangeResourceRecordSets` for `startup.com`",

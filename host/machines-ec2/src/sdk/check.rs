@@ -10,13 +10,14 @@ use crate::settings::ZoneSettings;
 use crate::zone::Place;
 use cerebro_aws::sdk::failure;
 use cerebro_aws::{Failure, Finding, Kind};
-use cerebro_model::{Capacity, ZoneName};
+use cerebro_machines::CreateMachine;
+use cerebro_model::ZoneName;
 use std::collections::BTreeMap;
 
 impl Ec2Provider {
-    /// Looks at everything that a machine of this capacity needs: credentials, each permission by a dry run, images, key
-    /// pairs, groups, subnets and types of each zone.
-    pub async fn check(&self, capacity: Capacity) -> Vec<Finding> {
+    /// Looks at everything that a machine like this one needs, whichever zone it is for: credentials, each permission by a dry
+    /// run, images, key pairs, groups, subnets, types and user data of each zone.
+    pub async fn check(&self, like: &CreateMachine) -> Vec<Finding> {
         let inner = &self.0;
         let mut findings = Vec::new();
         for region in inner.regions.values() {
@@ -35,7 +36,8 @@ impl Ec2Provider {
             findings.extend(inner.check_changes(region, alive).await);
             for (zone, place) in inner.places.iter().filter(|(_, it)| it.region == region.name) {
                 let Some(settings) = inner.config.settings.zones.get(zone) else { continue };
-                let ground = Ground { region, zone, place, settings, capacity };
+                let request = CreateMachine { zone: zone.clone(), ..like.clone() };
+                let ground = Ground { region, zone, place, settings, request };
                 findings.extend(inner.check_zone(&ground).await);
             }
         }
@@ -93,8 +95,14 @@ impl Inner {
             }
         };
         findings.push(Finding::fine(format!("{what}, for {}", image.architecture)));
+        let what = format!("user data of machines in {zone}");
+        findings.push(match (self.config.user_data)(&ground.request, &image.architecture) {
+            Ok(text) => Finding::fine(format!("{what}, {} bytes", text.len())),
+            Err(why) => Finding::wrong(what, why),
+        });
         let availability_zone = &ground.place.availability_zone;
-        let types = self.types(ground.capacity, settings, region, availability_zone, &image).await;
+        let types =
+            self.types(ground.request.capacity, settings, region, availability_zone, &image).await;
         let what = format!("types of instances in {zone}");
         match types.map_err(|why| why.into_error("choose one".to_owned())) {
             Ok(types) => {
@@ -115,7 +123,7 @@ impl Inner {
         instance_type: String,
     ) -> Finding {
         const CALL: &str = "RunInstances";
-        let Ground { region, zone, place, settings, capacity } = ground;
+        let Ground { region, zone, place, settings, request } = ground;
         let cluster = (CLUSTER.to_owned(), self.config.cluster.to_string());
         let order = Order {
             settings,
@@ -123,7 +131,7 @@ impl Inner {
             availability_zone: &place.availability_zone,
             tags: BTreeMap::from([cluster]),
             user_data: String::new(),
-            disk_gib: disk_gib(settings, image, *capacity),
+            disk_gib: disk_gib(settings, image, request.capacity),
         };
         let market = if settings.spot { Market::Spot } else { Market::OnDemand };
         let launch = Launch { instance_type, subnet: settings.subnets.first().cloned(), market };
@@ -140,7 +148,8 @@ struct Ground<'a> {
     zone: &'a ZoneName,
     place: &'a Place,
     settings: &'a ZoneSettings,
-    capacity: Capacity,
+    /// A machine of that zone.
+    request: CreateMachine,
 }
 
 impl Ground<'_> {

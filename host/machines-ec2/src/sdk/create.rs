@@ -44,7 +44,7 @@ impl Inner {
             image: &image,
             availability_zone: &place.availability_zone,
             tags: tags(&self.config.cluster, request, &self.config.settings.tags),
-            user_data: (self.config.user_data)(request).map_err(&refused)?,
+            user_data: (self.config.user_data)(request, &image.architecture).map_err(&refused)?,
             disk_gib: disk_gib(settings, &image, request.capacity),
         };
         if order.user_data.len() > LARGEST_USER_DATA {

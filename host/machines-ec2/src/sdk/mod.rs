@@ -23,9 +23,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What an instance is given to start with: cloud-init's user data, 16 KiB at most, or why there is none. It must be
-/// the same for the same request.
-pub type UserData = Arc<dyn Fn(&CreateMachine) -> Result<String, String> + Send + Sync>;
+/// What an instance is given to start with, by an image of that architecture (`x86_64` or `arm64`): cloud-init's user data,
+/// 16 KiB at most, or why there is none. It must be the same for the same request.
+pub type UserData = Arc<dyn Fn(&CreateMachine, &str) -> Result<String, String> + Send + Sync>;
 
 /// How often EC2 is asked, and what is believed when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

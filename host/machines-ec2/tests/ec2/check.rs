@@ -1,6 +1,6 @@
 //! What a check of the settings finds.
 
-use crate::world::{World, ZONE, capacity, request, until_running};
+use crate::world::{World, ZONE, request, until_running};
 use cerebro_aws::Finding;
 use cerebro_machines::MachineProvider;
 
@@ -12,7 +12,7 @@ fn wrong(findings: &[Finding]) -> Vec<String> {
 async fn all_is_well_and_nothing_was_made() {
     let world = World::new().await;
     let provider = world.provider("notes").await;
-    let findings = provider.check(capacity()).await;
+    let findings = provider.check(&request("m-0")).await;
     let text = findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     assert!(wrong(&findings).is_empty(), "{text}");
     assert!(text.contains("untried  permission `ec2:TerminateInstances`"), "{text}");
@@ -22,7 +22,7 @@ async fn all_is_well_and_nothing_was_made() {
     // With a machine, all can be tried.
     provider.create(&request("m-1")).await.unwrap();
     until_running(&provider, "m-1").await;
-    let findings = provider.check(capacity()).await;
+    let findings = provider.check(&request("m-0")).await;
     let text = findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     assert!(!text.contains("untried") && wrong(&findings).is_empty(), "{text}");
     assert_eq!(world.alive("m-1").len(), 1);
@@ -41,7 +41,7 @@ async fn each_thing_that_is_wrong_is_found() {
     ];
     for (from, to, found) in table {
         let world = World::with(&ZONE.replace(from, to), |_| {}).await;
-        let wrong = wrong(&world.provider("notes").await.check(capacity()).await);
+        let wrong = wrong(&world.provider("notes").await.check(&request("m-0")).await);
         assert!(wrong.iter().any(|it| it.contains(found)), "{to}: {wrong:?}");
     }
 }
@@ -60,7 +60,7 @@ async fn lacking_permissions_and_credentials_are_found() {
         "DescribeSubnets",
     ] {
         world.server.front(|front| front.forbidden = [action.to_owned()].into());
-        let wrong = wrong(&provider.check(capacity()).await);
+        let wrong = wrong(&provider.check(&request("m-0")).await);
         assert_eq!(wrong.len(), 1, "{wrong:?}");
         assert!(
             wrong[0].contains("UnauthorizedOperation") && wrong[0].contains(action),
@@ -68,7 +68,7 @@ async fn lacking_permissions_and_credentials_are_found() {
         );
     }
     world.server.front(|front| front.keys = vec!["ANOTHER".to_owned()]);
-    let wrong = wrong(&provider.check(capacity()).await);
+    let wrong = wrong(&provider.check(&request("m-0")).await);
     assert!(wrong.len() == 1 && wrong[0].contains("AuthFailure"), "{wrong:?}");
     assert!(provider.policy().contains("aws:ResourceTag/cerebro:cluster"));
 }

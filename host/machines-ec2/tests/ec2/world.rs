@@ -94,7 +94,7 @@ impl World {
     pub fn config(&self, notes: &str) -> Ec2Config {
         let notes = NotesDir::open(&self.dir.path().join(notes)).unwrap();
         let user_data: UserData =
-            Arc::new(|request| Ok(format!("#cloud-config\n# {}\n", request.id)));
+            Arc::new(|request, _| Ok(format!("#cloud-config\n# {}\n", request.id)));
         let (cluster, settings) = ("prod".parse().unwrap(), self.settings.clone());
         let fast = Speed { burst: 1000, per_second: 1000.0 };
         Ec2Config {

@@ -145,7 +145,8 @@ fn settings() -> Result<Ec2Settings> {
 impl Cloud for Amazon {
     async fn machines(&self, life: &Arc<Life>) -> Result<Arc<dyn MachineProvider>> {
         let notes = Arc::new(LivingNotes { account: self.0.clone(), life: life.clone() });
-        let user_data = |request: &CreateMachine| Ok(format!("#cloud-config\n# {}\n", request.id));
+        let user_data =
+            |request: &CreateMachine, _: &str| Ok(format!("#cloud-config\n# {}\n", request.id));
         let config = Ec2Config {
             access: Some(Access::Key { id: KEY.to_owned(), secret: "secret".to_owned() }),
             carrier: Some(self.way(life)),
