@@ -187,6 +187,17 @@ pub struct DrainRequest {
     pub force: bool,
 }
 
+/// A machine that the provider has for the cluster, and that no record tells of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct StrayView {
+    /// Its name.
+    #[schema(value_type = String)]
+    pub machine: MachineId,
+    /// When it was listed first.
+    #[schema(value_type = String)]
+    pub since: Timestamp,
+}
+
 /// Asks for a machine to be left alone.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -19,6 +19,8 @@ pub const AGENT: &str = "/v1/agent";
 pub const MACHINES: &str = "/v1/machines";
 /// Machines that were given up lately.
 pub const TOMBSTONES: &str = "/v1/tombstones";
+/// Machines that the provider has for the cluster, and that no record tells of; with an id: one, to `DELETE` it.
+pub const STRAYS: &str = "/v1/strays";
 /// Names that are published; with a job and `/advice`: what should be at the job's own name.
 pub const NAMES: &str = "/v1/names";
 /// Zones: list; with a name: `PATCH` to change how many machines it has.
@@ -55,6 +57,11 @@ pub const METRICS: &str = "/metrics";
 /// `RECIPES/{name}`.
 pub fn recipe(name: &RecipeName) -> String {
     format!("{RECIPES}/{name}")
+}
+
+/// `STRAYS/{id}`.
+pub fn stray(id: &MachineId) -> String {
+    format!("{STRAYS}/{id}")
 }
 
 /// What should be at a job's own name.

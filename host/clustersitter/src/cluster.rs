@@ -20,6 +20,7 @@ mod pauses;
 mod proposals;
 pub mod rollback;
 mod secrets;
+mod strays;
 mod view;
 mod wants;
 
@@ -35,6 +36,7 @@ pub use names::{Dns, about_name};
 pub use pauses::PauseError;
 pub use proposals::ApprovalError;
 pub use secrets::SecretError;
+pub use strays::StrayError;
 pub use wants::{jobs_missing, wanted, wants};
 
 use crate::clock::{Clock, WallClock};
@@ -89,6 +91,8 @@ pub struct Observed {
     silent: BTreeSet<MachineId>,
     /// Agents that are not known here, and were told of.
     unknown: BTreeSet<MachineId>,
+    /// Machines that the provider lists, and that are not known here.
+    strays: strays::Strays,
     notes: Vec<Note>,
     proposals: Vec<Proposal>,
     /// Those of them that were told as events.

@@ -7,7 +7,7 @@ mod turn;
 
 pub use effects::Failed;
 use effects::{FIRST_RETRY, UnderWay};
-pub(crate) use effects::{asked, chain};
+pub(crate) use effects::{asked, chain, led};
 pub(crate) use machines::new_token;
 
 use crate::cluster::course::{self, Decided};

@@ -20,6 +20,7 @@ mod recipes;
 mod repair;
 mod secrets;
 mod status;
+mod strays;
 mod tasks;
 mod what_if;
 mod zones;
@@ -226,6 +227,8 @@ fn api() -> OpenApiRouter<Arc<Cluster>> {
         .routes(routes!(names::list))
         .routes(routes!(names::advice))
         .routes(routes!(machines::tombstones))
+        .routes(routes!(strays::list))
+        .routes(routes!(strays::end))
         .routes(routes!(machines::kill))
         .routes(routes!(machines::label))
         .routes(routes!(agents::join).layer(DefaultBodyLimit::max(LARGEST_JOIN)))

@@ -1,5 +1,6 @@
 //! Now and then, and once at the start, it is looked whether a machine is there twice: what a controller that lost its notes
-//! may have come to. Only whoever leads ends anything, and nobody while automation stands still.
+//! may have come to. Only whoever leads ends anything, and nobody while automation stands still. And whether there are
+//! machines that no record tells of: these are told.
 
 use crate::cluster::{Cluster, event};
 use crate::executor::Failed;
@@ -20,6 +21,7 @@ pub async fn run(cluster: Arc<Cluster>) {
         {
             tracing::error!("what a sweep has come to could not be told: {error}");
         }
+        look_for_strays(&cluster).await;
         tokio::time::sleep(EVERY).await;
     }
 }
@@ -32,6 +34,18 @@ pub async fn once(cluster: &Cluster) -> Result<Vec<String>, Failed> {
     }
     cluster.leads()?;
     crate::executor::asked(cluster.provider.sweep()).await
+}
+
+/// Looks for machines that no record tells of.
+async fn look_for_strays(cluster: &Cluster) {
+    let listed = match crate::executor::asked(cluster.provider.list()).await {
+        Ok(listed) => listed,
+        // The next one comes; that the provider is away, others tell.
+        Err(why) => return tracing::debug!("machines could not be listed: {why}"),
+    };
+    if let Err(error) = cluster.listed(&listed) {
+        tracing::error!("what is listed and not known could not be told: {error}");
+    }
 }
 
 /// What there is to tell: what was ended, and a failure only if it is another one than before.
@@ -67,11 +81,12 @@ mod tests {
     use cerebro_planner::cluster::{Limits, Policy};
     use cerebro_store::{Blobs, SqliteStore, Store};
     use std::collections::BTreeMap;
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-    /// Has ended a double whenever it is asked, and counts that.
+    /// Has ended a double whenever it is asked, and counts that; and has what no record tells of.
     #[derive(Default)]
-    struct Doubles(AtomicU32);
+    struct Doubles(AtomicU32, Mutex<Vec<MachineId>>);
 
     #[async_trait]
     impl MachineProvider for Doubles {
@@ -85,19 +100,26 @@ mod tests {
             Ok(Presence::Running)
         }
         async fn list(&self) -> Result<Vec<MachineId>, ProviderError> {
-            Ok(Vec::new())
+            Ok(self.1.lock().unwrap().clone())
         }
         async fn sweep(&self) -> Result<Vec<String>, ProviderError> {
             self.0.fetch_add(1, Relaxed);
             Ok(vec!["i-2".to_owned()])
         }
-        async fn destroy(&self, _: &MachineId) -> Result<(), ProviderError> {
+        async fn destroy(&self, id: &MachineId) -> Result<(), ProviderError> {
+            self.1.lock().unwrap().retain(|it| it != id);
             Ok(())
         }
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn nothing_is_ended_while_automation_stands_still_or_another_leads() {
+    struct World {
+        store: Arc<SqliteStore>,
+        provider: Arc<Doubles>,
+        cluster: Cluster,
+        _dir: tempfile::TempDir,
+    }
+
+    fn world() -> World {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(&dir.path().join("store")).unwrap());
         let blobs = Blobs::open(&dir.path().join("blobs")).unwrap();
@@ -118,18 +140,47 @@ mod tests {
         };
         let provider = Arc::new(Doubles::default());
         let cluster = Cluster::open(store.clone(), blobs, provider.clone(), policy).unwrap();
-        assert_eq!(once(&cluster).await.unwrap(), ["i-2"]);
+        World { store, provider, cluster, _dir: dir }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_no_record_tells_of_is_told_of_once_and_ended_only_if_a_person_wants_that() {
+        let World { provider, cluster, .. } = &world();
+        let (stray, other): (MachineId, MachineId) =
+            ("m-7".parse().unwrap(), "m-8".parse().unwrap());
+        let told = || cluster.events(0, 100).unwrap().len();
+        *provider.1.lock().unwrap() = vec![stray.clone()];
+        look_for_strays(cluster).await;
+        assert_eq!((cluster.strays().len(), told()), (0, 0), "one listing says nothing");
+        for _ in 0..3 {
+            look_for_strays(cluster).await;
+        }
+        assert_eq!((cluster.strays()[0].machine.clone(), told()), (stray.clone(), 1));
+        let faults = cluster.faults();
+        assert!(faults[0].contains("cerebro machine remove m-7 --stray"), "{faults:?}");
+        // Only what is there, and not known, is ended; and it is told before.
+        let error = cluster.end_stray(&other, "why").await.unwrap_err();
+        assert!(error.to_string().contains("it has: m-7"), "{error}");
+        cluster.end_stray(&stray, "why").await.unwrap();
+        assert_eq!((cluster.strays().len(), told()), (0, 3));
+        assert!(provider.1.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_ended_while_automation_stands_still_or_another_leads() {
+        let World { store, provider, cluster, .. } = &world();
+        assert_eq!(once(cluster).await.unwrap(), ["i-2"]);
         let (author, reason, seconds) = ("me".to_owned(), "a look".to_owned(), 60);
         let scope = PauseScope::Cluster;
         cluster.pause(PauseRequest { scope: scope.clone(), author, reason, seconds }).unwrap();
-        assert_eq!(once(&cluster).await.unwrap(), Vec::<String>::new());
+        assert_eq!(once(cluster).await.unwrap(), Vec::<String>::new());
         cluster.end_pause(&scope, "seen", None).unwrap();
         cluster.observe_only(true, "me").unwrap();
-        assert_eq!(once(&cluster).await.unwrap(), Vec::<String>::new());
+        assert_eq!(once(cluster).await.unwrap(), Vec::<String>::new());
         cluster.observe_only(false, "me").unwrap();
-        assert_eq!(once(&cluster).await.unwrap(), ["i-2"]);
+        assert_eq!(once(cluster).await.unwrap(), ["i-2"]);
         store.take_term().unwrap();
-        assert!(matches!(once(&cluster).await, Err(Failed::Lead(_))));
+        assert!(matches!(once(cluster).await, Err(Failed::Lead(_))));
         assert_eq!(provider.0.load(Relaxed), 2);
     }
 

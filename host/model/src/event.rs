@@ -112,6 +112,8 @@ pub enum EventKind {
     MachineTerminating,
     /// An agent shows up whose machine is not known here: it is left alone.
     MachineUnknown,
+    /// The provider has a machine of this cluster that no record tells of: it is left alone.
+    MachineStray,
     /// A machine is taken over whose agent is ours, and was not known here.
     MachineAdopted,
     ZoneChanged,

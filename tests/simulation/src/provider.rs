@@ -119,7 +119,8 @@ impl MachineProvider for SimulatedProvider {
         self.reach().await?;
         let mut world = self.effects.world.lock();
         let share = world.rng.u8(0..=100);
-        let ids: Vec<_> = world.hosts.keys().chain(&world.foreign).cloned().collect();
+        let there = world.hosts.iter().filter(|(_, host)| host.exists()).map(|(id, _)| id);
+        let ids: Vec<_> = there.cloned().collect();
         Ok(ids.into_iter().filter(|_| world.chance(share)).collect())
     }
 

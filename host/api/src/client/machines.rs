@@ -1,7 +1,7 @@
 //! What operators ask of machines and zones.
 
 use super::{Client, ClientError};
-use crate::body::{Because, DrainRequest, MachineView, MaintainRequest, ZoneView};
+use crate::body::{Because, DrainRequest, MachineView, MaintainRequest, StrayView, ZoneView};
 use crate::join::{AgentKit, JoinOrder, JoinOrderRequest};
 use crate::paths;
 use bytes::Bytes;
@@ -109,6 +109,17 @@ impl Client {
         request: &DrainRequest,
     ) -> Result<MachineView, ClientError> {
         self.machine_to(Method::DELETE, &paths::machine(id), Some(request)).await
+    }
+
+    /// Machines that the provider has, and that no record tells of.
+    pub async fn strays(&self) -> Result<Vec<StrayView>, ClientError> {
+        self.json(self.ask(Method::GET, paths::STRAYS)).await
+    }
+
+    /// Has one of them ended.
+    pub async fn end_stray(&self, id: &MachineId, reason: &str) -> Result<(), ClientError> {
+        let because = Because { reason: reason.to_owned() };
+        self.send(self.ask(Method::DELETE, &paths::stray(id)).json(&because)).await.map(drop)
     }
 
     /// Every zone.

@@ -65,6 +65,9 @@ pub enum Machine {
         /// Begin though something on it fits nowhere else: that stays until there is room.
         #[arg(long)]
         force: bool,
+        /// It is one that the provider has, and that no record tells of, as `cerebro status` shows it: end it at once.
+        #[arg(long, conflicts_with = "force")]
+        stray: bool,
     },
     /// End a local machine at once, as a power cut would.
     Kill {

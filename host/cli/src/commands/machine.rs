@@ -48,7 +48,12 @@ pub async fn run(client: &Client, output: Output, command: Command) -> Result<()
             let request = MaintainRequest { reason, lasts, drain, force };
             shown(output, client.maintain_machine(&id, &request).await?)
         }
-        Command::Remove { id, reason, force } => {
+        Command::Remove { id, reason, stray: true, .. } => {
+            client.end_stray(&id, &reason).await?;
+            anstream::eprintln!("{id} is gone for good");
+            Ok(())
+        }
+        Command::Remove { id, reason, force, .. } => {
             shown(output, client.remove_machine(&id, &DrainRequest { reason, force }).await?)
         }
         Command::Kill { id } => {

@@ -9,6 +9,7 @@ impl Cluster {
         let notes = self.notes();
         let mut faults: Vec<String> = notes.iter().map(ToString::to_string).collect();
         faults.extend(self.unlogged());
+        faults.extend(self.stray_words());
         for view in self
             .jobs()
             .iter()

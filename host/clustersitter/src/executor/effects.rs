@@ -62,7 +62,7 @@ impl Executor {
 }
 
 /// Has an effect in the world, if this controller still leads.
-pub(super) async fn led(
+pub(crate) async fn led(
     cluster: &Cluster,
     call: impl Future<Output = Result<(), ProviderError>>,
 ) -> Result<(), Failed> {
