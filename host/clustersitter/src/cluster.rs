@@ -417,11 +417,11 @@ impl Cluster {
         self.wake();
     }
 
-    /// The provider was asked for a machine in a zone, and had none for this reason, or had one.
-    pub fn zone_is_full(&self, zone: &ZoneName, why: Option<&str>) {
+    /// The provider was asked for a machine in a zone: it had one, or none, and why.
+    pub fn provider_had_room(&self, zone: &ZoneName, room: Result<(), &str>) {
         {
             let state = &mut *self.state();
-            state.kept.zone_is_full(zone, why, state.now);
+            state.kept.provider_had_room(zone, room, state.now);
         }
         self.wake();
     }

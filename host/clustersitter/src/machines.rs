@@ -250,6 +250,7 @@ mod tests {
             },
             controller: "http://10.0.0.5:30000/".to_owned(),
             join_token: "0123456789abcdef0123456789abcdef".to_owned(),
+            term: 0,
             environment: BTreeMap::new(),
         };
         let mut settings = Ec2Settings::default();

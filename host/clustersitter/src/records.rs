@@ -38,6 +38,9 @@ pub struct MachineRecord {
     /// What it was made with, if its agent has a token of its own since: by this its provider knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_with: Option<String>,
+    /// The term in which it was decided to make it, or to expect it; 0, if that is not known.
+    #[serde(default)]
+    pub term: u64,
     /// When it was heard again after a silence of its own; the last few times.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub comebacks: Vec<Timestamp>,

@@ -65,7 +65,10 @@ impl Owner {
     }
 }
 
-/// The tags that a machine's instance and volume get.
+/// The tag with the term in which it was decided to make it: for people who look for what happened.
+pub const TERM: &str = "cerebro:term";
+
+/// The tags that a machine's instance and volume get. They are the same for the same request, whoever leads when it is made.
 pub fn tags(
     cluster: &ClusterName,
     request: &CreateMachine,
@@ -80,7 +83,9 @@ pub fn tags(
         ("Name", format!("{cluster} {}", request.id)),
     ];
     let own = own.map(|(key, value)| (key.to_owned(), value));
-    further.clone().into_iter().chain(own).collect()
+    // Where it is not known it was not asked for with it before, by the same token.
+    let term = (request.term > 0).then(|| (TERM.to_owned(), request.term.to_string()));
+    further.clone().into_iter().chain(own).chain(term).collect()
 }
 
 /// What was tried last to make a machine. It is written down before it is tried, so that whoever goes on after a crash tries
@@ -151,6 +156,7 @@ mod tests {
             },
             controller: String::new(),
             join_token: join_token.to_owned(),
+            term: 3,
             environment: BTreeMap::new(),
         }
     }

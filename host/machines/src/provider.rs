@@ -91,6 +91,8 @@ pub struct CreateMachine {
     pub controller: String,
     /// What its agent proves itself with when it joins.
     pub join_token: String,
+    /// The term of the controller that decided it; 0, if that is not known.
+    pub term: u64,
     /// The environment of its agent, on top of a clean one.
     pub environment: BTreeMap<String, String>,
 }

@@ -95,6 +95,7 @@ impl Cluster {
                 machine: machine.locked(lock)?,
                 token: made.join_token,
                 made_with: None,
+                term: made.term,
                 comebacks: Vec::new(),
                 attempts: Vec::new(),
             };

@@ -2,6 +2,7 @@
 
 use super::Cluster;
 use cerebro_model::Phase;
+use cerebro_planner::cluster::Full;
 
 impl Cluster {
     /// In sentences; none if all is well.
@@ -10,6 +11,7 @@ impl Cluster {
         let mut faults: Vec<String> = notes.iter().map(ToString::to_string).collect();
         faults.extend(self.unlogged());
         faults.extend(self.stray_words());
+        faults.extend(self.full_zones());
         for view in self
             .jobs()
             .iter()
@@ -30,5 +32,17 @@ impl Cluster {
             }
         }
         faults
+    }
+
+    /// Zones for which the provider has no machine just now.
+    fn full_zones(&self) -> Vec<String> {
+        let state = self.state();
+        let full = state.kept.fleet().full.iter().filter(|(_, full)| full.holds(state.now));
+        let words = full.map(|(zone, Full { since, why, .. })| {
+            format!(
+                "{zone}: no machine is to be had there since {since} ({why}); it is asked for again"
+            )
+        });
+        words.collect()
     }
 }

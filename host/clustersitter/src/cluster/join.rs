@@ -84,8 +84,8 @@ impl Cluster {
             );
             let told = event(EventKind::MachineExpected, about_machine(&id), message);
             let (comebacks, attempts) = (Vec::new(), Vec::new());
-            let (token, made_with) = (join_token.clone(), None);
-            let record = MachineRecord { machine, token, made_with, comebacks, attempts };
+            let (token, made_with, term) = (join_token.clone(), None, self.term());
+            let record = MachineRecord { machine, token, made_with, term, comebacks, attempts };
             let change = Change::default().counters(counters).machine(&id, Some(record));
             Ok::<_, JoinError>((change.event(told), (id, join_by)))
         })?;

@@ -233,15 +233,20 @@ impl Kept {
         }
     }
 
-    /// The provider had no machine in a zone, or had one.
-    pub(super) fn zone_is_full(&mut self, zone: &ZoneName, why: Option<&str>, now: Timestamp) {
+    /// The provider had a machine in a zone, or none.
+    pub(super) fn provider_had_room(
+        &mut self,
+        zone: &ZoneName,
+        room: Result<(), &str>,
+        now: Timestamp,
+    ) {
         let full = &mut self.fleet.full;
-        match why {
-            Some(why) => {
+        match room {
+            Ok(()) => drop(full.remove(zone)),
+            Err(why) => {
                 let since = full.get(zone).map_or(now, |known| known.since);
-                full.insert(zone.clone(), Full { since, why: why.to_owned() });
+                full.insert(zone.clone(), Full { since, at: now, why: why.to_owned() });
             }
-            None => drop(full.remove(zone)),
         }
     }
 

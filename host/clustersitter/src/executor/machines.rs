@@ -21,7 +21,8 @@ impl Executor {
     pub(super) fn provision(&self, zone: ZoneName, reason: &str) -> Result<(), ChangeError> {
         let capacity = self.cluster.policy().machine_capacity;
         let token = new_token();
-        self.change(|state| Ok((intended(state, zone, capacity, token, reason), ())))
+        let made_in = (zone, self.cluster.term());
+        self.change(|state| Ok((intended(state, made_in, capacity, token, reason), ())))
     }
 
     pub(super) fn machine(&self, id: &MachineId) -> Option<Machine> {
@@ -120,7 +121,7 @@ impl Executor {
             };
             state.records.machines.values().filter(coming).cloned().collect()
         };
-        for MachineRecord { machine, token, .. } in wanted {
+        for MachineRecord { machine, token, term, .. } in wanted {
             let id = machine.id.clone();
             if self.lock().created.contains(&id) {
                 continue;
@@ -132,13 +133,14 @@ impl Executor {
                 capacity: machine.capacity,
                 controller: self.controller.clone(),
                 join_token: token,
+                term,
                 environment: BTreeMap::new(),
             };
             let (cluster, under_way) = (self.cluster.clone(), self.under_way.clone());
             self.spawn(async move {
                 match led(&cluster, cluster.provider.create(&request)).await {
                     Ok(()) => {
-                        cluster.zone_is_full(&request.zone, None);
+                        cluster.provider_had_room(&request.zone, Ok(()));
                         under_way.lock().unwrap_or_else(PoisonError::into_inner).created.insert(id);
                     }
                     Err(Failed::Provider(error @ ProviderError::Taken { .. })) => {
@@ -146,7 +148,7 @@ impl Executor {
                     }
                     Err(why) => {
                         if let Failed::Provider(ProviderError::NoCapacity { why, .. }) = &why {
-                            cluster.zone_is_full(&request.zone, Some(why));
+                            cluster.provider_had_room(&request.zone, Err(why));
                         }
                         begun.failed(&cluster, &format!("{id} could not be made: {why}"));
                     }
@@ -207,10 +209,10 @@ impl Executor {
     }
 }
 
-/// The intent to make a machine.
+/// The intent to make a machine in a zone, and in a term.
 fn intended(
     state: &State,
-    zone: ZoneName,
+    (zone, term): (ZoneName, u64),
     capacity: Capacity,
     token: String,
     reason: &str,
@@ -222,7 +224,7 @@ fn intended(
     let message = format!("a machine is made in {}, {id}: {reason}", machine.zone);
     let told = event(EventKind::MachineProvisioning, about_machine(&id), message);
     let (comebacks, attempts) = (Vec::new(), Vec::new());
-    let record = MachineRecord { machine, token, made_with: None, comebacks, attempts };
+    let record = MachineRecord { machine, token, made_with: None, term, comebacks, attempts };
     Change::default().counters(counters).machine(&id, Some(record)).event(told)
 }
 

@@ -192,6 +192,7 @@ async fn at_ec2(
         capacity: settings.machine,
         controller: settings.advertise.clone().unwrap_or_default(),
         join_token: "0".repeat(32),
+        term: 0,
         environment: BTreeMap::new(),
     };
     let ec2 = Ec2 { cluster: cluster.clone(), settings: ec2.clone(), user_data };

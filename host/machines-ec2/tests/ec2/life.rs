@@ -24,9 +24,9 @@ async fn a_machine_is_what_the_settings_say() {
     assert!(made.requires_tokens && !made.is_spot);
     assert_eq!(made.user_data, b"#cloud-config\n# m-1\n");
     assert_eq!(made.root_volume, Some((10, true)));
-    let tags = ["cerebro:cluster", "cerebro:machine", "cerebro:zone", "Name"]
+    let tags = ["cerebro:cluster", "cerebro:machine", "cerebro:term", "cerebro:zone", "Name"]
         .map(|it| made.tags[it].as_str());
-    assert_eq!(tags, ["prod", "m-1", "aws-us-west-2a", "prod m-1"]);
+    assert_eq!(tags, ["prod", "m-1", "3", "aws-us-west-2a", "prod m-1"]);
     assert!(!made.tags.values().any(|it| it.contains("token")), "no tag tells the join token");
     let found = until_done("find it", async || {
         let found = provider.instance(&id("m-1")).await?;

@@ -153,6 +153,7 @@ pub fn request(machine: &str) -> CreateMachine {
         capacity: capacity(),
         controller: "http://10.0.0.1:30000".to_owned(),
         join_token: format!("token of {machine}"),
+        term: 3,
         environment: BTreeMap::new(),
     }
 }

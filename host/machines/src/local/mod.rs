@@ -174,9 +174,10 @@ impl MachineProvider for LocalProvider {
 
     async fn made_from(&self, machine: &MachineId) -> Result<CreateMachine, ProviderError> {
         self.with(machine, |inner, id| {
-            let MachineSpec { id, zone, capacity, controller, join_token, environment, .. } =
-                inner.known(id)?.1;
-            Ok(CreateMachine { id, zone, capacity, controller, join_token, environment })
+            let MachineSpec {
+                id, zone, capacity, controller, join_token, term, environment, ..
+            } = inner.known(id)?.1;
+            Ok(CreateMachine { id, zone, capacity, controller, join_token, term, environment })
         })
         .await
     }
@@ -260,6 +261,7 @@ impl Inner {
             capacity: machine.capacity,
             controller: machine.controller.clone(),
             join_token: machine.join_token.clone(),
+            term: machine.term,
             environment: machine.environment.clone(),
             address,
             bin_dir: self.config.bin_dir.clone(),

@@ -32,6 +32,8 @@ pub struct MachineSpec {
     pub capacity: Capacity,
     pub controller: String,
     pub join_token: String,
+    #[serde(default)]
+    pub term: u64,
     pub environment: BTreeMap<String, String>,
     /// The address that is the machine's alone.
     pub address: Ipv4Addr,

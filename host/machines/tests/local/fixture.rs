@@ -116,6 +116,7 @@ impl Fixture {
             },
             controller: "http://127.0.0.1:30000".to_owned(),
             join_token: "let-me-in".to_owned(),
+            term: 1,
             environment: environment.map(|(name, value)| (name.to_owned(), value)).into(),
         }
     }

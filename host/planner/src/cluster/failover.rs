@@ -82,8 +82,10 @@ impl<'a> StandIns<'a> {
         now: Timestamp,
     ) {
         let job = first.job_name();
-        let is_full =
-            |zone: &ZoneName| fleet.full.contains_key(zone) && has_no_room(first, zone, yard);
+        let is_full = |zone: &ZoneName| {
+            fleet.full.get(zone).is_some_and(|full| full.holds(now))
+                && has_no_room(first, zone, yard)
+        };
         let zones = first.job.deployment_layout.iter().map(|(zone, layout)| {
             let wanted = layout.instances();
             let of_zone = down.get(&(job, zone)).into_iter().flatten();

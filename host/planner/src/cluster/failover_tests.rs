@@ -145,7 +145,7 @@ fn full(fleet: &mut Fleet, gone: usize) {
     let of_it = fleet.machines.values().filter(|it| it.machine.zone.as_str() == "z-1");
     let of_it: Vec<MachineId> = of_it.map(|it| it.machine.id.clone()).collect();
     of_it.iter().take(gone).for_each(|id| drop(fleet.machines.remove(id)));
-    let full = Full { since: at(20), why: "there is none".to_owned() };
+    let full = Full { since: at(20), at: at(20), why: "there is none".to_owned() };
     fleet.full.insert("z-1".parse().unwrap(), full);
 }
 
@@ -187,6 +187,12 @@ fn a_full_zone_with_room_left_needs_nobody_and_stands_in_for_nobody() {
     hear(&mut fleet, &[], 20);
     let ran = placed(&plan(&fleet, &policy, at(20)));
     assert!(ran.len() == 1 && ran[0].contains("z-1"), "{ran:?}");
+    // What was said long ago says nothing.
+    let (mut fleet, policy) = settled(two_zones(2), 4);
+    full(&mut fleet, 2);
+    fleet.full.values_mut().for_each(|full| full.at = at(20 - 300));
+    hear(&mut fleet, &[], 20);
+    assert_eq!(placed(&plan(&fleet, &policy, at(20))), [""; 0]);
     // Nor does it where a job has nobody to stand in for it.
     let mut job = two_zones(2);
     job.placement.failover = None;

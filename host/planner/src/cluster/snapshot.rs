@@ -41,8 +41,20 @@ pub struct Fleet {
 pub struct Full {
     /// When it said so first.
     pub since: Timestamp,
+    /// When it said so last. It is asked again each minute at the latest, for as long as a machine is wanted there.
+    pub at: Timestamp,
     /// In its words.
     pub why: String,
+}
+
+impl Full {
+    /// How long its word is good for.
+    const HOLDS: Duration = Duration::from_secs(300);
+
+    /// Whether that is so still, as far as anybody knows.
+    pub fn holds(&self, now: Timestamp) -> bool {
+        now.since(self.at) < Self::HOLDS
+    }
 }
 
 /// What was recorded for the brakes.
