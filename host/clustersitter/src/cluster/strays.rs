@@ -19,7 +19,9 @@ pub enum StrayError {
     #[error("{0} is known here: `cerebro machine remove {0}` removes it in order")]
     Known(MachineId),
     /// There is nothing of it.
-    #[error("the provider has no machine `{machine}` of this cluster; it has: {known}")]
+    #[error(
+        "the provider has no machine `{machine}` of this cluster; of those that are not known here it has {known}"
+    )]
     NotThere {
         /// The machine.
         machine: MachineId,
@@ -93,7 +95,8 @@ impl Cluster {
             }
             if !listed.contains(id) {
                 let strays = listed.iter().filter(|id| !is_known(id)).map(MachineId::as_str);
-                let known = strays.collect::<Vec<_>>().join(", ");
+                let strays: Vec<&str> = strays.collect();
+                let known = if strays.is_empty() { "none".to_owned() } else { strays.join(", ") };
                 return Err(StrayError::NotThere { machine: id.clone(), known });
             }
         }
