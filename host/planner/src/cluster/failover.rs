@@ -6,6 +6,7 @@
 //! and rollouts. What stands in goes once what it stood in for is well again.
 
 use super::family::Family;
+use super::fill::Displaced;
 use super::need::Need;
 use super::yard::{Search, Standing as Stands, Yard};
 use super::{Fleet, Occupancy, Policy, fill, repair};
@@ -19,6 +20,18 @@ pub(super) struct StandIns<'a> {
     more: BTreeMap<(&'a JobName, &'a ZoneName), u32>,
     /// Why, in a part of a sentence.
     why: BTreeMap<&'a JobName, String>,
+}
+
+/// What is looked at.
+struct Ground<'a, 'l> {
+    fleet: &'a Fleet,
+    occupancy: &'a Occupancy,
+    /// On it nothing was given away yet.
+    yard: &'l Yard<'a>,
+    displaced: &'l Displaced<'a>,
+    down: &'l Down<'a>,
+    policy: &'l Policy,
+    now: Timestamp,
 }
 
 /// How one zone of a job does.
@@ -52,6 +65,7 @@ impl<'a> StandIns<'a> {
         fleet: &'a Fleet,
         occupancy: &'a Occupancy,
         yard: &Yard<'a>,
+        displaced: &Displaced<'a>,
         policy: &Policy,
         now: Timestamp,
     ) -> Self {
@@ -64,23 +78,14 @@ impl<'a> StandIns<'a> {
         }
         let down = down(fleet, occupancy, &yard.displaced, policy, now);
         for (first, failover) in wishes {
-            stand_ins.stand_in(first, failover, fleet, occupancy, yard, &down, policy, now);
+            let ground = Ground { fleet, occupancy, yard, displaced, down: &down, policy, now };
+            stand_ins.stand_in(first, failover, &ground);
         }
         stand_ins
     }
 
-    #[allow(clippy::too_many_arguments, reason = "what is looked at, and for whom")]
-    fn stand_in(
-        &mut self,
-        first: &'a Deployment,
-        failover: Failover,
-        fleet: &Fleet,
-        occupancy: &'a Occupancy,
-        yard: &Yard<'a>,
-        down: &Down<'a>,
-        policy: &Policy,
-        now: Timestamp,
-    ) {
+    fn stand_in(&mut self, first: &'a Deployment, failover: Failover, ground: &Ground<'a, '_>) {
+        let Ground { fleet, occupancy, yard, displaced, down, policy, now } = *ground;
         let job = first.job_name();
         let is_full = |zone: &ZoneName| {
             fleet.full.get(zone).is_some_and(|full| full.holds(now))
@@ -91,20 +96,19 @@ impl<'a> StandIns<'a> {
             let of_zone = down.get(&(job, zone)).into_iter().flatten();
             let for_long =
                 of_zone.filter(|(_, since)| now.since(**since) >= failover.after.duration());
-            let (mut down, beyond_down): (Vec<u32>, Vec<u32>) =
+            let (down, beyond_down): (Vec<u32>, Vec<u32>) =
                 for_long.map(|(number, _)| *number).partition(|number| *number < wanted);
             let group = occupancy.group(job, zone);
             let last = group.and_then(|group| group.keys().next_back());
             let beyond = last.map_or(0, |last| (last + 1).saturating_sub(wanted));
             let is_full = is_full(zone);
-            let has_place = |number: &u32| {
-                group.is_some_and(|group| group.contains_key(number))
-                    && !yard.displaced.contains(&&InstanceId::new(*number, zone, job))
+            let of_zone = displaced.get(&(job, zone));
+            let has_no_place = |number: &u32| {
+                let is_displaced = of_zone.is_some_and(|numbers| numbers.contains(number));
+                is_full && (is_displaced || group.is_none_or(|it| !it.contains_key(number)))
             };
-            let without = (0..wanted).filter(|number| is_full && !has_place(number));
-            let without: Vec<u32> = without.collect();
-            down.retain(|number| !without.contains(number));
-            let (no_room, down) = (without.len() as u32, down.len() as u32);
+            let no_room = (0..wanted).filter(has_no_place).count() as u32;
+            let down = down.iter().filter(|number| !has_no_place(number)).count() as u32;
             let beyond_down = beyond_down.len() as u32;
             Standing { zone, wanted, down, is_full, no_room, beyond, beyond_down }
         });

@@ -39,14 +39,15 @@ pub(super) fn plan<'a>(
 ) -> Filled<'a> {
     let families = Families::of(fleet);
     let yard = Yard::new(fleet, occupancy, policy, now);
-    let stand_ins = StandIns::of(&families.all, fleet, occupancy, &yard, policy, now);
+    let displaced = displaced(&yard, occupancy);
+    let stand_ins = StandIns::of(&families.all, fleet, occupancy, &yard, &displaced, policy, now);
     let families = families.with(stand_ins);
     let mut filling = Filling {
         fleet,
         occupancy,
         policy,
         now,
-        displaced: displaced(&yard, occupancy),
+        displaced,
         filled: Filled {
             fleet,
             yard,
@@ -107,7 +108,8 @@ pub(super) fn has_place(fleet: &Fleet, seen: &SeenInstance) -> bool {
     counts(fleet, &seen.instance.machine)
 }
 
-type Displaced<'a> = BTreeMap<(&'a JobName, &'a ZoneName), BTreeSet<u32>>;
+/// Instances whose machine does not count any more: their numbers, by job and zone.
+pub(super) type Displaced<'a> = BTreeMap<(&'a JobName, &'a ZoneName), BTreeSet<u32>>;
 
 fn displaced<'a>(yard: &Yard<'a>, occupancy: &'a Occupancy) -> Displaced<'a> {
     let mut displaced = Displaced::new();
