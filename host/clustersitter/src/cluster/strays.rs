@@ -7,7 +7,7 @@ use super::{ChangeError, Cluster, about_machine, event};
 use crate::executor::{Failed, asked, led};
 use cerebro_api::body::StrayView;
 use cerebro_model::{EventKind, MachineId, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Who is not known, by the provider's listings: since when, and whether that was told.
 pub(super) type Strays = BTreeMap<MachineId, (Timestamp, bool)>;
@@ -46,13 +46,15 @@ impl Cluster {
     /// What the provider lists. Who was not known at the last listing either is told of, once: a listing may be ahead of the
     /// records, or behind them.
     pub fn listed(&self, listed: &[MachineId]) -> Result<(), ChangeError> {
+        // After a loss of the store nothing of a large fleet is known.
+        let listed: BTreeSet<&MachineId> = listed.iter().collect();
         let news: Vec<MachineId> = {
             let state = &mut *self.state();
             let (now, known) = (state.now, &state.records.machines);
             let strays = &mut state.observed.strays;
             strays.retain(|id, _| listed.contains(id) && !known.contains_key(id));
             let before: Vec<MachineId> = strays.keys().cloned().collect();
-            for id in listed.iter().filter(|id| !known.contains_key(*id)) {
+            for id in listed.iter().copied().filter(|id| !known.contains_key(*id)) {
                 strays.entry(id.clone()).or_insert((now, false));
             }
             let untold = before.into_iter().filter(|id| {
