@@ -184,7 +184,10 @@ async fn at_ec2(
     bin_dir: PathBuf,
 ) -> Vec<Finding> {
     let user_data = machines::user_data_by(Programs::in_directory(bin_dir), ec2);
-    let Some(zone) = settings.zones.keys().next() else { return Vec::new() };
+    let Some(zone) = ec2.zones.keys().next() else {
+        let why = "`[ec2]` names no zone: add `[ec2.zones.<zone>]`";
+        return vec![Finding::wrong("machines at EC2", why)];
+    };
     // As one would be made; nobody makes it.
     let like = CreateMachine {
         id: MachineId::nth(0),
