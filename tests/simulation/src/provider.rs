@@ -114,14 +114,16 @@ impl MachineProvider for SimulatedProvider {
         self.answered().map(|()| presence)
     }
 
-    /// Often short: a listing proves nothing.
+    /// Often short: a listing proves nothing. And with much in it that is others'.
     async fn list(&self) -> Result<Vec<MachineId>, ProviderError> {
         self.reach().await?;
         let mut world = self.effects.world.lock();
         let share = world.rng.u8(0..=100);
         let there = world.hosts.iter().filter(|(_, host)| host.exists()).map(|(id, _)| id);
-        let ids: Vec<_> = there.cloned().collect();
-        Ok(ids.into_iter().filter(|_| world.chance(share)).collect())
+        let there: Vec<_> = there.cloned().collect();
+        let mut listed: Vec<_> = there.into_iter().filter(|_| world.chance(share)).collect();
+        listed.extend(world.foreign.iter().cloned());
+        Ok(listed)
     }
 
     /// Half of the agents that hang go on then.

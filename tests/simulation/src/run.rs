@@ -313,6 +313,8 @@ impl Simulation {
             eprintln!("{:>10.3} FAULT {fault:?}", now.as_secs_f64());
         }
         strike(&self.ground.world, &fault, now);
+        // Whatever was waited for in vain before, this is looked at.
+        self.done.1 = now;
         self.ground.cloud.follow();
         match fault {
             Fault::MachineFlaps => {

@@ -2,7 +2,7 @@
 //! calls in the same process and in simulated time. The account holds much that is others'.
 
 mod calls;
-mod machines;
+mod notes;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -27,7 +27,7 @@ use cerebro_machines::{CreateMachine, MachineProvider};
 use cerebro_machines_ec2::identity::Note;
 use cerebro_machines_ec2::{Ec2Config, Ec2Provider, Ec2Settings};
 use cerebro_model::MachineId;
-use machines::{AmazonMachines, LivingNotes};
+use notes::LivingNotes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -145,15 +145,18 @@ fn settings() -> Result<Ec2Settings> {
 impl Cloud for Amazon {
     async fn machines(&self, life: &Arc<Life>) -> Result<Arc<dyn MachineProvider>> {
         let notes = Arc::new(LivingNotes { account: self.0.clone(), life: life.clone() });
-        let user_data =
-            |request: &CreateMachine, _: &str| Ok(format!("#cloud-config\n# {}\n", request.id));
+        let account = self.0.clone();
+        // What an instance begins with tells its agent what it is.
+        let user_data = move |request: &CreateMachine, _: &str| {
+            locked(&account.orders).insert(request.id.clone(), request.clone());
+            Ok(format!("#cloud-config\n# {}\n", request.id))
+        };
         let config = Ec2Config {
             access: Some(Access::Key { id: KEY.to_owned(), secret: "secret".to_owned() }),
             carrier: Some(self.way(life)),
             ..Ec2Config::new(CLUSTER.parse()?, settings()?, notes, Arc::new(user_data))
         };
-        let inner = Ec2Provider::open(config).await?;
-        Ok(Arc::new(AmazonMachines { inner, account: self.0.clone() }))
+        Ok(Arc::new(Ec2Provider::open(config).await?))
     }
 
     async fn names(&self, life: &Arc<Life>) -> Result<Arc<dyn DnsProvider>> {
