@@ -1,7 +1,7 @@
 //! The fuzz targets of `fuzz/`, each for a while.
 
 use crate::shell::run;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::process::{Command, Stdio};
 
@@ -9,14 +9,27 @@ use std::process::{Command, Stdio};
 const CARGO_FUZZ: &str = "0.13.2";
 /// The targets: what comes from outside.
 const TARGETS: [&str; 4] = ["job", "grants", "unpack", "journal"];
-/// Seconds for each.
+/// Seconds for each, at most.
 const SECONDS: u32 = 60;
+/// Inputs for each, where they are the same each time: the slowest target tries these in a minute.
+const RUNS: u32 = 50_000;
+/// Lines of what a target printed that are shown when it failed.
+const LAST_LINES: usize = 60;
 /// Targets that are run at a time: each takes one processor.
 const AT_A_TIME: usize = 2;
 
-/// Runs each target, from what earlier runs have found and the seeds. What breaks one is kept in
-/// `fuzz/artifacts`.
-pub fn all() -> Result<()> {
+/// What the inputs are drawn from.
+#[derive(Debug, Clone, Copy)]
+pub enum Luck {
+    /// Other inputs each time, from what earlier runs have found: who looks for errors.
+    Fresh,
+    /// The same inputs each time: who asks whether a change broke something is not told of what
+    /// was there before.
+    Same,
+}
+
+/// Runs each target. What breaks one is kept in `fuzz/artifacts`.
+pub fn all(luck: Luck) -> Result<()> {
     let asked = Command::new("cargo")
         .args(["fuzz", "--version"])
         .stdout(Stdio::null())
@@ -31,7 +44,7 @@ pub fn all() -> Result<()> {
     for targets in TARGETS.chunks(AT_A_TIME) {
         std::thread::scope(|scope| {
             let running: Vec<_> =
-                targets.iter().map(|target| scope.spawn(|| one(target))).collect();
+                targets.iter().map(|target| scope.spawn(move || one(target, luck))).collect();
             running.into_iter().try_for_each(|it| match it.join() {
                 Ok(ended) => ended,
                 Err(_) => bail!("a fuzz target's thread panicked: its words are above"),
@@ -41,13 +54,42 @@ pub fn all() -> Result<()> {
     Ok(())
 }
 
-fn one(target: &str) -> Result<()> {
-    let (corpus, seeds) = (format!("fuzz/corpus/{target}"), format!("fuzz/seeds/{target}"));
-    let directory = cerebro_tests::root().join(&corpus);
-    fs::create_dir_all(&directory)
-        .with_context(|| format!("cannot make {}", directory.display()))?;
+fn one(target: &str, luck: Luck) -> Result<()> {
+    let (root, seeds) = (cerebro_tests::root(), format!("fuzz/seeds/{target}"));
+    let (corpus, drawn) = match luck {
+        Luck::Fresh => (format!("fuzz/corpus/{target}"), vec![]),
+        Luck::Same => {
+            (format!("target/fuzz/{target}"), vec!["-seed=1".to_owned(), format!("-runs={RUNS}")])
+        }
+    };
+    let found = root.join(&corpus);
+    if matches!(luck, Luck::Same) && found.exists() {
+        fs::remove_dir_all(&found).with_context(|| format!("cannot empty {corpus}"))?;
+    }
+    fs::create_dir_all(&found).with_context(|| format!("cannot make {corpus}"))?;
+
     let time = format!("-max_total_time={SECONDS}");
-    let fuzz = ["RUSTC_BOOTSTRAP=1", "cargo", "fuzz", "run", target, &corpus, &seeds, "--"];
     let limits = [time.as_str(), "-timeout=10", "-rss_limit_mb=2048", "-max_len=16384"];
-    run("env", &[&fuzz[..], &limits].concat())
+    let mut words = vec!["fuzz", "run", target, &corpus, &seeds, "--"];
+    words.extend(limits);
+    words.extend(drawn.iter().map(String::as_str));
+    eprintln!("\x1b[2m$ cargo {}\x1b[0m", words.join(" "));
+    let output = Command::new("cargo")
+        .current_dir(root)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .args(&words)
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot run `cargo`")?;
+    let printed = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = printed.lines().filter(|line| !is_of_the_dictionary(line)).collect();
+    let shown = if output.status.success() { 1 } else { LAST_LINES };
+    eprintln!("{}", lines[lines.len().saturating_sub(shown)..].join("\n"));
+    ensure!(output.status.success(), "the fuzz target `{target}` failed ({})", output.status);
+    Ok(())
+}
+
+/// Whether a line is one of the hundreds that the fuzzer ends with: words that it would try again.
+fn is_of_the_dictionary(line: &str) -> bool {
+    line.contains("# Uses: ") || line.contains("recommended dictionary")
 }

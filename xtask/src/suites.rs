@@ -1,5 +1,6 @@
 //! The test suites.
 
+use crate::fuzz::Luck;
 use crate::shell::run_in;
 use crate::{aws, build, conformance, fuzz, packages, rules, shell, wit};
 use anyhow::Result;
@@ -77,7 +78,7 @@ pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {
         return aws::test();
     }
     if named == [Suite::Fuzz] {
-        return fuzz::all();
+        return fuzz::all(Luck::Fresh);
     }
     // Tests that need what cannot be installed fail, and say so.
     packages::install(&PACKAGES, "some tests")?;
@@ -108,7 +109,7 @@ pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {
                 let test = ["test", "--workspace", "--no-fail-fast"];
                 shell::run("cargo", &[&test[..], &others].concat())?
             }
-            Suite::Fuzz => fuzz::all()?,
+            Suite::Fuzz => fuzz::all(Luck::Same)?,
             Suite::Hostile => {
                 let test = ["test", "--workspace", "--test", "hostile"];
                 shell::run("cargo", &[&test[..], &["--", "--nocapture"]].concat())?

@@ -69,6 +69,14 @@ impl Hosts {
         Self::Network(address, bits(address))
     }
 
+    /// A network of IPv4 in the spelling of IPv6 is one of IPv4: that is how what is asked about is read.
+    fn network(address: IpAddr, prefix: u8) -> Self {
+        match (address.to_canonical(), prefix.checked_sub(128 - 32)) {
+            (v4 @ IpAddr::V4(_), Some(inner)) if address.is_ipv6() => Self::Network(v4, inner),
+            _ => Self::Network(address, prefix),
+        }
+    }
+
     fn covers_name(&self, name: &str) -> bool {
         match self {
             Self::Any => true,
@@ -107,7 +115,7 @@ impl Hosts {
         if let Some((address, prefix)) = text.split_once('/') {
             let (address, prefix): (IpAddr, u8) = (address.parse().ok()?, prefix.parse().ok()?);
             let fits = prefix <= bits(address) && masked(address, prefix) == address;
-            return fits.then_some(Self::Network(address, prefix));
+            return fits.then(|| Self::network(address, prefix));
         }
         if let Some(ending) = text.strip_prefix('*') {
             let name = ending.strip_prefix('.')?;

@@ -96,6 +96,7 @@ fn hosts_match_by_name_ending_network_and_port() {
         ("10.0.0.0/8:5432", "10.255.0.1", 5432),
         ("10.0.0.0/8:5432", "::ffff:10.1.2.3", 5432),
         ("0.0.0.0/0:*", "8.8.8.8", 1),
+        ("[::ffff:10.0.0.0/104]:1", "10.1.2.3", 1),
         ("[2001:db8::/32]:443", "2001:db8:1::1", 443),
         ("[::1]:80", "0:0:0:0:0:0:0:1", 80),
         ("::1:80", "::1", 80),
@@ -114,6 +115,7 @@ fn hosts_match_by_name_ending_network_and_port() {
         ("10.0.0.0/8:5432", "a.10.0.0.1", 5432),
         ("[2001:db8::/32]:443", "2001:db9::1", 443),
         ("0.0.0.0/0:*", "::1", 1),
+        ("[::ffff:10.0.0.0/104]:1", "11.1.2.3", 1),
         ("*:443", "a", 80),
     ] {
         assert!(!covers(pattern, host, port), "{pattern} {host}");
@@ -137,6 +139,13 @@ fn hosts_match_by_name_ending_network_and_port() {
     }
     for same in ["*.a:*", "10.0.0.0/8:1", "[2001:db8::/32]:1", "[::1]:*", "1.2.3.4:5", "*:*"] {
         assert_eq!(HostPattern::try_from(same.to_owned()).unwrap().to_string(), same);
+    }
+    for (text, means) in [
+        ("[::ffff:1.2.3.4/128]:1", "1.2.3.4:1"),
+        ("[::ffff:10.0.0.0/104]:1", "10.0.0.0/8:1"),
+        ("[::1/128]:1", "[::1]:1"),
+    ] {
+        assert_eq!(HostPattern::try_from(text.to_owned()).unwrap().to_string(), means);
     }
 }
 
