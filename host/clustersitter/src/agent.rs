@@ -132,11 +132,11 @@ fn find(cluster: &Cluster, id: &MachineId) -> Result<Agent, AskError> {
     let state = cluster.state();
     let record = state.records.machines.get(id).ok_or_else(|| AskError::Unknown(id.clone()))?;
     let machine = &record.machine;
-    match (machine.address, machine.agent_port) {
-        (Some(address), Some(port)) if machine.state.runs() => Ok(Agent {
+    match (machine.address, machine.agent_port, record.token.known()) {
+        (Some(address), Some(port), Some(token)) if machine.state.runs() => Ok(Agent {
             machine: id.clone(),
             address: SocketAddr::new(address, port),
-            token: record.token.clone(),
+            token: token.to_owned(),
         }),
         _ => Err(AskError::Absent(id.clone())),
     }

@@ -4,8 +4,10 @@
 //! named by what that tells, and before and behind each effect of a provider.
 
 use async_trait::async_trait;
-use cerebro_machines::{Calls, CreateMachine, MachineProvider, Presence, ProviderError};
-use cerebro_model::{Event, MachineId, Secret};
+use cerebro_machines::{
+    Calls, CreateMachine, Intent, MachineProvider, Made, Presence, ProviderError,
+};
+use cerebro_model::{Digest, Event, MachineId, Secret};
 use cerebro_store::{Batch, CommitError, Committed, Entry, Fence, Store, StoreError, StoredEvent};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -127,16 +129,32 @@ impl MachineProvider for DyingProvider {
         self.inner.list().await
     }
 
-    async fn made_from(&self, machine: &MachineId) -> Result<CreateMachine, ProviderError> {
-        self.inner.made_from(machine).await
+    async fn made(&self, machine: &MachineId) -> Result<Made, ProviderError> {
+        self.inner.made(machine).await
     }
 
-    async fn is_made_with(
+    async fn is_made_by(
         &self,
         machine: &MachineId,
-        join_token: &str,
+        intent: &Intent,
     ) -> Result<bool, ProviderError> {
-        self.inner.is_made_with(machine, join_token).await
+        self.inner.is_made_by(machine, intent).await
+    }
+
+    fn keeps_proofs(&self) -> bool {
+        self.inner.keeps_proofs()
+    }
+
+    async fn keep_proof(
+        &self,
+        machine: &MachineId,
+        intent: &Intent,
+        token: &Digest,
+    ) -> Result<(), ProviderError> {
+        self.at.here("keep-proof", "before");
+        self.inner.keep_proof(machine, intent, token).await?;
+        self.at.here("keep-proof", "behind");
+        Ok(())
     }
 
     async fn sweep(&self) -> Result<Vec<String>, ProviderError> {

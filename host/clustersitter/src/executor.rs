@@ -103,6 +103,7 @@ impl Executor {
         }
         self.tell_notes(plan.notes)?;
         self.create_what_is_missing(&plan.standstill);
+        self.keep_proofs();
         self.publish_what_differs();
         Ok(())
     }

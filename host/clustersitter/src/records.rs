@@ -1,5 +1,10 @@
 //! How things are kept in the store: one key each, JSON as the API shows it.
 
+mod token;
+
+pub use token::AgentToken;
+
+use cerebro_machines::Intent;
 use cerebro_model::{
     Attempt, DecisionId, Deployment, DeploymentId, Digest, Event, EventKind, Instance, InstanceId,
     JobName, JobRecord, Machine, MachineId, Pause, PauseScope, Publication, Recipe, RecipeName,
@@ -33,11 +38,12 @@ pub enum LoadError {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MachineRecord {
     pub machine: Machine,
-    /// Proves an agent to be this machine's. Part of the intent, so that creation can be repeated.
-    pub token: String,
-    /// What it was made with, if its agent has a token of its own since: by this its provider knows it.
+    /// Proves an agent to be this machine's.
+    pub token: AgentToken,
+    /// By which its provider knows it, where that does not follow from the token: its agent has one of its own since, or
+    /// another controller had it made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub made_with: Option<String>,
+    pub made_by: Option<Intent>,
     /// The term in which it was decided to make it, or to expect it; 0, if that is not known.
     #[serde(default)]
     pub term: u64,
@@ -50,9 +56,9 @@ pub struct MachineRecord {
 }
 
 impl MachineRecord {
-    /// The token by which its provider was asked to make it.
-    pub fn made_with(&self) -> &str {
-        self.made_with.as_deref().unwrap_or(&self.token)
+    /// The intent by which its provider was asked to make it; none, if that cannot be known.
+    pub fn made_by(&self) -> Option<Intent> {
+        self.made_by.clone().or_else(|| self.token.known().map(Intent::of))
     }
 }
 
@@ -64,6 +70,9 @@ pub struct Gone {
     pub at: Timestamp,
     /// Of its token: a machine of another store may have had the same id.
     pub token: Digest,
+    /// By which its provider knew it, if one did: what is there by it all the same is to be ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
 }
 
 /// A secret, without what it is: that the store keeps apart, and nobody holds it here.

@@ -1,6 +1,6 @@
 //! Now and then, and once at the start, it is looked whether a machine is there twice: what a controller that lost its notes
 //! may have come to. Only whoever leads ends anything, and nobody while automation stands still. And whether there are
-//! machines that no record tells of: these are told.
+//! machines that no record tells of: these are told; and ended, where the records tell that they were given up.
 
 use crate::cluster::{Cluster, event};
 use crate::executor::Failed;
@@ -28,12 +28,16 @@ pub async fn run(cluster: Arc<Cluster>) {
 
 /// Sweeps once, if this controller leads and may: what was ended.
 pub async fn once(cluster: &Cluster) -> Result<Vec<String>, Failed> {
-    let stands_still = cluster.pauses().iter().any(|pause| pause.scope == PauseScope::Cluster);
-    if stands_still || cluster.observes_only() {
+    if !may_end(cluster) {
         return Ok(Vec::new());
     }
     cluster.leads()?;
     crate::executor::asked(cluster.provider.sweep()).await
+}
+
+fn may_end(cluster: &Cluster) -> bool {
+    let stands_still = cluster.pauses().iter().any(|pause| pause.scope == PauseScope::Cluster);
+    !stands_still && !cluster.observes_only()
 }
 
 /// Looks for machines that no record tells of.
@@ -43,8 +47,22 @@ async fn look_for_strays(cluster: &Cluster) {
         // The next one comes; that the provider is away, others tell.
         Err(why) => return tracing::debug!("machines could not be listed: {why}"),
     };
-    if let Err(error) = cluster.listed(&listed) {
-        tracing::error!("what is listed and not known could not be told: {error}");
+    let untold = |error| tracing::error!("what is listed and not known could not be told: {error}");
+    let orphans = match cluster.listed(&listed, may_end(cluster)) {
+        Ok(orphans) => orphans,
+        Err(error) => return untold(error),
+    };
+    for (id, intent) in orphans {
+        let why = match cluster.end_orphan(&id, &intent).await {
+            Ok(true) => continue,
+            Ok(false) => "it was made by another intent".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!("{id} was given up, is there, and was not ended: {why}");
+        // Whatever it is, a person should know.
+        if let Err(error) = cluster.tell_strays(&[id]) {
+            untold(error);
+        }
     }
 }
 
@@ -74,10 +92,12 @@ fn words(
 mod tests {
     use super::*;
     use crate::clock::{Clock, WallClock};
+    use crate::cluster::ChangeError;
+    use crate::records::{Change, Gone};
     use async_trait::async_trait;
     use cerebro_api::body::PauseRequest;
-    use cerebro_machines::{CreateMachine, MachineProvider, Presence, ProviderError};
-    use cerebro_model::{Capacity, Cores, MachineId, Megabytes};
+    use cerebro_machines::{CreateMachine, Intent, MachineProvider, Presence, ProviderError};
+    use cerebro_model::{Capacity, Cores, Digest, MachineId, Megabytes};
     use cerebro_planner::cluster::{Limits, Policy};
     use cerebro_store::{Blobs, SqliteStore, Store};
     use std::collections::BTreeMap;
@@ -101,6 +121,9 @@ mod tests {
         }
         async fn list(&self) -> Result<Vec<MachineId>, ProviderError> {
             Ok(self.1.lock().unwrap().clone())
+        }
+        async fn is_made_by(&self, _: &MachineId, by: &Intent) -> Result<bool, ProviderError> {
+            Ok(*by == Intent::of("ours"))
         }
         async fn sweep(&self) -> Result<Vec<String>, ProviderError> {
             self.0.fetch_add(1, Relaxed);
@@ -164,6 +187,54 @@ mod tests {
         cluster.end_stray(&stray, "why").await.unwrap();
         assert_eq!((cluster.strays().len(), told()), (0, 3));
         assert!(provider.1.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_given_up_and_is_there_all_the_same_is_ended_unless_it_is_another_one() {
+        let World { provider, cluster, .. } = &world();
+        let ids: Vec<MachineId> = (1..=3).map(MachineId::nth).collect();
+        // The third one's provider did not know it by an intent.
+        for (id, intent) in ids.iter().zip([Some("ours"), Some("another's"), None]) {
+            let given_up = cluster.change(|state| {
+                let (machine, token) = (id.clone(), Digest::of(b"token"));
+                let gone = Gone { machine, at: state.now, token, intent: intent.map(Intent::of) };
+                Ok::<_, ChangeError>((Change::default().gone(id, Some(gone)), ()))
+            });
+            given_up.unwrap();
+        }
+        *provider.1.lock().unwrap() = ids.clone();
+        cluster.observe_only(true, "me").unwrap();
+        look_for_strays(cluster).await;
+        look_for_strays(cluster).await;
+        assert_eq!(cluster.strays().len(), 3, "while nothing may be ended, all are told of");
+        cluster.observe_only(false, "me").unwrap();
+        look_for_strays(cluster).await;
+        assert_eq!(*provider.1.lock().unwrap(), ids[1..]);
+        let left: Vec<MachineId> = cluster.strays().into_iter().map(|it| it.machine).collect();
+        assert_eq!(left, ids[1..]);
+        let told = |kind: EventKind| {
+            let events = cluster.events(0, 100).unwrap();
+            events.into_iter().filter(|it| it.kind == kind).count()
+        };
+        assert_eq!((told(EventKind::MachineStray), told(EventKind::MachineTerminated)), (3, 1));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn one_that_was_given_up_is_ended_after_the_second_listing() {
+        let World { provider, cluster, .. } = &world();
+        let id = MachineId::nth(1);
+        let given_up = cluster.change(|state| {
+            let (machine, token) = (id.clone(), Digest::of(b"token"));
+            let gone = Gone { machine, at: state.now, token, intent: Some(Intent::of("ours")) };
+            Ok::<_, ChangeError>((Change::default().gone(&id, Some(gone)), ()))
+        });
+        given_up.unwrap();
+        *provider.1.lock().unwrap() = vec![id.clone()];
+        look_for_strays(cluster).await;
+        assert_eq!(*provider.1.lock().unwrap(), [id], "a listing may lag behind");
+        look_for_strays(cluster).await;
+        assert!(provider.1.lock().unwrap().is_empty());
+        assert!(cluster.strays().is_empty());
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -223,3 +223,49 @@ async fn a_machine_that_was_made_is_destroyed_although_its_agent_has_a_token_of_
     is_gone(&fleet, &id).await;
     assert!(!fleet.machines.has(&id), "it is forgotten, and still there");
 }
+
+/// What its agent proves itself with only the agent knows then; what was kept with the machine is a digest of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_whose_agent_has_a_token_of_its_own_is_taken_over_by_that_alone() {
+    let (lost, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let fleet = Fleet::alone(lost.path(), 1).await;
+    let id = MachineId::nth(1);
+    until("m-1 is made", || async { fleet.machines.has(&id).then_some(()) }).await;
+    let token = fleet.machines.token(&id);
+    assert_eq!(fleet.machines.proof(&id), None, "it has not joined yet");
+    fleet.client.join(&id, &joins(&token, Some(OWN))).await.unwrap();
+    let kept = || async { fleet.machines.proof(&id) };
+    assert_eq!(until("it is kept", kept).await, Digest::of(OWN.as_bytes()));
+
+    // A new store, and a controller that is killed between adopting and joining.
+    let fleet = fleet.anew(data.path(), 1).await;
+    until("another one is made", || async { fleet.machines.has(&MachineId::nth(2)).then_some(()) })
+        .await;
+    fleet.client.adopt_machine(&id, "lost").await.unwrap();
+    let machines = fleet.machines.clone();
+    fleet.stop().await;
+    let fleet = Fleet::with(data.path(), 1, machines).await;
+    assert_eq!(view(&fleet, &id).await.unwrap().word(), "pending");
+    let digest = Digest::of(OWN.as_bytes()).to_string();
+    for (shown, own) in
+        [(&token, None), (&token, Some(OTHER)), (&digest, None), (&digest, Some(OTHER))]
+    {
+        assert_eq!(
+            status(fleet.client.join(&id, &joins(shown, own)).await),
+            401,
+            "{shown} {own:?}"
+        );
+    }
+    fleet.client.join(&id, &joins(OWN, None)).await.unwrap();
+    assert_eq!(view(&fleet, &id).await.unwrap().word(), "active");
+    let beat = Heartbeat { token: OWN.to_owned(), pid: 7, stats: MachineStats::default() };
+    fleet.client.heartbeat(&id, &beat).await.unwrap();
+
+    // It is known as the machine that it is: once it may be ended, it is.
+    fleet.client.unlock_machine(&id).await.unwrap();
+    let mut fleet = fleet;
+    fleet.run_agent(id.clone(), OWN.to_owned()).await;
+    fleet.client.remove_machine(&id, &DrainRequest::default()).await.unwrap();
+    is_gone(&fleet, &id).await;
+    assert!(!fleet.machines.has(&id), "it is forgotten, and still there");
+}

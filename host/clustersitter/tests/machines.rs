@@ -204,6 +204,10 @@ async fn machines_of_a_lost_store_are_left_alone_and_taken_over_with_what_they_r
     let (lost, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let fleet = running(lost.path(), 2, 2).await;
     let tokens = [m(1), m(2)].map(|id| fleet.machines.token(&id));
+    until("what both prove themselves with is kept", || async {
+        [m(1), m(2)].iter().all(|id| fleet.machines.proof(id).is_some()).then_some(())
+    })
+    .await;
     let mut ran = Vec::new();
     for (id, token) in [m(1), m(2)].iter().zip(&tokens) {
         let desired = fleet.client.desired(id, token, None, Duration::ZERO).await.unwrap();

@@ -1,12 +1,14 @@
 //! How an instance is known as a machine of ours: by its tags. And by which token it is asked for.
 
 use crate::launch::Launch;
-use cerebro_machines::CreateMachine;
-use cerebro_model::{ClusterName, MachineId};
+use cerebro_machines::{CreateMachine, Intent};
+use cerebro_model::{
+    Capacity, ClusterName, Cores, Digest as TokenDigest, MachineId, Megabytes, ZoneName,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt::Write;
 
 /// The tag with the cluster's name.
 pub const CLUSTER: &str = "cerebro:cluster";
@@ -16,29 +18,10 @@ pub const MACHINE: &str = "cerebro:machine";
 pub const INTENT: &str = "cerebro:intent";
 /// The tag with the zone.
 pub const ZONE: &str = "cerebro:zone";
-
-/// What a machine is made by, once for each time that somebody decided to make one of its name. It is told from the join
-/// token, which is secret, and does not tell it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Intent(String);
-
-impl Intent {
-    /// That of a join token.
-    pub fn of(join_token: &str) -> Self {
-        Self(digest(&["intent", join_token], 16))
-    }
-
-    /// As it is written in a tag.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Intent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+/// The tag with what the machine has to give, by our records.
+pub const CAPACITY: &str = "cerebro:capacity";
+/// The tag with the digest of the token that its agent proves itself with: there once that has joined.
+pub const AGENT: &str = "cerebro:agent";
 
 /// Whose an instance is, if it is ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,9 +43,55 @@ impl Owner {
             return None;
         }
         let machine = tags.get(MACHINE)?.parse().ok()?;
-        let intent = Intent((*tags.get(INTENT)?).to_owned());
+        let intent = Intent::written(tags.get(INTENT)?);
         Some(Self { machine, intent })
     }
+}
+
+/// What else the tags of an instance of ours tell whoever has no record of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The zone.
+    pub zone: Option<ZoneName>,
+    /// What it has to give.
+    pub capacity: Option<Capacity>,
+    /// The term in which it was decided to make it.
+    pub term: Option<u64>,
+    /// Of the token that its agent proves itself with.
+    pub agent: Option<TokenDigest>,
+}
+
+impl Told {
+    /// By the tags of an instance. What is not as we write it is not told.
+    pub fn by_tags<'a>(tags: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut told = Self::default();
+        for (key, value) in tags {
+            match key {
+                ZONE => told.zone = value.parse().ok(),
+                CAPACITY => told.capacity = read_capacity(value),
+                TERM => told.term = value.parse().ok(),
+                AGENT => told.agent = value.parse().ok(),
+                _ => {}
+            }
+        }
+        told
+    }
+}
+
+/// A capacity in the characters that every tag may have: millicores, megabytes, megabytes.
+fn write_capacity(capacity: Capacity) -> String {
+    let Capacity { cpu, mem, disk } = capacity;
+    format!("cpu={} mem={} disk={}", cpu.millis(), mem.get(), disk.get())
+}
+
+fn read_capacity(text: &str) -> Option<Capacity> {
+    let (cpu, rest) = text.strip_prefix("cpu=")?.split_once(" mem=")?;
+    let (mem, disk) = rest.split_once(" disk=")?;
+    Some(Capacity {
+        cpu: Cores::from_millis(cpu.parse().ok()?),
+        mem: Megabytes::new(mem.parse().ok()?),
+        disk: Megabytes::new(disk.parse().ok()?),
+    })
 }
 
 /// The tag with the term in which it was decided to make it: for people who look for what happened.
@@ -79,6 +108,7 @@ pub fn tags(
         (MACHINE, request.id.to_string()),
         (INTENT, Intent::of(&request.join_token).to_string()),
         (ZONE, request.zone.to_string()),
+        (CAPACITY, write_capacity(request.capacity)),
         // What the console shows.
         ("Name", format!("{cluster} {}", request.id)),
     ];
@@ -174,6 +204,33 @@ mod tests {
             assert_eq!(Owner::by_tags(&cluster, others), None, "{lacking}");
         }
         assert_eq!(Owner::by_tags(&cluster, [("Name", "prod m-1")]), None);
+    }
+
+    #[test]
+    fn tags_tell_what_a_machine_was_made_as_and_nothing_that_is_not_as_we_write_it() {
+        let request = request("m-1", "secret");
+        let mut tags = tags(&"prod".parse().unwrap(), &request, &BTreeMap::new());
+        let token = TokenDigest::of(b"the agent's own");
+        tags.insert(AGENT.to_owned(), token.to_string());
+        let told = |tags: &BTreeMap<String, String>| {
+            Told::by_tags(tags.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+        };
+        let expected = Told {
+            zone: Some(request.zone),
+            capacity: Some(request.capacity),
+            term: Some(3),
+            agent: Some(token),
+        };
+        assert_eq!(told(&tags), expected);
+        for key in [ZONE, CAPACITY, TERM, AGENT] {
+            tags.insert(key.to_owned(), "somebody's words".to_owned());
+        }
+        assert_eq!(told(&tags), Told::default());
+        for wrong in
+            ["", "cpu=1 mem=2", "cpu=1 mem=2 disk=", "cpu=1 mem=2 disk=3 ", "cpu=-1 mem=2 disk=3"]
+        {
+            assert_eq!(read_capacity(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

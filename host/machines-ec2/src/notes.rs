@@ -82,8 +82,8 @@ fn at(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> ProviderError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Intent;
     use crate::launch::{Launch, Market};
+    use cerebro_machines::Intent;
 
     #[test]
     fn a_note_is_kept_replaced_and_forgotten() {

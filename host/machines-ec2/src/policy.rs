@@ -1,7 +1,7 @@
 //! What Cerebro has to be allowed at AWS, as a policy to attach: nothing that it does not do, and to nothing that it
 //! did not make.
 
-use crate::identity::CLUSTER;
+use crate::identity::{AGENT, CLUSTER};
 use crate::settings::Ec2Settings;
 use cerebro_model::ClusterName;
 use serde_json::{Value, json};
@@ -56,6 +56,16 @@ pub fn policy(cluster: &ClusterName, settings: &Ec2Settings) -> String {
             "Action": "ec2:CreateTags",
             "Resource": [ec2("instance"), ec2("volume")],
             "Condition": { "StringEquals": { "ec2:CreateAction": "RunInstances" } },
+        }),
+        json!({
+            "Sid": "KeepWithWhatIsOursHowItsAgentIsKnown",
+            "Effect": "Allow",
+            "Action": "ec2:CreateTags",
+            "Resource": ec2("instance"),
+            "Condition": {
+                "StringEquals": tag("ResourceTag"),
+                "ForAllValues:StringEquals": { "aws:TagKeys": [AGENT] },
+            },
         }),
         json!({
             "Sid": "RebootAndEndOnlyWhatIsOurs",
@@ -127,6 +137,13 @@ mod tests {
             }
         }
         assert_eq!(ends, 1);
+        let tags = policy["Statement"].as_array().unwrap().iter();
+        let tags: Vec<_> = tags.filter(|it| it["Action"] == "ec2:CreateTags").collect();
+        let [made, ours] = tags.as_slice() else { panic!("{tags:?}") };
+        assert_eq!(made["Condition"]["StringEquals"]["ec2:CreateAction"], "RunInstances");
+        let ours = &ours["Condition"];
+        assert_eq!(ours["StringEquals"]["aws:ResourceTag/cerebro:cluster"], "prod");
+        assert_eq!(ours["ForAllValues:StringEquals"]["aws:TagKeys"], json!(["cerebro:agent"]));
         assert!(!policy.to_string().contains("PassRole"));
     }
 

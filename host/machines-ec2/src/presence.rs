@@ -1,6 +1,7 @@
 //! What follows from what a listing shows of a machine, and from what it does not.
 
-use crate::identity::{Intent, Owner};
+use crate::identity::{Owner, Told};
+use cerebro_machines::Intent;
 use cerebro_model::MachineId;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -49,6 +50,8 @@ pub struct Instance {
     pub id: String,
     /// Which machine it is.
     pub owner: Owner,
+    /// What its tags tell besides.
+    pub told: Told,
     /// What it does.
     pub state: State,
     /// Why it ended, in AWS's words.
@@ -165,6 +168,7 @@ mod tests {
         Instance {
             id: id.to_owned(),
             owner,
+            told: Told::default(),
             state,
             reason: None,
             launched,

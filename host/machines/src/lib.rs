@@ -9,10 +9,12 @@
 //! made, so that [`purge`] can end it from there alone.
 
 pub mod init;
+mod intent;
 mod isolation;
 mod local;
 mod provider;
 
+pub use intent::Intent;
 pub use isolation::{Isolation, Piece, beyond_host, host_capacity};
 pub use local::{AGENT_PORT, LocalConfig, LocalProvider, Network, purge};
-pub use provider::{Calls, CreateMachine, MachineProvider, Presence, ProviderError};
+pub use provider::{Calls, CreateMachine, MachineProvider, Made, Presence, ProviderError};

@@ -1,7 +1,8 @@
 //! What the controller asks of whoever has machines.
 
+use crate::Intent;
 use async_trait::async_trait;
-use cerebro_model::{Capacity, MachineId, ZoneName};
+use cerebro_model::{Capacity, Digest, MachineId, ZoneName};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
@@ -27,21 +28,38 @@ pub trait MachineProvider: Send + Sync {
     /// The machines that this provider made for this cluster and did not destroy, dead or alive.
     async fn list(&self) -> Result<Vec<MachineId>, ProviderError>;
 
-    /// What a machine of this provider's was made from: for a controller that has lost its record of it.
-    async fn made_from(&self, machine: &MachineId) -> Result<CreateMachine, ProviderError> {
+    /// What a machine of this provider's was made as: for a controller that has lost its record of it.
+    async fn made(&self, machine: &MachineId) -> Result<Made, ProviderError> {
         Err(ProviderError::Unavailable {
             doing: format!("take `{machine}` over"),
-            why: format!("`{}` does not keep what its machines were made from", self.name()),
+            why: format!("`{}` does not keep what its machines were made as", self.name()),
         })
     }
 
-    /// Whether a machine was made with this join token, and not by another intent that gave it the same name.
-    async fn is_made_with(
+    /// Whether a machine was made by this intent, and not by another one that gave it the same name.
+    async fn is_made_by(
         &self,
         machine: &MachineId,
-        join_token: &str,
+        intent: &Intent,
     ) -> Result<bool, ProviderError> {
-        Ok(self.made_from(machine).await?.join_token == join_token)
+        Ok(self.made(machine).await?.intent == *intent)
+    }
+
+    /// Whether this provider has to be told, once a machine's agent has joined, what that proves itself with
+    /// ([`keep_proof`](Self::keep_proof)) for [`made`](Self::made) to know it.
+    fn keeps_proofs(&self) -> bool {
+        false
+    }
+
+    /// Keeps with a machine of this intent the digest of the token that its agent proves itself with, for whoever loses
+    /// the records. Safe to repeat.
+    async fn keep_proof(
+        &self,
+        _machine: &MachineId,
+        _intent: &Intent,
+        _token: &Digest,
+    ) -> Result<(), ProviderError> {
+        Ok(())
     }
 
     /// Ends a machine's agent, so that what keeps it there starts it again. Its tasks go on. Safe to
@@ -95,6 +113,21 @@ pub struct CreateMachine {
     pub term: u64,
     /// The environment of its agent, on top of a clean one.
     pub environment: BTreeMap<String, String>,
+}
+
+/// What a provider knows of a machine of its own, whatever became of the records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// The zone that it stands in.
+    pub zone: ZoneName,
+    /// What it has to give.
+    pub capacity: Capacity,
+    /// The term of the controller that decided it; 0, if that is not known.
+    pub term: u64,
+    /// By which intent.
+    pub intent: Intent,
+    /// Of the token that its agent proves itself with.
+    pub token: Digest,
 }
 
 /// Whether a machine is there.

@@ -94,6 +94,32 @@ async fn a_client_token_makes_one_instance_and_no_other() {
 }
 
 #[tokio::test]
+async fn tags_are_added_to_what_is_seen_and_replaced() {
+    let (server, clock) = region().await;
+    let (_, made) = ec2(server.url(), "RunInstances", &RUN).await;
+    let id = between(&made, "instanceId")[0].to_owned();
+    let tag = async |key: &str, value: &str| {
+        let params = [("ResourceId.1", id.as_str()), ("Tag.1.Key", key), ("Tag.1.Value", value)];
+        let (status, body) = ec2(server.url(), "CreateTags", &params).await;
+        (status, between(&body, "Code").first().map(|it| (*it).to_owned()))
+    };
+    assert_eq!(tag("a", "1").await, (400, Some("InvalidInstanceID.NotFound".to_owned())));
+    clock.advance(Duration::from_secs(5));
+    for value in ["1", "2"] {
+        assert_eq!(tag("a", value).await, (200, None));
+    }
+    assert_eq!(tag("aws:a", "1").await, (400, Some("InvalidParameterValue".to_owned())));
+    for n in 1..50 {
+        assert_eq!(tag(&format!("further-{n}"), "").await.0, 200);
+    }
+    assert_eq!(tag("one more", "").await, (400, Some("TagLimitExceeded".to_owned())));
+    let tags = server.with(|ec2, _| ec2.instance(&id).unwrap().tags.clone());
+    assert_eq!((tags.len(), tags["a"].as_str()), (50, "2"));
+    let (status, error) = ec2(server.url(), "CreateTags", &[("ResourceId.1", &id)]).await;
+    assert_eq!((status, between(&error, "Code")), (400, vec!["MissingParameter"]));
+}
+
+#[tokio::test]
 async fn an_instance_is_seen_late_and_gets_on_with_time() {
     let (server, clock) = region().await;
     let told = Arc::new(Mutex::new(Vec::new()));

@@ -3,7 +3,7 @@
 use crate::clock::SimulatedClock;
 use crate::world::{Host, HostState, Shared, Wedged};
 use cerebro_machines::CreateMachine;
-use cerebro_model::{Machine, MachineId, MachineState, Timestamp};
+use cerebro_model::{Digest, Machine, MachineId, MachineState, Timestamp};
 use cerebro_store::{SqliteStore, Store};
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,8 +48,12 @@ impl Effects {
     /// A machine ends, with all that runs there.
     pub fn ended(&self, machine: &MachineId) {
         let (recorded, now) = (self.recorded(machine), self.clock.elapsed());
+        let is_given_up = match &recorded {
+            Some(state) => !is_kept(state),
+            // One that is there after it was forgotten is an orphan.
+            None => matches!(self.committed.get(&format!("gone/{machine}")), Ok(Some(_))),
+        };
         let mut world = self.world.lock();
-        let is_given_up = recorded.as_ref().is_some_and(|state| !is_kept(state));
         if world.foreign.contains(machine) {
             world.violated(now, format!("{machine} is ended, and is not the cluster's"));
         }
@@ -92,6 +96,16 @@ impl Effects {
             world.violated(now, format!("{machine} is rebooted, and no record says so"));
         }
         true
+    }
+
+    /// What a machine's agent proves itself with is kept with the machine: that it has joined with it is on record.
+    pub fn proof_kept(&self, machine: &MachineId, kept: Option<&str>) {
+        let Some(record) = self.record(machine) else { return };
+        let token = record.get("token").and_then(|it| it.as_str()).unwrap_or_default();
+        if kept != Some(Digest::of(token.as_bytes()).to_string().as_str()) {
+            let (now, mut world) = (self.clock.elapsed(), self.world.lock());
+            world.violated(now, format!("of {machine} is kept what its agent does not show"));
+        }
     }
 
     /// Whether it is committed that a machine is rebooted.

@@ -7,7 +7,7 @@ use crate::world::Shared;
 use async_trait::async_trait;
 use cerebro_clustersitter::cluster::Cluster;
 use cerebro_clustersitter::probe::Probing;
-use cerebro_machines::{CreateMachine, MachineProvider, Presence, ProviderError};
+use cerebro_machines::{CreateMachine, Intent, MachineProvider, Presence, ProviderError};
 use cerebro_model::{Machine, MachineId, Sight};
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,6 +124,22 @@ impl MachineProvider for SimulatedProvider {
         let mut listed: Vec<_> = there.into_iter().filter(|_| world.chance(share)).collect();
         listed.extend(world.foreign.iter().cloned());
         Ok(listed)
+    }
+
+    async fn is_made_by(
+        &self,
+        machine: &MachineId,
+        intent: &Intent,
+    ) -> Result<bool, ProviderError> {
+        self.reach().await?;
+        let made = match self.effects.world.lock().hosts.get(machine) {
+            Some(host) => Intent::of(&host.order.join_token) == *intent,
+            None => {
+                let (machine, known) = (machine.clone(), "others".to_owned());
+                return Err(ProviderError::Unknown { machine, known });
+            }
+        };
+        self.answered().map(|()| made)
     }
 
     /// Half of the agents that hang go on then.

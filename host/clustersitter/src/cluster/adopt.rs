@@ -6,7 +6,7 @@
 
 use super::{ChangeError, Cluster, State, about_instance, about_machine, event};
 use crate::executor::{Failed, asked};
-use crate::records::{Change, Counters, MachineRecord};
+use crate::records::{AgentToken, Change, Counters, MachineRecord};
 use cerebro_api::body::JoinRequest;
 use cerebro_machines::Presence;
 use cerebro_model::{
@@ -75,7 +75,7 @@ impl Cluster {
     pub async fn adopt(&self, id: &MachineId, reason: &str) -> Result<(), AdoptError> {
         self.may_adopt(&self.state(), id)?;
         let by_provider = |source| AdoptError::Provider { machine: id.clone(), source };
-        let made = asked(self.provider.made_from(id)).await.map_err(by_provider)?;
+        let made = asked(self.provider.made(id)).await.map_err(by_provider)?;
         match asked(self.provider.describe(id)).await.map_err(by_provider)? {
             Presence::Running => {}
             Presence::Ending { why } | Presence::Gone { why } => {
@@ -93,8 +93,8 @@ impl Cluster {
             let message = format!("{id} in {} is taken over: {reason}", machine.zone);
             let record = MachineRecord {
                 machine: machine.locked(lock)?,
-                token: made.join_token,
-                made_with: None,
+                token: AgentToken::Kept { digest: made.token },
+                made_by: Some(made.intent),
                 term: made.term,
                 comebacks: Vec::new(),
                 attempts: Vec::new(),

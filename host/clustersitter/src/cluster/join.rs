@@ -6,9 +6,10 @@
 use super::{AgentError, ChangeError, Cluster, State, about_machine, event};
 use crate::executor::new_token;
 use crate::programs::{Programs, ProgramsError};
-use crate::records::{Change, MachineRecord};
+use crate::records::{AgentToken, Change, MachineRecord};
 use cerebro_api::body::JoinRequest;
 use cerebro_api::join::{JoinOrder, JoinOrderRequest};
+use cerebro_machines::Intent;
 use cerebro_model::{EventKind, Machine, MachineId, Origin, Timestamp, ZoneName};
 use std::time::Duration;
 
@@ -84,8 +85,8 @@ impl Cluster {
             );
             let told = event(EventKind::MachineExpected, about_machine(&id), message);
             let (comebacks, attempts) = (Vec::new(), Vec::new());
-            let (token, made_with, term) = (join_token.clone(), None, self.term());
-            let record = MachineRecord { machine, token, made_with, term, comebacks, attempts };
+            let (token, term) = (AgentToken::Known(join_token.clone()), self.term());
+            let record = MachineRecord { machine, token, made_by: None, term, comebacks, attempts };
             let change = Change::default().counters(counters).machine(&id, Some(record));
             Ok::<_, JoinError>((change.event(told), (id, join_by)))
         })?;
@@ -118,15 +119,23 @@ pub(super) fn authenticate(
     request: &JoinRequest,
 ) -> Result<MachineRecord, AgentError> {
     let shown = Cluster::authenticate(state, id, &request.token).cloned();
-    let Some(own) = &request.own_token else { return in_time(shown?, state.now) };
+    let by = |record: MachineRecord, token: &str| {
+        let made_by = record.made_by().filter(|it| *it != Intent::of(token));
+        MachineRecord { made_by, token: AgentToken::Known(token.to_owned()), ..record }
+    };
+    let Some(own) = &request.own_token else {
+        return in_time(by(shown?, &request.token), state.now);
+    };
     match shown {
         Ok(record) if record.machine.state.is_pending() && own.len() >= SHORTEST_TOKEN => {
-            let made_with = Some(record.made_with().to_owned());
-            in_time(MachineRecord { token: own.clone(), made_with, ..record }, state.now)
+            in_time(by(record, own), state.now)
         }
         // Whoever has joined does not get another one.
         Ok(_) => Err(AgentError::WrongToken(id.clone())),
-        Err(error) => Cluster::authenticate(state, id, own).cloned().map_err(|_| error),
+        Err(error) => match Cluster::authenticate(state, id, own) {
+            Ok(record) => Ok(by(record.clone(), own)),
+            Err(_) => Err(error),
+        },
     }
 }
 

@@ -7,7 +7,6 @@
 use super::{ChangeError, Cluster, State, about_machine, event};
 use crate::records::MachineRecord;
 use cerebro_model::{Digest, EventKind, MachineDesired, MachineId, Timestamp};
-use subtle::ConstantTimeEq;
 
 /// Why an agent is not listened to.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +54,7 @@ impl Cluster {
                 _ => AgentError::Unknown(id.clone()),
             });
         };
-        // The time that this takes says nothing of the token.
-        if !bool::from(record.token.as_bytes().ct_eq(token.as_bytes())) {
+        if !record.token.is(token) {
             return Err(AgentError::WrongToken(id.clone()));
         }
         match record.machine.state.runs() || record.machine.state.is_pending() {

@@ -14,13 +14,14 @@ use tokio::time::Instant;
 
 /// How long a provider may take for one call.
 pub(super) const PROVIDER_PATIENCE: Duration = Duration::from_secs(30);
-/// The first wait after a failure; it doubles up to a minute.
+/// The first wait after a failure; it doubles.
 pub(super) const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// Effects in the world; one of each kind at a time for one machine.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Effect {
     Create,
+    KeepProof,
     Destroy,
     Probe,
     Ask,
@@ -28,11 +29,24 @@ pub(super) enum Effect {
     Try(Rung),
 }
 
+impl Effect {
+    /// The longest wait after failures.
+    fn longest_wait(&self) -> Duration {
+        match self {
+            // Nothing suffers from its absence until the store is lost.
+            Self::KeepProof => Duration::from_secs(3600),
+            _ => Duration::from_secs(60),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct UnderWay {
     now: BTreeSet<(Effect, MachineId)>,
     /// Machines whose creation was acknowledged to this controller.
     pub(super) created: BTreeSet<MachineId>,
+    /// Machines whose provider has acknowledged to this controller what their agents prove themselves with.
+    pub(super) proven: BTreeSet<MachineId>,
     /// After failures: how many, and when to try again.
     retry: BTreeMap<(Effect, MachineId), (u32, Instant)>,
 }
@@ -115,7 +129,7 @@ impl Begun {
             // It may have been adopted meanwhile, and then it is that one.
             let record = state.records.machines.get(id);
             let is_pending =
-                |it: &&MachineRecord| it.machine.state.is_pending() && it.token == token;
+                |it: &&MachineRecord| it.machine.state.is_pending() && it.token.is(token);
             if record.filter(is_pending).is_none() {
                 return Ok::<_, ChangeError>((Change::default(), ()));
             }
@@ -134,8 +148,9 @@ impl Begun {
             let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
             let (failures, at) =
                 under_way.retry.entry(self.key.clone()).or_insert((0, Instant::now()));
-            let wait = FIRST_RETRY * 2u32.pow((*failures).min(6));
-            (*failures, *at) = (*failures + 1, Instant::now() + wait.min(Duration::from_secs(60)));
+            let wait = FIRST_RETRY * 2u32.pow((*failures).min(12));
+            let wait = wait.min(self.key.0.longest_wait());
+            (*failures, *at) = (*failures + 1, Instant::now() + wait);
             wait
         };
         let words = format!("{why}; tried again in {} s", wait.as_secs());

@@ -3,11 +3,9 @@
 use super::Executor;
 use super::effects::{Effect, Failed, PROVIDER_PATIENCE, asked, chain, led};
 use crate::cluster::{AgentError, ChangeError, State, about_machine, event, graves};
-use crate::records::{Change, Gone, MachineRecord};
+use crate::records::{AgentToken, Change, Gone, MachineRecord};
 use cerebro_machines::{CreateMachine, Presence as Found, ProviderError};
-use cerebro_model::{
-    Capacity, Digest, EventKind, Machine, MachineId, Origin, PeerWord, Rung, ZoneName,
-};
+use cerebro_model::{Capacity, EventKind, Machine, MachineId, Origin, PeerWord, Rung, ZoneName};
 use cerebro_planner::cluster::{Presence, Probe, ProviderWord, Standstill};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -122,6 +120,8 @@ impl Executor {
             state.records.machines.values().filter(coming).cloned().collect()
         };
         for MachineRecord { machine, token, term, .. } in wanted {
+            // One that is taken over is there: it only has to join.
+            let AgentToken::Known(token) = token else { continue };
             let id = machine.id.clone();
             if self.lock().created.contains(&id) {
                 continue;
@@ -157,6 +157,45 @@ impl Executor {
         }
     }
 
+    /// Has the provider keep, of each machine that has joined, what its agent proves itself with: for a controller that has
+    /// lost its records. That it joined is the intent; whoever leads next does it again.
+    pub(super) fn keep_proofs(&self) {
+        if !self.cluster.provider.keeps_proofs() {
+            return;
+        }
+        let lacking: Vec<_> = {
+            let (state, under_way) = (self.cluster.state(), self.lock());
+            let machines = state.records.machines.iter();
+            let lacking = machines.filter(|(id, record)| {
+                let Machine { state, origin, .. } = &record.machine;
+                state.runs() && origin.is_provisioned() && !under_way.proven.contains(*id)
+            });
+            lacking
+                .filter_map(|(id, record)| {
+                    Some((id.clone(), record.made_by()?, record.token.digest()))
+                })
+                .collect()
+        };
+        for (id, intent, token) in lacking {
+            let Some(begun) = self.begin(Effect::KeepProof, &id) else { continue };
+            let (cluster, under_way) = (self.cluster.clone(), self.under_way.clone());
+            self.spawn(async move {
+                match led(&cluster, cluster.provider.keep_proof(&id, &intent, &token)).await {
+                    Ok(()) => {
+                        under_way.lock().unwrap_or_else(PoisonError::into_inner).proven.insert(id);
+                    }
+                    Err(why) => begun.failed(
+                        &cluster,
+                        &format!(
+                            "{id} could not be taken over if the store were lost, for what its agent proves itself with \
+                             was not kept: {why}"
+                        ),
+                    ),
+                }
+            });
+        }
+    }
+
     /// Destroys what may be left of a machine whose end is recorded, by its id; then forgets it, but
     /// for the digest of its token: its agent may still show up. Whoever decided it: one that is locked
     /// is not destroyed. One that was joined by hand is only forgotten.
@@ -170,7 +209,11 @@ impl Executor {
             let is_ours = match record.machine.origin {
                 Origin::Joined { .. } => false,
                 Origin::Provisioned => {
-                    let ours = asked(cluster.provider.is_made_with(&id, record.made_with())).await;
+                    let intent = record.made_by();
+                    let ours = match &intent {
+                        Some(intent) => asked(cluster.provider.is_made_by(&id, intent)).await,
+                        None => Ok(false),
+                    };
                     !matches!(ours, Ok(false))
                 }
             };
@@ -191,8 +234,9 @@ impl Executor {
                 let Some(record) = state.records.machines.get(&id) else {
                     return Ok::<_, AgentError>((Change::default(), ()));
                 };
-                let (at, token) = (state.now, Digest::of(record.token.as_bytes()));
-                let gone = Gone { machine: id.clone(), at, token };
+                let (at, token) = (state.now, record.token.digest());
+                let intent = record.machine.origin.is_provisioned().then(|| record.made_by());
+                let gone = Gone { machine: id.clone(), at, token, intent: intent.flatten() };
                 let change = graves::confirm(state, Change::default(), &id, at);
                 let change = change.machine(&id, None).gone(&id, Some(gone)).event(told);
                 let is_old = |it: &&Gone| at.since(it.at) > REMEMBERED;
@@ -224,7 +268,8 @@ fn intended(
     let message = format!("a machine is made in {}, {id}: {reason}", machine.zone);
     let told = event(EventKind::MachineProvisioning, about_machine(&id), message);
     let (comebacks, attempts) = (Vec::new(), Vec::new());
-    let record = MachineRecord { machine, token, made_with: None, term, comebacks, attempts };
+    let token = AgentToken::Known(token);
+    let record = MachineRecord { machine, token, made_by: None, term, comebacks, attempts };
     Change::default().counters(counters).machine(&id, Some(record)).event(told)
 }
 

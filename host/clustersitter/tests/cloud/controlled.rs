@@ -136,6 +136,11 @@ disk = 10000
         }
     }
 
+    /// Loses the store, and all that lies beside it, of a controller that is stopped.
+    pub fn lose_data(&self) {
+        fs::remove_dir_all(self.dir.path().join("data")).unwrap();
+    }
+
     fn log(&self) -> PathBuf {
         self.dir.path().join("controller.log")
     }

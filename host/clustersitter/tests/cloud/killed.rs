@@ -7,7 +7,7 @@ use cerebro_api::body::DrainRequest;
 use std::time::{Duration, Instant};
 
 /// All that happens when a machine is lost or removed, and replaced, before and behind each step.
-const MOMENTS: [&str; 14] = [
+const MOMENTS: [&str; 16] = [
     "commit machine-lost: before",
     "commit machine-lost: behind",
     "commit machine-provisioning: before",
@@ -16,6 +16,8 @@ const MOMENTS: [&str; 14] = [
     "create: behind",
     "commit machine-joined: before",
     "commit machine-joined: behind",
+    "keep-proof: before",
+    "keep-proof: behind",
     "destroy: before",
     "destroy: behind",
     "commit machine-terminated: before",

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
+mod adopted;
 mod check;
 mod controlled;
 mod heals;

@@ -13,8 +13,8 @@ use cerebro_clustersitter::executor::Executor;
 use cerebro_clustersitter::http;
 use cerebro_clustersitter::probe::HttpProbe;
 use cerebro_clustersitter::programs::Programs;
-use cerebro_machines::{CreateMachine, MachineProvider, Presence, ProviderError};
-use cerebro_model::{Capacity, Cores, Deployment, DeploymentId, Job, MachineId, Megabytes};
+use cerebro_machines::{CreateMachine, Intent, MachineProvider, Made, Presence, ProviderError};
+use cerebro_model::{Capacity, Cores, Deployment, DeploymentId, Digest, Job, MachineId, Megabytes};
 use cerebro_planner::cluster::{Limits, Policy, ZonePolicy};
 use cerebro_store::{Blobs, SqliteStore};
 use std::collections::BTreeMap;
@@ -25,9 +25,13 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// Remembers what it was asked to create, and creates nothing.
+/// Remembers what it was asked to create and to keep, and creates nothing.
 #[derive(Default)]
-pub struct Machines(Mutex<BTreeMap<MachineId, CreateMachine>>, AtomicBool);
+pub struct Machines(
+    Mutex<BTreeMap<MachineId, CreateMachine>>,
+    AtomicBool,
+    Mutex<BTreeMap<MachineId, Digest>>,
+);
 
 impl Machines {
     /// Whether a machine was made and not destroyed.
@@ -38,6 +42,11 @@ impl Machines {
     /// From now on it destroys nothing and says so, or does as it is told.
     pub fn refuse(&self, refuses: bool) {
         self.1.store(refuses, Relaxed);
+    }
+
+    /// Of what a machine's agent proves itself with, once that is kept.
+    pub fn proof(&self, id: &MachineId) -> Option<Digest> {
+        self.2.lock().unwrap().get(id).copied()
     }
 
     pub fn token(&self, id: &MachineId) -> String {
@@ -58,10 +67,33 @@ impl MachineProvider for Machines {
             false => Err(ProviderError::Taken { machine: machine.id.clone() }),
         }
     }
-    async fn made_from(&self, id: &MachineId) -> Result<CreateMachine, ProviderError> {
+    async fn made(&self, id: &MachineId) -> Result<Made, ProviderError> {
         let made = self.0.lock().unwrap().get(id).cloned();
         let unknown = || ProviderError::Unknown { machine: id.clone(), known: String::new() };
-        made.ok_or_else(unknown)
+        let CreateMachine { zone, capacity, term, join_token, .. } = made.ok_or_else(unknown)?;
+        let Some(token) = self.2.lock().unwrap().get(id).copied() else {
+            let (doing, why) = (format!("take {id} over"), "it never joined".to_owned());
+            return Err(ProviderError::Refused { doing, why });
+        };
+        Ok(Made { zone, capacity, term, intent: Intent::of(&join_token), token })
+    }
+    fn keeps_proofs(&self) -> bool {
+        true
+    }
+    async fn keep_proof(
+        &self,
+        id: &MachineId,
+        intent: &Intent,
+        token: &Digest,
+    ) -> Result<(), ProviderError> {
+        if self.is_made_by(id, intent).await? {
+            self.2.lock().unwrap().insert(id.clone(), *token);
+        }
+        Ok(())
+    }
+    async fn is_made_by(&self, id: &MachineId, intent: &Intent) -> Result<bool, ProviderError> {
+        let made = self.0.lock().unwrap();
+        Ok(made.get(id).is_some_and(|made| Intent::of(&made.join_token) == *intent))
     }
     async fn describe(&self, _: &MachineId) -> Result<Presence, ProviderError> {
         Ok(Presence::Running)
@@ -139,7 +171,8 @@ impl Fleet {
         Self::with(data, machines, provider).await
     }
 
-    async fn with(data: &Path, machines: u32, provider: Arc<Machines>) -> Self {
+    /// A controller on a store, for machines that are there.
+    pub async fn with(data: &Path, machines: u32, provider: Arc<Machines>) -> Self {
         // One that was stopped lets go of it when its last connection has ended.
         let opened = || async { SqliteStore::open(data).ok() };
         let store = Arc::new(until("the store can be opened", opened).await);

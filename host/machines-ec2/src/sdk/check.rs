@@ -3,11 +3,12 @@
 use super::create::disk_gib;
 use super::region::{Image, Order, Region};
 use super::{Ec2Provider, Inner};
-use crate::identity::CLUSTER;
+use crate::identity::{AGENT, CLUSTER};
 use crate::launch::{Launch, Market};
 use crate::presence::Instance;
 use crate::settings::ZoneSettings;
 use crate::zone::Place;
+use aws_sdk_ec2::types::Tag;
 use cerebro_aws::sdk::failure;
 use cerebro_aws::{Failure, Finding, Kind};
 use cerebro_machines::CreateMachine;
@@ -49,13 +50,13 @@ impl Inner {
     /// Permissions for what is done to an instance; they depend on its tags, so it takes one of ours.
     async fn check_changes(&self, region: &Region, instance: Option<&Instance>) -> Vec<Finding> {
         let what = |name: &str| format!("permission `ec2:{name}` in {}", region.name);
-        let names = ["TerminateInstances", "RebootInstances", "StartInstances"];
+        let names = ["TerminateInstances", "RebootInstances", "StartInstances", "CreateTags"];
         let Some(instance) = instance else {
             let why = "it can be tried once there is a machine";
             return names.iter().map(|name| Finding::untried(what(name), why)).collect();
         };
         let (client, id) = (&region.client, &instance.id);
-        let [terminate, reboot, start] = names;
+        let [terminate, reboot, start, tag] = names;
         let tried = [
             (terminate, {
                 let request = client.terminate_instances().instance_ids(id).dry_run(true);
@@ -71,6 +72,12 @@ impl Inner {
                 let request = client.start_instances().instance_ids(id).dry_run(true);
                 let sent = async { request.send().await.map_err(|it| failure(start, it)) };
                 region.calls.make(start, &region.change, sent).await.map(drop)
+            }),
+            (tag, {
+                let request = client.create_tags().resources(id).dry_run(true);
+                let request = request.tags(Tag::builder().key(AGENT).value("").build());
+                let sent = async { request.send().await.map_err(|it| failure(tag, it)) };
+                region.calls.make(tag, &region.change, sent).await.map(drop)
             }),
         ];
         tried.into_iter().map(|(name, answer)| dry(what(name), answer)).collect()

@@ -2,20 +2,21 @@
 
 use super::region::Image;
 use crate::choose::TypeInfo;
-use crate::identity::Owner;
+use crate::identity::{Owner, Told};
 use crate::presence::{Instance, State};
 use aws_sdk_ec2::types::{self, ImageState, InstanceTypeInfo};
 use cerebro_model::ClusterName;
 
 /// An instance, if its tags say that it is ours.
 pub(super) fn instance(cluster: &ClusterName, it: &types::Instance) -> Option<Instance> {
-    let tags = it.tags().iter().filter_map(|tag| Some((tag.key()?, tag.value()?)));
-    let owner = Owner::by_tags(cluster, tags)?;
+    let tags = || it.tags().iter().filter_map(|tag| Some((tag.key()?, tag.value()?)));
+    let owner = Owner::by_tags(cluster, tags())?;
     let address = |text: Option<&str>| text.and_then(|text| text.parse().ok());
     let public = [address(it.public_ip_address()), address(it.ipv6_address())];
     Some(Instance {
         id: it.instance_id()?.to_owned(),
         owner,
+        told: Told::by_tags(tags()),
         state: state(it),
         reason: it
             .state_reason()

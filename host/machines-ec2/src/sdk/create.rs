@@ -3,13 +3,13 @@
 use super::region::{Image, Order, Region};
 use super::{Inner, Listed};
 use crate::choose::{Wish, choose};
-use crate::identity::{Intent, Note, tags};
+use crate::identity::{Note, tags};
 use crate::launch::{Launch, Launches, Market};
 use crate::presence::{Instance, State};
 use crate::settings::ZoneSettings;
 use crate::words::{self, is_no_room};
 use cerebro_aws::Kind;
-use cerebro_machines::{CreateMachine, ProviderError};
+use cerebro_machines::{CreateMachine, Intent, ProviderError};
 use cerebro_model::{Capacity, Megabytes};
 use std::time::Duration;
 

@@ -98,12 +98,7 @@ impl Inner {
         let listed = self.listed(Duration::ZERO, "look for what is to be rebooted").await?;
         let alive = listed.of(machine).filter(|it| it.state.is_alive());
         let Some(instance) = alive.min_by_key(|it| (it.launched, it.id.clone())) else {
-            let known: Vec<&str> =
-                listed.instances.iter().map(|it| it.owner.machine.as_str()).collect();
-            return Err(ProviderError::Unknown {
-                machine: machine.clone(),
-                known: known.join(", "),
-            });
+            return Err(listed.unknown(machine));
         };
         let doing = || format!("reboot `{machine}`, instance `{}`", instance.id);
         let Some(region) = self.region_of(instance) else { return Ok(()) };

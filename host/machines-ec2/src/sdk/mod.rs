@@ -4,9 +4,10 @@ mod check;
 mod convert;
 mod create;
 mod end;
+mod proof;
 mod region;
 
-use crate::identity::{Intent, Note};
+use crate::identity::Note;
 use crate::notes::Notes;
 use crate::presence::{Absences, Doubt, Instance, Look, look};
 use crate::settings::{Ec2Settings, SettingsError, ZoneSettings};
@@ -15,8 +16,8 @@ use crate::zone::Place;
 use async_trait::async_trait;
 use cerebro_aws::sdk::{Access, Account, Carrier};
 use cerebro_aws::{Calls, Counts, Patience, Speed};
-use cerebro_machines::{CreateMachine, MachineProvider, Presence, ProviderError};
-use cerebro_model::{ClusterName, MachineId, ZoneName};
+use cerebro_machines::{CreateMachine, Intent, MachineProvider, Made, Presence, ProviderError};
+use cerebro_model::{ClusterName, Digest, MachineId, ZoneName};
 use region::Region;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -173,6 +174,14 @@ impl Listed {
     fn of<'a>(&'a self, machine: &'a MachineId) -> impl Iterator<Item = &'a Instance> {
         self.instances.iter().filter(move |it| it.owner.machine == *machine)
     }
+
+    /// What is answered of a machine that is not among them.
+    fn unknown(&self, machine: &MachineId) -> ProviderError {
+        let known: BTreeSet<_> =
+            self.instances.iter().map(|it| it.owner.machine.as_str()).collect();
+        let known = known.into_iter().collect::<Vec<_>>().join(", ");
+        ProviderError::Unknown { machine: machine.clone(), known }
+    }
 }
 
 impl Inner {
@@ -321,20 +330,34 @@ impl MachineProvider for Ec2Provider {
         Ok(left.collect::<BTreeSet<_>>().into_iter().collect())
     }
 
-    async fn is_made_with(
+    async fn made(&self, machine: &MachineId) -> Result<Made, ProviderError> {
+        self.0.made(machine).await
+    }
+
+    async fn is_made_by(
         &self,
         machine: &MachineId,
-        join_token: &str,
+        intent: &Intent,
     ) -> Result<bool, ProviderError> {
         let listed = self.0.listed(Duration::ZERO, "look for a machine").await?;
-        let intent = Intent::of(join_token);
         let mut known = listed.of(machine).peekable();
-        if known.peek().is_none() {
-            let known = listed.instances.iter().map(|it| it.owner.machine.as_str());
-            let known = known.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ");
-            return Err(ProviderError::Unknown { machine: machine.clone(), known });
+        match known.peek() {
+            None => Err(listed.unknown(machine)),
+            Some(_) => Ok(known.any(|it| it.owner.intent == *intent)),
         }
-        Ok(known.any(|it| it.owner.intent == intent))
+    }
+
+    fn keeps_proofs(&self) -> bool {
+        true
+    }
+
+    async fn keep_proof(
+        &self,
+        machine: &MachineId,
+        intent: &Intent,
+        token: &Digest,
+    ) -> Result<(), ProviderError> {
+        self.0.keep_proof(machine, intent, token).await
     }
 
     async fn reboot(&self, machine: &MachineId) -> Result<(), ProviderError> {

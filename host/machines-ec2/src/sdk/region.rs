@@ -310,6 +310,15 @@ impl Region {
         self.calls.make(CALL, &self.change, sent).await.map(drop)
     }
 
+    /// Gives an instance a tag, in place of the one of that name.
+    pub(super) async fn tag(&self, id: &str, key: &str, value: &str) -> Result<(), Failure> {
+        const CALL: &str = "CreateTags";
+        let tag = Tag::builder().key(key).value(value).build();
+        let request = self.client.create_tags().resources(id).tags(tag);
+        let sent = async { request.send().await.map_err(|error| failure(CALL, error)) };
+        self.calls.make(CALL, &self.change, sent).await.map(drop)
+    }
+
     pub(super) async fn reboot(&self, id: &str) -> Result<(), Failure> {
         const CALL: &str = "RebootInstances";
         let request = self.client.reboot_instances().instance_ids(id);

@@ -57,6 +57,7 @@ async fn lacking_permissions_and_credentials_are_found() {
         "TerminateInstances",
         "RebootInstances",
         "StartInstances",
+        "CreateTags",
         "DescribeSubnets",
     ] {
         world.server.front(|front| front.forbidden = [action.to_owned()].into());

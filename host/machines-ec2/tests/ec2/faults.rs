@@ -2,8 +2,9 @@
 
 use crate::world::{World, id, request, until_done, until_running};
 use cerebro_fake_aws::{ApiError, Ec2, Fault, Service};
-use cerebro_machines::MachineProvider;
+use cerebro_machines::{Intent, MachineProvider};
 use cerebro_machines_ec2::Ec2Provider;
+use cerebro_model::Digest;
 use futures::StreamExt;
 
 /// How many lives go on at once.
@@ -13,6 +14,10 @@ const AT_ONCE: usize = 8;
 async fn life(provider: &Ec2Provider) {
     until_done("create", async || provider.create(&request("m-1")).await).await;
     until_running(provider, "m-1").await;
+    let (intent, token) = (Intent::of("token of m-1"), Digest::of(b"the agent's own"));
+    until_done("keep", async || provider.keep_proof(&id("m-1"), &intent, &token).await).await;
+    let made = until_done("ask", async || provider.made(&id("m-1")).await).await;
+    assert_eq!((made.intent, made.token), (intent, token));
     assert_eq!(until_done("list", async || provider.list().await).await, [id("m-1")]);
     until_done("destroy", async || provider.destroy(&id("m-1")).await).await;
     assert_eq!(until_done("list", async || provider.list().await).await, []);

@@ -5,7 +5,8 @@ use crate::world::{
 };
 use cerebro_fake_aws::Fault;
 use cerebro_fake_aws::ec2::InstanceState;
-use cerebro_machines::{MachineProvider, Presence, ProviderError};
+use cerebro_machines::{CreateMachine, Intent, MachineProvider, Made, Presence, ProviderError};
+use cerebro_model::Digest;
 
 #[tokio::test]
 async fn a_machine_is_what_the_settings_say() {
@@ -27,6 +28,7 @@ async fn a_machine_is_what_the_settings_say() {
     let tags = ["cerebro:cluster", "cerebro:machine", "cerebro:term", "cerebro:zone", "Name"]
         .map(|it| made.tags[it].as_str());
     assert_eq!(tags, ["prod", "m-1", "3", "aws-us-west-2a", "prod m-1"]);
+    assert_eq!(made.tags["cerebro:capacity"], "cpu=2000 mem=4096 disk=10000");
     assert!(!made.tags.values().any(|it| it.contains("token")), "no tag tells the join token");
     let found = until_done("find it", async || {
         let found = provider.instance(&id("m-1")).await?;
@@ -72,8 +74,8 @@ async fn a_machine_is_made_looked_at_and_ended() {
     until_running(&provider, "m-1").await;
     until_running(&provider, "m-2").await;
     assert_eq!(provider.list().await.unwrap(), [id("m-1"), id("m-2")]);
-    assert!(provider.is_made_with(&id("m-1"), "token of m-1").await.unwrap());
-    assert!(!provider.is_made_with(&id("m-1"), "another").await.unwrap());
+    assert!(provider.is_made_by(&id("m-1"), &Intent::of("token of m-1")).await.unwrap());
+    assert!(!provider.is_made_by(&id("m-1"), &Intent::of("another")).await.unwrap());
     provider.destroy(&id("m-1")).await.unwrap();
     // Nothing of it runs any more when that comes back.
     world.server.with(|ec2, now| {
@@ -86,6 +88,44 @@ async fn a_machine_is_made_looked_at_and_ended() {
     assert_eq!(provider.list().await.unwrap(), [id("m-2")]);
     assert_eq!((world.made("m-1").len(), world.alive("m-2").len()), (1, 1));
     world.assert_foreign_untouched();
+}
+
+#[tokio::test]
+async fn what_a_machine_was_made_as_is_known_without_records_and_notes() {
+    let world = World::new().await;
+    let provider = world.provider("notes").await;
+    let (intent, token) = (Intent::of("token of m-1"), Digest::of(b"the agent's own"));
+    let unknown = provider.made(&id("m-1")).await.unwrap_err();
+    assert!(matches!(unknown, ProviderError::Unknown { .. }), "{unknown}");
+    provider.create(&request("m-1")).await.unwrap();
+    until_running(&provider, "m-1").await;
+    // Its agent has not joined yet: nobody could prove to be it.
+    let error = until_refused(async || provider.made(&id("m-1")).await).await;
+    assert!(error.contains("cerebro:agent"), "{error}");
+
+    let keep = async || provider.keep_proof(&id("m-1"), &intent, &token).await;
+    until_done("keep it", keep).await;
+    let lost = world.provider("lost").await;
+    let CreateMachine { zone, capacity, term, .. } = request("m-1");
+    let made = Made { zone, capacity, term, intent: intent.clone(), token };
+    assert_eq!(lost.made(&id("m-1")).await.unwrap(), made);
+    keep().await.unwrap();
+    assert_eq!(world.server.count("CreateTags"), 1, "it is kept once");
+    // Of an agent that proves itself with something else since.
+    let other = Digest::of(b"another");
+    provider.keep_proof(&id("m-1"), &intent, &other).await.unwrap();
+    assert_eq!(lost.made(&id("m-1")).await.unwrap().token, other);
+    // What somebody else made of that name is not ours to tag.
+    let error = provider.keep_proof(&id("m-1"), &Intent::of("another"), &token).await;
+    assert!(matches!(error, Err(ProviderError::Unavailable { .. })), "{error:?}");
+
+    // One that is there twice may be either.
+    let tags = &world.made("m-1")[0].tags;
+    let tags: Vec<(&str, &str)> =
+        tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    world.server.with(|ec2, now| ec2.put_foreign(now, &tags));
+    let error = until_refused(async || lost.made(&id("m-1")).await).await;
+    assert!(error.contains("several instances bear its name"), "{error}");
 }
 
 #[tokio::test]

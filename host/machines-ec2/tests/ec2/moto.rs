@@ -2,7 +2,8 @@
 
 use crate::world::{World, ZONE, id, open, request, until_done};
 use cerebro_fake_aws::Moto;
-use cerebro_machines::{MachineProvider, Presence};
+use cerebro_machines::{Intent, MachineProvider, Presence};
+use cerebro_model::Digest;
 use std::path::Path;
 
 #[tokio::test]
@@ -34,6 +35,10 @@ async fn moto_understands_and_is_understood() {
     assert_eq!(found.availability_zone, "us-west-2a");
     assert!(found.private.is_some());
     assert_eq!(provider.list().await.unwrap(), [id("m-1")]);
+    let (intent, token) = (Intent::of("token of m-1"), Digest::of(b"the agent's own"));
+    provider.keep_proof(&id("m-1"), &intent, &token).await.unwrap();
+    let made = provider.made(&id("m-1")).await.unwrap();
+    assert_eq!((made.intent, made.token, made.capacity), (intent, token, request("m-1").capacity));
     provider.reboot(&id("m-1")).await.unwrap();
     until_done("destroy", async || provider.destroy(&id("m-1")).await).await;
     assert_eq!(provider.list().await.unwrap(), []);

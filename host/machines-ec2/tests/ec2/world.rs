@@ -130,7 +130,8 @@ impl World {
             .iter()
             .filter(|call| !call.action.starts_with("Describe"))
             .flat_map(|call| {
-                call.params.list("InstanceId").into_iter().map(str::to_owned).collect::<Vec<_>>()
+                let named = ["InstanceId", "ResourceId"].map(|list| call.params.list(list));
+                named.concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
             })
             .collect();
         assert_eq!(self.foreign.len(), 50);

@@ -10,12 +10,13 @@ mod restart;
 
 pub(crate) use record::{Init, MachineDir, MachineSpec, make_directory};
 
+use crate::intent::Intent;
 use crate::isolation::Isolation;
-use crate::provider::{CreateMachine, MachineProvider, Presence, ProviderError};
+use crate::provider::{CreateMachine, MachineProvider, Made, Presence, ProviderError};
 use async_trait::async_trait;
 use cerebro_linux::cgroup::Cgroups;
 use cerebro_linux::net;
-use cerebro_model::MachineId;
+use cerebro_model::{Digest, MachineId};
 use network::ClusterNetwork;
 use record::{OwnNetwork, present};
 use std::collections::BTreeSet;
@@ -172,12 +173,12 @@ impl MachineProvider for LocalProvider {
         .await
     }
 
-    async fn made_from(&self, machine: &MachineId) -> Result<CreateMachine, ProviderError> {
+    async fn made(&self, machine: &MachineId) -> Result<Made, ProviderError> {
         self.with(machine, |inner, id| {
-            let MachineSpec {
-                id, zone, capacity, controller, join_token, term, environment, ..
-            } = inner.known(id)?.1;
-            Ok(CreateMachine { id, zone, capacity, controller, join_token, term, environment })
+            let MachineSpec { zone, capacity, join_token, term, .. } = inner.known(id)?.1;
+            // An agent here keeps the token that it joined with.
+            let token = Digest::of(join_token.as_bytes());
+            Ok(Made { zone, capacity, term, intent: Intent::of(&join_token), token })
         })
         .await
     }

@@ -1,8 +1,9 @@
-//! How instances are ended, rebooted and started again.
+//! How instances are ended, rebooted, started again and tagged.
 
-use super::{Ec2, EventKind, InstanceState, response};
+use super::{Ec2, EventKind, InstanceState, response, run};
 use crate::api::{ApiError, Done, Params};
 use crate::xml::Xml;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl Ec2 {
@@ -57,6 +58,30 @@ impl Ec2 {
             instance.enter(now, InstanceState::Pending);
             instance.enter(now + after, InstanceState::Running);
         })
+    }
+
+    /// Of instances alone.
+    pub(super) fn create_tags(&mut self, params: &Params, now: Duration) -> Result<Done, ApiError> {
+        let ids = self.seen_instances(params.list("ResourceId"), now)?;
+        let mut tags = BTreeMap::new();
+        run::read_tags(params, "Tag", &mut tags)?;
+        for (name, is_missing) in [("ResourceId", ids.is_empty()), ("Tag", tags.is_empty())] {
+            if is_missing {
+                let message = format!("The request must contain the parameter {name}");
+                return Err(ApiError::new(400, "MissingParameter", message));
+            }
+        }
+        for id in &ids {
+            let own = self.instances.get(id).map(|it| it.tags.clone()).unwrap_or_default();
+            run::fit(&own.into_iter().chain(tags.clone()).collect())?;
+        }
+        for id in &ids {
+            if let Some(instance) = self.instances.get_mut(id) {
+                instance.tags.extend(tags.clone());
+            }
+        }
+        let body = response("CreateTags", Xml::new().text("return", "true"));
+        Ok(Done { body, touched: ids })
     }
 
     fn some_instances(&self, params: &Params, now: Duration) -> Result<Vec<String>, ApiError> {

@@ -48,7 +48,15 @@ impl Ec2 {
         params: &Params,
         now: Duration,
     ) -> Result<Vec<String>, ApiError> {
-        let ids = params.list("InstanceId");
+        self.seen_instances(params.list("InstanceId"), now)
+    }
+
+    /// Instances by their ids, all of which have to be seen.
+    pub(super) fn seen_instances(
+        &self,
+        ids: Vec<&str>,
+        now: Duration,
+    ) -> Result<Vec<String>, ApiError> {
         for id in &ids {
             let digits = id.strip_prefix("i-").unwrap_or_default();
             if digits.len() != 17 || !digits.bytes().all(|it| it.is_ascii_hexdigit()) {

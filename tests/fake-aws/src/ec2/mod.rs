@@ -144,6 +144,9 @@ impl Service for Ec2 {
             if let "TerminateInstances" | "RebootInstances" | "StartInstances" = action {
                 self.named_instances(params, now)?;
             }
+            if action == "CreateTags" {
+                self.seen_instances(params.list("ResourceId"), now)?;
+            }
             if action == "RunInstances" {
                 self.asked(params)?;
             }
@@ -156,6 +159,7 @@ impl Service for Ec2 {
             "TerminateInstances" => self.terminate_instances(params, now),
             "RebootInstances" => self.reboot_instances(params, now),
             "StartInstances" => self.start_instances(params, now),
+            "CreateTags" => self.create_tags(params, now),
             "DescribeInstanceTypes" => self.describe_instance_types(params),
             "DescribeInstanceTypeOfferings" => self.describe_offerings(params),
             "DescribeImages" => self.describe_images(params),

@@ -267,22 +267,37 @@ fn tags(params: &Params) -> Result<BTreeMap<String, String>, ApiError> {
             Some("instance") => {}
             Some(_) => continue,
         }
-        for m in 1.. {
-            let tag = format!("{specification}.Tag.{m}");
-            let Some(key) = params.get(&format!("{tag}.Key")) else { break };
-            let value = params.get(&format!("{tag}.Value")).unwrap_or_default();
-            if key.starts_with("aws:") || key.len() > 128 || value.len() > 256 {
-                return Err(invalid(format!("Tag '{key}' is not valid")));
-            }
-            if tags.insert(key.to_owned(), value.to_owned()).is_some() {
-                return Err(invalid(format!("Duplicate tag key '{key}' specified.")));
-            }
+        read_tags(params, &format!("{specification}.Tag"), &mut tags)?;
+    }
+    fit(&tags)?;
+    Ok(tags)
+}
+
+/// Adds the tags that are listed under a name.
+pub(super) fn read_tags(
+    params: &Params,
+    list: &str,
+    tags: &mut BTreeMap<String, String>,
+) -> Result<(), ApiError> {
+    for n in 1.. {
+        let Some(key) = params.get(&format!("{list}.{n}.Key")) else { break };
+        let value = params.get(&format!("{list}.{n}.Value")).unwrap_or_default();
+        if key.starts_with("aws:") || key.len() > 128 || value.len() > 256 {
+            return Err(invalid(format!("Tag '{key}' is not valid")));
+        }
+        if tags.insert(key.to_owned(), value.to_owned()).is_some() {
+            return Err(invalid(format!("Duplicate tag key '{key}' specified.")));
         }
     }
-    if tags.len() > 50 {
-        return Err(ApiError::new(400, "TagLimitExceeded", "More than 50 tags"));
+    Ok(())
+}
+
+/// Whether an instance may have so many.
+pub(super) fn fit(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    match tags.len() {
+        0..=50 => Ok(()),
+        _ => Err(ApiError::new(400, "TagLimitExceeded", "More than 50 tags")),
     }
-    Ok(tags)
 }
 
 fn invalid(message: impl Into<String>) -> ApiError {

@@ -70,7 +70,7 @@ fn strikes(call: &Made) -> Vec<(&'static str, Strike)> {
     let shared = [("internal", ApiError::internal()), ("session", ApiError::expired_token())];
     let of_action = match call.action.as_str() {
         "RunInstances" => vec![("no room", ApiError::no_capacity()), ("quota", ApiError::quota())],
-        "TerminateInstances" | "RebootInstances" => {
+        "TerminateInstances" | "RebootInstances" | "CreateTags" => {
             let message = "The instance ID does not exist";
             vec![("not found", ApiError::new(400, "InvalidInstanceID.NotFound", message))]
         }
@@ -93,6 +93,7 @@ fn usual() -> Vec<Made> {
         "RunInstances",
         "TerminateInstances",
         "RebootInstances",
+        "CreateTags",
         "DescribeInstances",
         "DescribeImages",
         "DescribeInstanceTypes",

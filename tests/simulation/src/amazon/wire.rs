@@ -6,7 +6,7 @@ use crate::world::locked;
 use async_trait::async_trait;
 use cerebro_aws::sdk::Carrier;
 use cerebro_fake_aws::{ApiError, Call, Desk, Ec2, Service};
-use cerebro_machines_ec2::identity::MACHINE;
+use cerebro_machines_ec2::identity::{AGENT, MACHINE};
 use cerebro_model::MachineId;
 use http::{Request, Response};
 use std::fmt;
@@ -158,6 +158,10 @@ impl Wire {
                 ("TerminateInstances", Some(machine)) => effects.ended(&machine),
                 ("RebootInstances" | "StartInstances", Some(machine)) => {
                     effects.booted(&machine);
+                }
+                ("CreateTags", Some(machine)) => {
+                    let tag = ec2.with(|ec2, _| ec2.instance(id)?.tags.get(AGENT).cloned());
+                    effects.proof_kept(&machine, tag.as_deref());
                 }
                 (action, _) => wrong(format!("{action} of {id}, which is none of ours")),
             }
