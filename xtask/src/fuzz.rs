@@ -12,7 +12,7 @@ const TARGETS: [&str; 4] = ["job", "grants", "unpack", "journal"];
 /// Seconds for each.
 const SECONDS: u32 = 60;
 /// Lines of what a target printed that are shown when it failed.
-const LAST_LINES: usize = 60;
+const LAST_LINES: usize = 130;
 /// Targets that are run at a time: each takes one processor.
 const AT_A_TIME: usize = 2;
 
@@ -78,14 +78,15 @@ fn one(target: &str, luck: Luck) -> Result<()> {
         .output()
         .context("cannot run `cargo`")?;
     let printed = String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<&str> = printed.lines().filter(|line| !is_of_the_dictionary(line)).collect();
+    let lines: Vec<&str> = printed.lines().filter(|line| !is_chatter(line)).collect();
     let shown = if output.status.success() { 1 } else { LAST_LINES };
     eprintln!("{}", lines[lines.len().saturating_sub(shown)..].join("\n"));
     ensure!(output.status.success(), "the fuzz target `{target}` failed ({})", output.status);
     Ok(())
 }
 
-/// Whether a line is one of the hundreds that the fuzzer ends with: words that it would try again.
-fn is_of_the_dictionary(line: &str) -> bool {
-    line.contains("# Uses: ") || line.contains("recommended dictionary")
+/// Whether a line is one of the thousands by which the fuzzer tells how it gets on, or one of the
+/// hundreds that it ends with: words that it would try again.
+fn is_chatter(line: &str) -> bool {
+    line.starts_with('#') || line.contains("NEW_FUNC[") || line.contains("# Uses: ")
 }
