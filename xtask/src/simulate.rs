@@ -47,8 +47,8 @@ const MUTANTS: [Mutant; 7] = [
     Mutant {
         name: "no second witness: a provider that cannot say is taken for one that says no",
         file: "host/planner/src/cluster/repair.rs",
-        from: "if word.presence != Presence::Gone {",
-        to: "if word.presence == Presence::Running {",
+        from: "if let Presence::Running | Presence::Unknown = word.presence {",
+        to: "if let Presence::Running = word.presence {",
     },
     Mutant {
         name: "no word of peers: whatever another machine says passes for silence",
@@ -66,13 +66,13 @@ const MUTANTS: [Mutant; 7] = [
         name: "no ownership: what a listing shows and no record names is destroyed",
         file: "host/clustersitter/src/executor/machines.rs",
         from: "    pub(super) fn create_what_is_missing(&self, standstill: &Standstill) {\n",
-        to: "    pub(super) fn create_what_is_missing(&self, standstill: &Standstill) {\n        let cluster = self.cluster.clone();\n        self.spawn(async move {\n            for id in cluster.provider.list().await.unwrap_or_default() {\n                if !cluster.state().records.machines.contains_key(&id) {\n                    let _ = cluster.provider.destroy(&id).await;\n                }\n            }\n        });\n",
+        to: "    pub(super) fn create_what_is_missing(&self, standstill: &Standstill) {\n        let cluster = self.cluster.clone();\n        self.spawn(async move {\n            for id in cluster.provider.list().await.unwrap_or_default() {\n                if !cluster.state().records.machines.contains_key(&id) {\n                    let _ = cluster.provider.destroy(&id, None).await;\n                }\n            }\n        });\n",
     },
     Mutant {
         name: "no intent first: a machine is asked for before that is committed",
         file: "host/clustersitter/src/executor/machines.rs",
-        from: "        self.change(|state| Ok((intended(state, zone, capacity, token, reason), ())))\n",
-        to: "        let id = MachineId::nth(self.cluster.state().records.counters.machine);\n        let Some(begun) = self.begin(Effect::Create, &id) else { return Ok(()) };\n        let early = CreateMachine {\n            id,\n            zone: zone.clone(),\n            capacity,\n            controller: self.controller.clone(),\n            join_token: token.clone(),\n            environment: BTreeMap::new(),\n        };\n        let (cluster, reason) = (self.cluster.clone(), reason.to_owned());\n        self.spawn(async move {\n            drop(cluster.provider.create(&early).await);\n            drop(begun);\n            let late: Result<(), ChangeError> = cluster.change(|state| Ok((intended(state, zone, capacity, token, &reason), ())));\n            drop(late);\n        });\n        Ok(())\n",
+        from: "        self.change(|state| Ok((intended(state, made_in, capacity, token, reason), ())))\n",
+        to: "        let id = MachineId::nth(self.cluster.state().records.counters.machine);\n        let Some(begun) = self.begin(Effect::Create, &id) else { return Ok(()) };\n        let early = CreateMachine {\n            id,\n            zone: made_in.0.clone(),\n            capacity,\n            controller: self.controller.clone(),\n            join_token: token.clone(),\n            term: made_in.1,\n            environment: BTreeMap::new(),\n        };\n        let (cluster, reason) = (self.cluster.clone(), reason.to_owned());\n        self.spawn(async move {\n            drop(cluster.provider.create(&early).await);\n            drop(begun);\n            let late: Result<(), ChangeError> = cluster.change(|state| Ok((intended(state, made_in, capacity, token, &reason), ())));\n            drop(late);\n        });\n        Ok(())\n",
     },
 ];
 
@@ -106,13 +106,10 @@ fn mutants(options: &Options, words: &str) -> Result<()> {
     for file in files.lines() {
         copy(&root.join(file), &tree.join(file))?;
     }
-    for Mutant { name, file, from, to } in MUTANTS.iter().filter(|it| it.name.contains(words)) {
+    for mutant in MUTANTS.iter().filter(|it| it.name.contains(words)) {
+        let text = text_of(&tree, mutant)?;
+        let Mutant { name, file, from, to } = mutant;
         let mutated = tree.join(file);
-        let text = fs::read_to_string(&mutated).with_context(|| format!("cannot read {file}"))?;
-        ensure!(
-            text.matches(from).count() == 1,
-            "{file} does not hold once what `{name}` takes away: write that mutant anew"
-        );
         fs::write(&mutated, text.replace(from, to))?;
         eprintln!("\x1b[2m{name}\x1b[0m");
         let mut command = Command::new("cargo");
@@ -131,6 +128,22 @@ fn mutants(options: &Options, words: &str) -> Result<()> {
         fs::write(&mutated, text)?;
     }
     Ok(())
+}
+
+/// Whether each mutant still has something to take away: whoever changes that learns of it at once.
+pub fn check_mutants() -> Result<()> {
+    MUTANTS.iter().try_for_each(|mutant| text_of(&cerebro_tests::root(), mutant).map(drop))
+}
+
+/// The file that a mutant changes, as it is below `root`.
+fn text_of(root: &Path, Mutant { name, file, from, .. }: &Mutant) -> Result<String> {
+    let text =
+        fs::read_to_string(root.join(file)).with_context(|| format!("cannot read {file}"))?;
+    ensure!(
+        text.matches(from).count() == 1,
+        "{file} does not hold once what `{name}` takes away: write that mutant anew, in xtask/src/simulate.rs"
+    );
+    Ok(text)
 }
 
 /// Only what differs, so that what is built stays fresh.

@@ -2,7 +2,7 @@
 
 use crate::fuzz::Luck;
 use crate::shell::run_in;
-use crate::{aws, build, conformance, fuzz, packages, rules, shell, wit};
+use crate::{aws, build, conformance, fuzz, packages, rules, shell, simulate, wit};
 use anyhow::Result;
 
 /// A suite of tests.
@@ -93,6 +93,7 @@ pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {
             Suite::Rules => {
                 rules::check()?;
                 wit::check()?;
+                simulate::check_mutants()?;
             }
             Suite::Clippy => {
                 shell::run(

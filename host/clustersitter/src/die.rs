@@ -182,9 +182,13 @@ impl MachineProvider for DyingProvider {
         Ok(())
     }
 
-    async fn destroy(&self, machine: &MachineId) -> Result<(), ProviderError> {
+    async fn destroy(
+        &self,
+        machine: &MachineId,
+        intent: Option<&Intent>,
+    ) -> Result<(), ProviderError> {
         self.at.here("destroy", "before");
-        self.inner.destroy(machine).await?;
+        self.inner.destroy(machine, intent).await?;
         self.at.here("destroy", "behind");
         Ok(())
     }

@@ -53,6 +53,10 @@ async fn look_for_strays(cluster: &Cluster) {
         Err(error) => return untold(error),
     };
     for (id, intent) in orphans {
+        // Each may take its time.
+        if !may_end(cluster) {
+            break;
+        }
         let why = match cluster.end_orphan(&id, &intent).await {
             Ok(true) => continue,
             Ok(false) => "it was made by another intent".to_owned(),
@@ -129,7 +133,7 @@ mod tests {
             self.0.fetch_add(1, Relaxed);
             Ok(vec!["i-2".to_owned()])
         }
-        async fn destroy(&self, id: &MachineId) -> Result<(), ProviderError> {
+        async fn destroy(&self, id: &MachineId, _: Option<&Intent>) -> Result<(), ProviderError> {
             self.1.lock().unwrap().retain(|it| it != id);
             Ok(())
         }

@@ -13,7 +13,7 @@ use cerebro_clustersitter::cluster::Cluster;
 use cerebro_clustersitter::executor::Executor;
 use cerebro_clustersitter::http;
 use cerebro_clustersitter::probe::HttpProbe;
-use cerebro_machines::{CreateMachine, MachineProvider, Presence, ProviderError};
+use cerebro_machines::{CreateMachine, Intent, MachineProvider, Presence, ProviderError};
 use cerebro_model::{
     Capacity, Cores, EventKind, Job, MachineId, MachineStats, Megabytes, PauseScope, Secret,
 };
@@ -70,7 +70,7 @@ impl MachineProvider for Recorder {
     fn calls(&self) -> cerebro_machines::Calls {
         [(("Remember", "done"), self.made.lock().unwrap().len() as u64)].into()
     }
-    async fn destroy(&self, machine: &MachineId) -> Result<(), ProviderError> {
+    async fn destroy(&self, machine: &MachineId, _: Option<&Intent>) -> Result<(), ProviderError> {
         self.destroyed.lock().unwrap().push(machine.clone());
         Ok(())
     }

@@ -241,6 +241,15 @@ async fn a_machine_whose_agent_has_a_token_of_its_own_is_taken_over_by_that_alon
     let fleet = fleet.anew(data.path(), 1).await;
     until("another one is made", || async { fleet.machines.has(&MachineId::nth(2)).then_some(()) })
         .await;
+    // Whoever obeys a later controller would not listen, whatever is recorded here.
+    fleet.machines.made_in(&id, 99);
+    match fleet.client.adopt_machine(&id, "lost").await {
+        Err(ClientError::Refused(problem)) => {
+            assert!(problem.status == 409 && problem.detail.contains("store begin"), "{problem}");
+        }
+        other => panic!("{other:?}"),
+    }
+    fleet.machines.made_in(&id, 1);
     fleet.client.adopt_machine(&id, "lost").await.unwrap();
     let machines = fleet.machines.clone();
     fleet.stop().await;

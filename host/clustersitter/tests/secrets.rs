@@ -10,7 +10,7 @@ use cerebro_clustersitter::cluster::Cluster;
 use cerebro_clustersitter::executor::Executor;
 use cerebro_clustersitter::http;
 use cerebro_clustersitter::probe::HttpProbe;
-use cerebro_machines::{CreateMachine, MachineProvider, Presence, ProviderError};
+use cerebro_machines::{CreateMachine, Intent, MachineProvider, Presence, ProviderError};
 use cerebro_model::{
     Assignment, Capacity, Cores, Event, EventKind, InstanceStatus, Job, Life, MachineId,
     MachineStats, Megabytes, Phase, Secret,
@@ -51,7 +51,7 @@ impl MachineProvider for Machines {
     async fn list(&self) -> Result<Vec<MachineId>, ProviderError> {
         Ok(Vec::new())
     }
-    async fn destroy(&self, _: &MachineId) -> Result<(), ProviderError> {
+    async fn destroy(&self, _: &MachineId, _: Option<&Intent>) -> Result<(), ProviderError> {
         Ok(())
     }
 }

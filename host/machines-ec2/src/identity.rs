@@ -97,7 +97,8 @@ fn read_capacity(text: &str) -> Option<Capacity> {
 /// The tag with the term in which it was decided to make it: for people who look for what happened.
 pub const TERM: &str = "cerebro:term";
 
-/// The tags that a machine's instance and volume get. They are the same for the same request, whoever leads when it is made.
+/// The tags that a machine's instance and volume get. They are the same for the same request, whoever of this version leads
+/// when it is made.
 pub fn tags(
     cluster: &ClusterName,
     request: &CreateMachine,

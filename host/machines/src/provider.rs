@@ -92,8 +92,13 @@ pub trait MachineProvider: Send + Sync {
         Calls::new()
     }
 
-    /// Ends a machine and removes what it leaves; that it is gone already is no error.
-    async fn destroy(&self, machine: &MachineId) -> Result<(), ProviderError>;
+    /// Ends a machine and removes what it leaves; that it is gone already is no error. With an intent, only what was made by
+    /// that: another machine of the same name goes on.
+    async fn destroy(
+        &self,
+        machine: &MachineId,
+        intent: Option<&Intent>,
+    ) -> Result<(), ProviderError>;
 }
 
 /// A machine to be created.

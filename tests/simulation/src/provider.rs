@@ -160,7 +160,7 @@ impl MachineProvider for SimulatedProvider {
         in_flight(async move { this.boot(&machine).await }).await
     }
 
-    async fn destroy(&self, machine: &MachineId) -> Result<(), ProviderError> {
+    async fn destroy(&self, machine: &MachineId, _: Option<&Intent>) -> Result<(), ProviderError> {
         let (this, machine) = (self.clone(), machine.clone());
         in_flight(async move { this.end(&machine).await }).await
     }

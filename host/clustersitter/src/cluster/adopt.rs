@@ -6,9 +6,9 @@
 
 use super::{ChangeError, Cluster, State, about_instance, about_machine, event};
 use crate::executor::{Failed, asked};
-use crate::records::{AgentToken, Change, Counters, MachineRecord};
+use crate::records::{AgentToken, Change, Counters, Gone, MachineRecord};
 use cerebro_api::body::JoinRequest;
-use cerebro_machines::Presence;
+use cerebro_machines::{Intent, Presence};
 use cerebro_model::{
     Assignment, Deployment, DeploymentState, EventKind, Instance, JobRecord, Lock, Machine,
     MachineId, MoveError, Pause, PauseScope, Subject,
@@ -64,6 +64,19 @@ pub enum AdoptError {
     /// There is no way.
     #[error(transparent)]
     Move(#[from] MoveError),
+    /// Its agent obeys a later controller.
+    #[error(
+        "a controller of term {term} had {machine} made, and its agent would not listen to this one, whose term is {own}: make \
+         this store anew by `cerebro store restore` or `cerebro store begin`, which go on behind such numbers"
+    )]
+    Later {
+        /// The machine.
+        machine: MachineId,
+        /// The term in which it was made.
+        term: u64,
+        /// This controller's.
+        own: u64,
+    },
     /// It could not be recorded.
     #[error(transparent)]
     Change(#[from] ChangeError),
@@ -73,7 +86,7 @@ impl Cluster {
     /// Takes a machine over that its provider made for this cluster, and whose record is lost. It is locked,
     /// so that nothing terminates it before somebody has seen that all is well; its agent joins by itself.
     pub async fn adopt(&self, id: &MachineId, reason: &str) -> Result<(), AdoptError> {
-        self.may_adopt(&self.state(), id)?;
+        self.may_adopt(&self.state(), id, None)?;
         let by_provider = |source| AdoptError::Provider { machine: id.clone(), source };
         let made = asked(self.provider.made(id)).await.map_err(by_provider)?;
         match asked(self.provider.describe(id)).await.map_err(by_provider)? {
@@ -82,12 +95,16 @@ impl Cluster {
                 return Err(AdoptError::Gone { machine: id.clone(), why });
             }
         }
+        if made.term > self.term() {
+            let (machine, term, own) = (id.clone(), made.term, self.term());
+            return Err(AdoptError::Later { machine, term, own });
+        }
         if !self.policy.zones.contains_key(&made.zone) {
             let (machine, zone) = (id.clone(), made.zone.to_string());
             return Err(AdoptError::NoZone { machine, zone });
         }
         self.change(|state| {
-            self.may_adopt(state, id)?;
+            self.may_adopt(state, id, Some(&made.intent))?;
             let lock = Lock { reason: format!("adopted: {reason}"), at: state.now };
             let machine = Machine::new(id.clone(), made.zone, made.capacity, state.now);
             let message = format!("{id} in {} is taken over: {reason}", machine.zone);
@@ -108,13 +125,23 @@ impl Cluster {
         })
     }
 
-    fn may_adopt(&self, state: &State, id: &MachineId) -> Result<(), AdoptError> {
+    /// What was given up by an intent is another machine than one of the same name by another.
+    fn may_adopt(
+        &self,
+        state: &State,
+        id: &MachineId,
+        made_by: Option<&Intent>,
+    ) -> Result<(), AdoptError> {
         if state.records.machines.contains_key(id) {
             return Err(AdoptError::Known(id.clone()));
         }
-        match state.records.gone.contains_key(id) {
-            true => Err(AdoptError::GivenUp(id.clone())),
-            false => Ok(()),
+        let is_it = |gone: &&Gone| match (&gone.intent, made_by) {
+            (None, _) => true,
+            (Some(given_up), made_by) => made_by == Some(given_up),
+        };
+        match state.records.gone.get(id).filter(is_it) {
+            Some(_) => Err(AdoptError::GivenUp(id.clone())),
+            None => Ok(()),
         }
     }
 }

@@ -124,8 +124,8 @@ impl Cluster {
                 return Err(StrayError::NotThere { machine: id.clone(), known });
             }
         }
-        self.end_what_is_left(id, format!("{id}, of which no record tells, is ended: {reason}"))
-            .await
+        let message = format!("{id}, of which no record tells, is ended: {reason}");
+        self.end_what_is_left(id, None, message).await
     }
 
     /// Ends what this cluster has given up, and what is there all the same by that very intent: as where a call that made it
@@ -138,12 +138,17 @@ impl Cluster {
         let provider = self.provider.name();
         let message =
             format!("{id} was given up, and `{provider}` has it all the same: it is ended");
-        self.end_what_is_left(id, message).await.map(|()| true)
+        self.end_what_is_left(id, Some(intent), message).await.map(|()| true)
     }
 
-    async fn end_what_is_left(&self, id: &MachineId, message: String) -> Result<(), StrayError> {
+    async fn end_what_is_left(
+        &self,
+        id: &MachineId,
+        intent: Option<&Intent>,
+        message: String,
+    ) -> Result<(), StrayError> {
         self.tell(vec![event(EventKind::MachineTerminating, about_machine(id), message)])?;
-        let ended = led(self, self.provider.destroy(id)).await;
+        let ended = led(self, self.provider.destroy(id, intent)).await;
         ended.map_err(|source| StrayError::Provider { machine: id.clone(), source })?;
         self.state().observed.strays.remove(id);
         let message = format!("{id} is gone for good");

@@ -38,6 +38,15 @@ impl Effect {
             _ => Duration::from_secs(60),
         }
     }
+
+    /// Whether it is told that it failed for so many times in a row.
+    fn is_told(&self, failures: u32) -> bool {
+        match self {
+            // Once, and not where the next attempt goes well.
+            Self::KeepProof => failures == 3,
+            _ => true,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -67,11 +76,24 @@ impl Executor {
     pub(super) fn begin(&self, effect: Effect, id: &MachineId) -> Option<Begun> {
         let mut under_way = self.lock();
         let key = (effect, id.clone());
-        let too_soon = under_way.retry.get(&key).is_some_and(|(_, at)| Instant::now() < *at);
-        if too_soon || !under_way.now.insert(key.clone()) {
+        if !under_way.may_begin(&key) {
             return None;
         }
+        under_way.now.insert(key.clone());
         Some(Begun { key, under_way: self.under_way.clone() })
+    }
+}
+
+impl UnderWay {
+    /// Whether it is neither under way nor failed too recently.
+    pub(super) fn may_begin(&self, key: &(Effect, MachineId)) -> bool {
+        let too_soon = self.retry.get(key).is_some_and(|(_, at)| Instant::now() < *at);
+        !too_soon && !self.now.contains(key)
+    }
+
+    /// How many of a kind are under way.
+    pub(super) fn count(&self, effect: &Effect) -> usize {
+        self.now.iter().filter(|(it, _)| it == effect).count()
     }
 }
 
@@ -144,15 +166,18 @@ impl Begun {
 
     /// Puts the next try off, and tells why.
     pub(super) fn failed(self, cluster: &Cluster, why: &str) {
-        let wait = {
+        let (failures, wait) = {
             let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
             let (failures, at) =
                 under_way.retry.entry(self.key.clone()).or_insert((0, Instant::now()));
             let wait = FIRST_RETRY * 2u32.pow((*failures).min(12));
             let wait = wait.min(self.key.0.longest_wait());
             (*failures, *at) = (*failures + 1, Instant::now() + wait);
-            wait
+            (*failures, wait)
         };
+        if !self.key.0.is_told(failures) {
+            return tracing::debug!("{why}");
+        }
         let words = format!("{why}; tried again in {} s", wait.as_secs());
         if let Err(error) =
             cluster.tell(vec![event(EventKind::ProviderFailed, about_machine(&self.key.1), words)])

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// How long a machine that is gone is remembered, for its agent to be told.
 const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 3600);
+/// Machines of which is kept at a time what their agents prove themselves with: providers throttle.
+const PROOFS_AT_A_TIME: usize = 4;
 
 impl Executor {
     /// Records the intent; the machine is made from the record, now or after a crash.
@@ -165,16 +167,19 @@ impl Executor {
         }
         let lacking: Vec<_> = {
             let (state, under_way) = (self.cluster.state(), self.lock());
-            let machines = state.records.machines.iter();
-            let lacking = machines.filter(|(id, record)| {
+            let lacking = |(id, record): &(&MachineId, &MachineRecord)| {
                 let Machine { state, origin, .. } = &record.machine;
-                state.runs() && origin.is_provisioned() && !under_way.proven.contains(*id)
-            });
-            lacking
-                .filter_map(|(id, record)| {
-                    Some((id.clone(), record.made_by()?, record.token.digest()))
-                })
-                .collect()
+                let lacks = origin.is_provisioned() && !under_way.proven.contains(*id);
+                state.runs() && lacks && under_way.may_begin(&(Effect::KeepProof, (*id).clone()))
+            };
+            let machines = state.records.machines.iter().filter(lacking);
+            // What is of use one day leaves room for what is of use now.
+            let machines =
+                machines.take(PROOFS_AT_A_TIME.saturating_sub(under_way.count(&Effect::KeepProof)));
+            let kept = |(id, record): (&MachineId, &MachineRecord)| {
+                Some((id.clone(), record.made_by()?, record.token.digest()))
+            };
+            machines.filter_map(kept).collect()
         };
         for (id, intent, token) in lacking {
             let Some(begun) = self.begin(Effect::KeepProof, &id) else { continue };
@@ -187,8 +192,8 @@ impl Executor {
                     Err(why) => begun.failed(
                         &cluster,
                         &format!(
-                            "{id} could not be taken over if the store were lost, for what its agent proves itself with \
-                             was not kept: {why}"
+                            "{id} may not be there to be taken over should the store be lost: what its agent proves itself \
+                             with could not be kept with it: {why}"
                         ),
                     ),
                 }
@@ -206,19 +211,17 @@ impl Executor {
         let (cluster, id, decision) = (self.cluster.clone(), id.clone(), self.decision());
         self.spawn(async move {
             // What has its name by another intent is another machine: of an earlier store, and nobody's to end.
-            let is_ours = match record.machine.origin {
-                Origin::Joined { .. } => false,
-                Origin::Provisioned => {
-                    let intent = record.made_by();
-                    let ours = match &intent {
-                        Some(intent) => asked(cluster.provider.is_made_by(&id, intent)).await,
-                        None => Ok(false),
-                    };
+            let intent = record.made_by();
+            let is_ours = match (&record.machine.origin, &intent) {
+                (Origin::Joined { .. }, _) => false,
+                (Origin::Provisioned, None) => true,
+                (Origin::Provisioned, Some(intent)) => {
+                    let ours = asked(cluster.provider.is_made_by(&id, intent)).await;
                     !matches!(ours, Ok(false))
                 }
             };
             let destroyed = match is_ours {
-                true => led(&cluster, cluster.provider.destroy(&id)).await,
+                true => led(&cluster, cluster.provider.destroy(&id, intent.as_ref())).await,
                 false => Ok(()),
             };
             if let Err(why) = destroyed {
@@ -235,8 +238,8 @@ impl Executor {
                     return Ok::<_, AgentError>((Change::default(), ()));
                 };
                 let (at, token) = (state.now, record.token.digest());
-                let intent = record.machine.origin.is_provisioned().then(|| record.made_by());
-                let gone = Gone { machine: id.clone(), at, token, intent: intent.flatten() };
+                let intent = intent.filter(|_| record.machine.origin.is_provisioned());
+                let gone = Gone { machine: id.clone(), at, token, intent };
                 let change = graves::confirm(state, Change::default(), &id, at);
                 let change = change.machine(&id, None).gone(&id, Some(gone)).event(told);
                 let is_old = |it: &&Gone| at.since(it.at) > REMEMBERED;

@@ -136,9 +136,14 @@ disk = 10000
         }
     }
 
-    /// Loses the store, and all that lies beside it, of a controller that is stopped.
-    pub fn lose_data(&self) {
-        fs::remove_dir_all(self.dir.path().join("data")).unwrap();
+    /// Loses the store, and all that lies beside it, of a controller that is stopped, and begins a new one.
+    pub fn begin_anew(&self) {
+        let data = self.dir.path().join("data");
+        fs::remove_dir_all(&data).unwrap();
+        let cerebro = cerebro_tests::built().unwrap().join("bin/cerebro");
+        let begun = Command::new(cerebro).args(["store", "begin", "--data"]).arg(&data).output();
+        let begun = begun.unwrap();
+        assert!(begun.status.success(), "{}", String::from_utf8_lossy(&begun.stderr));
     }
 
     fn log(&self) -> PathBuf {

@@ -44,6 +44,11 @@ impl Machines {
         self.1.store(refuses, Relaxed);
     }
 
+    /// Has a machine be made in another term.
+    pub fn made_in(&self, id: &MachineId, term: u64) {
+        self.0.lock().unwrap().get_mut(id).unwrap().term = term;
+    }
+
     /// Of what a machine's agent proves itself with, once that is kept.
     pub fn proof(&self, id: &MachineId) -> Option<Digest> {
         self.2.lock().unwrap().get(id).copied()
@@ -101,7 +106,7 @@ impl MachineProvider for Machines {
     async fn list(&self) -> Result<Vec<MachineId>, ProviderError> {
         Ok(Vec::new())
     }
-    async fn destroy(&self, id: &MachineId) -> Result<(), ProviderError> {
+    async fn destroy(&self, id: &MachineId, _: Option<&Intent>) -> Result<(), ProviderError> {
         if self.1.load(Relaxed) {
             let left = "its init is not in the mood".to_owned();
             return Err(ProviderError::NotEnded { machine: id.clone(), left });

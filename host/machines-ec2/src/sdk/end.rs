@@ -5,7 +5,7 @@ use super::region::Region;
 use crate::presence::{Instance, Look, State, doubles, look};
 use crate::words;
 use cerebro_aws::Kind;
-use cerebro_machines::ProviderError;
+use cerebro_machines::{Intent, ProviderError};
 use cerebro_model::MachineId;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -57,15 +57,21 @@ impl Inner {
     }
 
     /// Ends a machine, and comes back once nothing of it runs any more.
-    pub(super) async fn destroy(&self, machine: &MachineId) -> Result<(), ProviderError> {
+    pub(super) async fn destroy(
+        &self,
+        machine: &MachineId,
+        intent: Option<&Intent>,
+    ) -> Result<(), ProviderError> {
         let (pace, begun) = (self.config.pace, Instant::now());
         let note = self.note(machine).await?;
+        // A note of another intent is of another machine.
+        let note = note.filter(|note| intent.is_none_or(|intent| note.intent == *intent));
         let mut asked: BTreeSet<String> = BTreeSet::new();
         loop {
             let listed = self.listed(Duration::ZERO, "look for what is to be ended").await?;
             // Of the same name by another intent is another machine: of an earlier store, and nobody's to end.
-            let is_meant =
-                |it: &&Instance| note.as_ref().is_none_or(|note| note.intent == it.owner.intent);
+            let meant = intent.or(note.as_ref().map(|note| &note.intent));
+            let is_meant = |it: &&Instance| meant.is_none_or(|meant| *meant == it.owner.intent);
             let ours: Vec<&Instance> = listed.of(machine).filter(is_meant).collect();
             let look = look(ours.iter().copied());
             if look != Look::Absent {
@@ -90,8 +96,13 @@ impl Inner {
             }
             tokio::time::sleep(pace.poll).await;
         }
-        let forgotten = machine.clone();
-        self.with_notes(move |notes| notes.forget(&forgotten)).await
+        match note {
+            None => Ok(()),
+            Some(_) => {
+                let forgotten = machine.clone();
+                self.with_notes(move |notes| notes.forget(&forgotten)).await
+            }
+        }
     }
 
     pub(super) async fn reboot(&self, machine: &MachineId) -> Result<(), ProviderError> {

@@ -9,7 +9,7 @@ mod region;
 
 use crate::identity::Note;
 use crate::notes::Notes;
-use crate::presence::{Absences, Doubt, Instance, Look, look};
+use crate::presence::{Absences, Doubt, Instance, Look, State, look};
 use crate::settings::{Ec2Settings, SettingsError, ZoneSettings};
 use crate::words;
 use crate::zone::Place;
@@ -177,8 +177,8 @@ impl Listed {
 
     /// What is answered of a machine that is not among them.
     fn unknown(&self, machine: &MachineId) -> ProviderError {
-        let known: BTreeSet<_> =
-            self.instances.iter().map(|it| it.owner.machine.as_str()).collect();
+        let left = self.instances.iter().filter(|it| it.state != State::Terminated);
+        let known: BTreeSet<_> = left.map(|it| it.owner.machine.as_str()).collect();
         let known = known.into_iter().collect::<Vec<_>>().join(", ");
         ProviderError::Unknown { machine: machine.clone(), known }
     }
@@ -325,7 +325,7 @@ impl MachineProvider for Ec2Provider {
 
     async fn list(&self) -> Result<Vec<MachineId>, ProviderError> {
         let listed = self.0.listed(Duration::ZERO, "list machines").await?;
-        let is_left = |it: &&Instance| it.state != crate::presence::State::Terminated;
+        let is_left = |it: &&Instance| it.state != State::Terminated;
         let left = listed.instances.iter().filter(is_left).map(|it| it.owner.machine.clone());
         Ok(left.collect::<BTreeSet<_>>().into_iter().collect())
     }
@@ -340,10 +340,11 @@ impl MachineProvider for Ec2Provider {
         intent: &Intent,
     ) -> Result<bool, ProviderError> {
         let listed = self.0.listed(Duration::ZERO, "look for a machine").await?;
-        let mut known = listed.of(machine).peekable();
-        match known.peek() {
+        // What has ended is no word on what is there.
+        let mut left = listed.of(machine).filter(|it| it.state != State::Terminated).peekable();
+        match left.peek() {
             None => Err(listed.unknown(machine)),
-            Some(_) => Ok(known.any(|it| it.owner.intent == *intent)),
+            Some(_) => Ok(left.any(|it| it.owner.intent == *intent)),
         }
     }
 
@@ -372,7 +373,11 @@ impl MachineProvider for Ec2Provider {
         self.0.calls.counts()
     }
 
-    async fn destroy(&self, machine: &MachineId) -> Result<(), ProviderError> {
-        self.0.destroy(machine).await
+    async fn destroy(
+        &self,
+        machine: &MachineId,
+        intent: Option<&Intent>,
+    ) -> Result<(), ProviderError> {
+        self.0.destroy(machine, intent).await
     }
 }

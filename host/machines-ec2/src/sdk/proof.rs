@@ -54,19 +54,32 @@ impl Inner {
         token: &Digest,
     ) -> Result<(), ProviderError> {
         let doing = || format!("tag the instance of `{machine}`");
-        let listed = self.listed(self.config.pace.listing, "look for a machine").await?;
-        // Another intent's is another machine.
-        let ours =
-            listed.of(machine).filter(|it| it.owner.intent == *intent && it.state.is_alive());
-        let Some(instance) = ours.min_by_key(|it| (it.launched, it.id.clone())) else {
-            let why = "EC2 does not list it, or not yet".to_owned();
-            return Err(ProviderError::Unavailable { doing: doing(), why });
-        };
-        if instance.told.agent.as_ref() == Some(token) {
-            return Ok(());
+        let since = self.opened.elapsed().saturating_sub(self.config.pace.listing);
+        let mut has_ended = false;
+        for region in self.regions.values() {
+            let listed = region.listed(&self.config.cluster, since, self.opened).await;
+            let (_, instances) = listed.map_err(|failure| words::error(doing(), &failure))?;
+            // Another intent's is another machine.
+            let ours = instances
+                .iter()
+                .filter(|it| it.owner.machine == *machine && it.owner.intent == *intent);
+            let (alive, ended): (Vec<_>, Vec<_>) = ours.partition(|it| it.state.is_alive());
+            has_ended |= !ended.is_empty();
+            let eldest = alive.into_iter().min_by_key(|it| (it.launched, it.id.clone()));
+            let Some(instance) = eldest else { continue };
+            if instance.told.agent.as_ref() == Some(token) {
+                return Ok(());
+            }
+            let tagged = region.tag(&instance.id, AGENT, &token.to_string()).await;
+            return tagged.map_err(|failure| words::error(doing(), &failure));
         }
-        let Some(region) = self.region_of(instance) else { return Ok(()) };
-        let tagged = region.tag(&instance.id, AGENT, &token.to_string()).await;
-        tagged.map_err(|failure| words::error(doing(), &failure))
+        match has_ended {
+            // There is nothing to keep it with any more.
+            true => Ok(()),
+            false => {
+                let why = "EC2 does not list it, or not yet".to_owned();
+                Err(ProviderError::Unavailable { doing: doing(), why })
+            }
+        }
     }
 }

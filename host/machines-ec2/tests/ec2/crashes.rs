@@ -19,7 +19,7 @@ async fn go_on(provider: &Ec2Provider, is_made: &AtomicBool) {
         until_running(provider, "m-1").await;
         is_made.store(true, Ordering::SeqCst);
     }
-    until_done("destroy", async || provider.destroy(&id("m-1")).await).await;
+    until_done("destroy", async || provider.destroy(&id("m-1"), None).await).await;
 }
 
 fn no_room() -> Fault {
@@ -113,7 +113,7 @@ async fn without_notes_a_second_one_may_be_made_and_is_swept() {
     let age = |it: &Instance| (it.launched.as_secs(), it.id.clone());
     let eldest = world.made("m-1").into_iter().min_by_key(age).unwrap();
     assert_eq!(world.alive("m-1"), [eldest]);
-    until_done("destroy", async || provider.destroy(&id("m-1")).await).await;
+    until_done("destroy", async || provider.destroy(&id("m-1"), None).await).await;
     assert!(world.alive("m-1").is_empty());
     world.assert_foreign_untouched();
 }

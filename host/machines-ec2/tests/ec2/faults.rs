@@ -19,7 +19,7 @@ async fn life(provider: &Ec2Provider) {
     let made = until_done("ask", async || provider.made(&id("m-1")).await).await;
     assert_eq!((made.intent, made.token), (intent, token));
     assert_eq!(until_done("list", async || provider.list().await).await, [id("m-1")]);
-    until_done("destroy", async || provider.destroy(&id("m-1")).await).await;
+    until_done("destroy", async || provider.destroy(&id("m-1"), None).await).await;
     assert_eq!(until_done("list", async || provider.list().await).await, []);
 }
 

@@ -76,7 +76,7 @@ async fn a_machine_is_made_looked_at_and_ended() {
     assert_eq!(provider.list().await.unwrap(), [id("m-1"), id("m-2")]);
     assert!(provider.is_made_by(&id("m-1"), &Intent::of("token of m-1")).await.unwrap());
     assert!(!provider.is_made_by(&id("m-1"), &Intent::of("another")).await.unwrap());
-    provider.destroy(&id("m-1")).await.unwrap();
+    provider.destroy(&id("m-1"), None).await.unwrap();
     // Nothing of it runs any more when that comes back.
     world.server.with(|ec2, now| {
         let ours = ec2.instances().find(|it| {
@@ -84,7 +84,7 @@ async fn a_machine_is_made_looked_at_and_ended() {
         });
         assert_eq!(ours.unwrap().state(now), InstanceState::Terminated);
     });
-    provider.destroy(&id("m-1")).await.unwrap();
+    provider.destroy(&id("m-1"), None).await.unwrap();
     assert_eq!(provider.list().await.unwrap(), [id("m-2")]);
     assert_eq!((world.made("m-1").len(), world.alive("m-2").len()), (1, 1));
     world.assert_foreign_untouched();
@@ -104,13 +104,15 @@ async fn what_a_machine_was_made_as_is_known_without_records_and_notes() {
     assert!(error.contains("cerebro:agent"), "{error}");
 
     let keep = async || provider.keep_proof(&id("m-1"), &intent, &token).await;
-    until_done("keep it", keep).await;
+    until_done("keep it", &keep).await;
     let lost = world.provider("lost").await;
     let CreateMachine { zone, capacity, term, .. } = request("m-1");
     let made = Made { zone, capacity, term, intent: intent.clone(), token };
     assert_eq!(lost.made(&id("m-1")).await.unwrap(), made);
+    // The listing that was asked for just now shows it: nothing is done again.
+    let before = world.server.count("CreateTags");
     keep().await.unwrap();
-    assert_eq!(world.server.count("CreateTags"), 1, "it is kept once");
+    assert_eq!(world.server.count("CreateTags"), before, "it is kept once");
     // Of an agent that proves itself with something else since.
     let other = Digest::of(b"another");
     provider.keep_proof(&id("m-1"), &intent, &other).await.unwrap();
@@ -126,6 +128,34 @@ async fn what_a_machine_was_made_as_is_known_without_records_and_notes() {
     world.server.with(|ec2, now| ec2.put_foreign(now, &tags));
     let error = until_refused(async || lost.made(&id("m-1")).await).await;
     assert!(error.contains("several instances bear its name"), "{error}");
+}
+
+#[tokio::test]
+async fn by_an_intent_nothing_else_of_that_name_is_ended() {
+    // Neither by whoever has no notes, nor by the notes of the one that is there now.
+    for notes in ["lost", "notes"] {
+        let world = World::new().await;
+        let provider = world.provider(notes).await;
+        world.provider("notes of another store").await.create(&request("m-1")).await.unwrap();
+        until_running(&provider, "m-1").await;
+        let old = Intent::of("token of m-1");
+        world
+            .provider("notes of another store")
+            .await
+            .destroy(&id("m-1"), Some(&old))
+            .await
+            .unwrap();
+        // It is listed as terminated for a long time; another store has another one made meanwhile.
+        let other = CreateMachine { join_token: "another".to_owned(), ..request("m-1") };
+        world.provider("notes").await.create(&other).await.unwrap();
+        until_running(&provider, "m-1").await;
+        assert!(!provider.is_made_by(&id("m-1"), &old).await.unwrap(), "{notes}");
+        until_done("end it", async || provider.destroy(&id("m-1"), Some(&old)).await).await;
+        assert_eq!(world.alive("m-1").len(), 1, "{notes}");
+        let new = Intent::of("another");
+        until_done("end it", async || provider.destroy(&id("m-1"), Some(&new)).await).await;
+        assert!(world.alive("m-1").is_empty(), "{notes}");
+    }
 }
 
 #[tokio::test]
@@ -174,7 +204,7 @@ async fn one_that_is_being_ended_is_not_gone_before_it_has_ended() {
     let provider = world.provider("notes").await;
     provider.create(&request("m-1")).await.unwrap();
     until_running(&provider, "m-1").await;
-    let error = provider.destroy(&id("m-1")).await.unwrap_err();
+    let error = provider.destroy(&id("m-1"), None).await.unwrap_err();
     assert!(matches!(error, ProviderError::NotEnded { .. }), "{error}");
     let described = until_done("describe", async || provider.describe(&id("m-1")).await).await;
     let Presence::Ending { why } = described else { panic!("{described:?}") };
@@ -252,7 +282,7 @@ async fn one_whose_tags_were_removed_is_neither_gone_nor_ended() {
     world.server.with(|ec2, _| ec2.untag(&instance));
     let described = until_refused(async || provider.describe(&id("m-1")).await).await;
     assert!(described.contains("does not bear the tags"), "{described}");
-    let destroyed = until_refused(async || provider.destroy(&id("m-1")).await).await;
+    let destroyed = until_refused(async || provider.destroy(&id("m-1"), None).await).await;
     assert!(destroyed.contains(&instance), "{destroyed}");
     assert_eq!(world.server.count("TerminateInstances"), 0);
 }

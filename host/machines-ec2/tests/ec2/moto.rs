@@ -40,7 +40,7 @@ async fn moto_understands_and_is_understood() {
     let made = provider.made(&id("m-1")).await.unwrap();
     assert_eq!((made.intent, made.token, made.capacity), (intent, token, request("m-1").capacity));
     provider.reboot(&id("m-1")).await.unwrap();
-    until_done("destroy", async || provider.destroy(&id("m-1")).await).await;
+    until_done("destroy", async || provider.destroy(&id("m-1"), None).await).await;
     assert_eq!(provider.list().await.unwrap(), []);
 }
 

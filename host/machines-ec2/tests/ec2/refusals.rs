@@ -128,9 +128,9 @@ async fn a_protected_instance_is_not_ended_and_that_is_said() {
         "The instance may not be terminated. Modify its 'disableApiTermination' instance attribute";
     let error = ApiError::new(400, "OperationNotPermitted", message);
     world.server.script(Rule::fail("TerminateInstances", error).always());
-    let words = until_refused(async || provider.destroy(&id("m-1")).await).await;
+    let words = until_refused(async || provider.destroy(&id("m-1"), None).await).await;
     assert!(words.contains("disableApiTermination"), "{words}");
     world.server.clear_script();
-    until_done("destroy", async || provider.destroy(&id("m-1")).await).await;
+    until_done("destroy", async || provider.destroy(&id("m-1"), None).await).await;
     assert!(world.alive("m-1").is_empty());
 }

@@ -199,13 +199,21 @@ impl MachineProvider for LocalProvider {
         .await
     }
 
-    async fn destroy(&self, machine: &MachineId) -> Result<(), ProviderError> {
-        self.with(machine, |inner, id| {
+    async fn destroy(
+        &self,
+        machine: &MachineId,
+        intent: Option<&Intent>,
+    ) -> Result<(), ProviderError> {
+        let meant = intent.cloned();
+        self.with(machine, move |inner, id| {
             let directory = inner.directory(id);
             let Some(spec) = spec_of(&directory)? else {
                 end::remove_empty(&directory);
                 return Ok(());
             };
+            if meant.is_some_and(|meant| meant != Intent::of(&spec.join_token)) {
+                return Ok(());
+            }
             end::end(&directory, &spec)?;
             let _lock = lock(&inner.machines)?;
             end::release(&directory, &spec)?;

@@ -68,7 +68,7 @@ async fn a_machine_is_limited_to_its_capacity_and_can_have_groups_of_its_own() {
     let task = groups.create(&format!("{cgroup}/task")).unwrap();
     task.set_memory(Some(1 << 20), 0).unwrap();
     fixture.note_cgroup("m-1");
-    fixture.provider().destroy(&"m-1".parse().unwrap()).await.unwrap();
+    fixture.provider().destroy(&"m-1".parse().unwrap(), None).await.unwrap();
     assert_eq!(fixture.traces(), [""; 0]);
 }
 
@@ -108,7 +108,7 @@ async fn a_network_of_its_own_can_be_cut_and_mended() {
         |name: &str| Path::new("/sys/class/net").join(record["network"][name].as_str().unwrap());
     let (cable, bridge) = (interface("interface"), interface("bridge"));
     assert!(cable.exists() && bridge.exists());
-    fixture.provider().destroy(&id).await.unwrap();
+    fixture.provider().destroy(&id, None).await.unwrap();
     assert!(!cable.exists() && bridge.exists());
     fixture.provider().destroy_all().await.unwrap();
     assert!(!bridge.exists());

@@ -152,8 +152,8 @@ async fn a_machine_that_hangs_with_its_init_is_rebooted_as_the_same_one() {
         let gone = fixture.provider().describe(&id).await.unwrap();
         assert!(matches!(gone, Presence::Gone { .. }), "{gone:?}");
         assert_eq!(fixture.read("m-2", "data/starts").lines().count(), 1);
-        fixture.provider().destroy(&other).await.unwrap();
-        fixture.provider().destroy(&id).await.unwrap();
+        fixture.provider().destroy(&other, None).await.unwrap();
+        fixture.provider().destroy(&id, None).await.unwrap();
         let error = fixture.provider().reboot(&id).await.unwrap_err();
         assert!(matches!(error, ProviderError::Unknown { .. }), "{error}");
     }
@@ -190,7 +190,7 @@ async fn what_ran_away_from_a_dead_init_is_found() {
         let id = fixture.create("m-1", RUNAWAYS).await;
         let init = fixture.init("m-1");
         kill(Pid::from_raw(init), Signal::SIGKILL).unwrap();
-        fixture.provider().destroy(&id).await.unwrap();
+        fixture.provider().destroy(&id, None).await.unwrap();
         assert_eq!(fixture.traces(), [""; 0]);
     }
 }
@@ -217,13 +217,13 @@ async fn destroyed_it_leaves_nothing() {
         let id = fixture.create("m-1", &format!("{lock}{RUNAWAYS}")).await;
         fixture.note_cgroup("m-1");
         assert!(!fixture.traces().is_empty());
-        fixture.provider().destroy(&id).await.unwrap();
+        fixture.provider().destroy(&id, None).await.unwrap();
         assert_eq!(fixture.traces(), [""; 0]);
         assert!(!fixture.file("m-1", "").exists());
         assert!(fixture.provider().list().await.unwrap().is_empty());
         let gone = fixture.provider().describe(&id).await.unwrap();
         assert!(matches!(gone, Presence::Gone { .. }), "{gone:?}");
-        fixture.provider().destroy(&id).await.unwrap();
+        fixture.provider().destroy(&id, None).await.unwrap();
     }
 }
 
@@ -234,10 +234,10 @@ async fn what_whoever_was_killed_over_its_end_left_of_it_goes_too() {
         let id = fixture.create("m-1", "true").await;
         fixture.provider().kill(&id).await.unwrap();
         std::fs::remove_file(fixture.file("m-1", "init.json")).unwrap();
-        fixture.provider().destroy(&id).await.unwrap();
+        fixture.provider().destroy(&id, None).await.unwrap();
         assert!(!fixture.file("m-1", "").exists());
         std::fs::create_dir(fixture.file("m-1", "")).unwrap();
-        fixture.provider().destroy(&id).await.unwrap();
+        fixture.provider().destroy(&id, None).await.unwrap();
         assert!(!fixture.file("m-1", "").exists());
     }
 }
@@ -309,7 +309,7 @@ async fn what_is_not_ours_is_not_touched() {
     // A record that was copied to another name must not end the machine that it describes.
     fs::create_dir(fixture.file("m-9", "")).unwrap();
     fs::copy(fixture.file("m-1", "machine.json"), fixture.file("m-9", "machine.json")).unwrap();
-    let error = fixture.provider().destroy(&unknown).await.unwrap_err();
+    let error = fixture.provider().destroy(&unknown, None).await.unwrap_err();
     assert!(matches!(error, ProviderError::Foreign { .. }), "{error}");
     fs::remove_dir_all(fixture.file("m-9", "")).unwrap();
     assert_eq!(fixture.provider().describe(&id).await.unwrap(), Presence::Running);

@@ -26,7 +26,7 @@ async fn an_ordinary_user_has_machines_too() {
     assert_eq!(fixture.provider().describe(&id).await.unwrap(), Presence::Running);
     fixture.provider().kill(&id).await.unwrap();
     assert!(fixture.processes("m-1").is_empty(), "{:?}", fixture.processes("m-1"));
-    fixture.provider().destroy(&id).await.unwrap();
+    fixture.provider().destroy(&id, None).await.unwrap();
     assert_eq!(fixture.traces(), [""; 0]);
     assert!(!fixture.file("m-1", "").exists());
 }
