@@ -284,7 +284,11 @@ impl Inner {
             doing: format!("say whether `{machine}` is there"),
             why,
         };
-        let look = look(listed.of(machine));
+        let note = self.note(machine).await?;
+        // What an earlier store made of that name, and is listed as terminated for an hour, is no word on this one.
+        let is_meant =
+            |it: &&Instance| note.as_ref().is_none_or(|note| note.intent == it.owner.intent);
+        let look = look(listed.of(machine).filter(is_meant));
         if look != Look::Absent {
             self.seen(machine);
         }
@@ -292,18 +296,12 @@ impl Inner {
             Look::There => Ok(Presence::Running),
             Look::Ending(why) => Ok(Presence::Ending { why }),
             Look::Ended(why) => Ok(Presence::Gone { why }),
-            Look::Absent => {
-                let note = self.note(machine).await?;
-                match self.is_gone(machine, &listed, note.as_ref()).await? {
-                    true => Ok(Presence::Gone {
-                        why: format!(
-                            "EC2 has not listed it for {:?}",
-                            self.config.pace.doubt.grace
-                        ),
-                    }),
-                    false => Err(unknown("EC2 does not list it, or not yet".to_owned())),
-                }
-            }
+            Look::Absent => match self.is_gone(machine, &listed, note.as_ref()).await? {
+                true => Ok(Presence::Gone {
+                    why: format!("EC2 has not listed it for {:?}", self.config.pace.doubt.grace),
+                }),
+                false => Err(unknown("EC2 does not list it, or not yet".to_owned())),
+            },
         }
     }
 }

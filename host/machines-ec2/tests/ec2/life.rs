@@ -109,7 +109,8 @@ async fn what_a_machine_was_made_as_is_known_without_records_and_notes() {
     let CreateMachine { zone, capacity, term, .. } = request("m-1");
     let made = Made { zone, capacity, term, intent: intent.clone(), token };
     assert_eq!(lost.made(&id("m-1")).await.unwrap(), made);
-    // The listing that was asked for just now shows it: nothing is done again.
+    // Once a listing shows it, nothing is done again.
+    provider.list().await.unwrap();
     let before = world.server.count("CreateTags");
     keep().await.unwrap();
     assert_eq!(world.server.count("CreateTags"), before, "it is kept once");
@@ -147,8 +148,9 @@ async fn by_an_intent_nothing_else_of_that_name_is_ended() {
             .unwrap();
         // It is listed as terminated for a long time; another store has another one made meanwhile.
         let other = CreateMachine { join_token: "another".to_owned(), ..request("m-1") };
-        world.provider("notes").await.create(&other).await.unwrap();
-        until_running(&provider, "m-1").await;
+        let another = world.provider("notes").await;
+        another.create(&other).await.unwrap();
+        until_running(&another, "m-1").await;
         assert!(!provider.is_made_by(&id("m-1"), &old).await.unwrap(), "{notes}");
         until_done("end it", async || provider.destroy(&id("m-1"), Some(&old)).await).await;
         assert_eq!(world.alive("m-1").len(), 1, "{notes}");
