@@ -109,8 +109,16 @@ impl Sitter {
     /// Looks after everything once. Not within the loop's frame, which is there while it waits.
     #[inline(never)]
     fn turn(&mut self, ready: &Ready) -> Result<(), DirError> {
+        // Who ends after that signals anew: a signal that was read later might be of somebody who was not looked for.
+        let (stop, reload) = self.read_signals();
         self.reap()?;
-        self.obey_signals()?;
+        if stop {
+            self.leaving = true;
+            self.happened(Event::Stop)?;
+        }
+        if reload {
+            self.send(self.spec.reload_signal);
+        }
         self.listen()?;
         self.ask_whether_ready(ready.probe)?;
         if ready.oom {
@@ -231,18 +239,17 @@ impl Sitter {
         self.happened(Event::Ended(exit))
     }
 
-    fn obey_signals(&mut self) -> Result<(), DirError> {
+    /// Reads all signals that have come: whether to stop, and whether to reload.
+    fn read_signals(&mut self) -> (bool, bool) {
+        let (mut stop, mut reload) = (false, false);
         while let Ok(Some(signal)) = self.signals.read_signal() {
             match Signal::try_from(signal.ssi_signo.cast_signed()) {
-                Ok(Signal::SIGTERM | Signal::SIGINT) => {
-                    self.leaving = true;
-                    self.happened(Event::Stop)?;
-                }
-                Ok(Signal::SIGHUP) => self.send(self.spec.reload_signal),
+                Ok(Signal::SIGTERM | Signal::SIGINT) => stop = true,
+                Ok(Signal::SIGHUP) => reload = true,
                 _ => {}
             }
         }
-        Ok(())
+        (stop, reload)
     }
 
     fn obey(&mut self, client: ClientId, request: Request) -> Result<(), DirError> {

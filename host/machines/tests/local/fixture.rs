@@ -13,12 +13,14 @@ use tempfile::TempDir;
 
 /// Writes down how it was called and does what the test wants, in the machine.
 const AGENT: &str = r#"#!/bin/sh
-printf '%s\n' "$@" > /tmp/arguments.$$
-while [ $# -gt 1 ]; do
-  case "$1" in --data) data=$2;; --root) root=$2;; esac
-  shift
+before=
+for argument; do
+  case "$before" in --data) data=$argument;; --root) root=$argument;; esac
+  before=$argument
 done
-mv /tmp/arguments.$$ "$data/arguments"
+# Beside where it goes: in /tmp, where that is shared, the pids of two namespaces meet.
+printf '%s\n' "$@" > "$data/arguments.new"
+mv "$data/arguments.new" "$data/arguments"
 export data root
 echo $$ >> "$data/starts"
 sh -c "$TEST_DO"
