@@ -56,6 +56,8 @@ pub(super) struct UnderWay {
     pub(super) created: BTreeSet<MachineId>,
     /// Machines whose provider has acknowledged to this controller what their agents prove themselves with.
     pub(super) proven: BTreeSet<MachineId>,
+    /// When it is next looked whether one lacks that.
+    pub(super) proofs_due: Option<Instant>,
     /// After failures: how many, and when to try again.
     retry: BTreeMap<(Effect, MachineId), (u32, Instant)>,
 }

@@ -10,11 +10,14 @@ use cerebro_planner::cluster::{Presence, Probe, ProviderWord, Standstill};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long a machine that is gone is remembered, for its agent to be told.
 const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 3600);
 /// Machines of which is kept at a time what their agents prove themselves with: providers throttle.
 const PROOFS_AT_A_TIME: usize = 4;
+/// From one look that found none lacking to the next: to look goes through all machines.
+const PROOFS_EVERY: Duration = Duration::from_secs(1);
 
 impl Executor {
     /// Records the intent; the machine is made from the record, now or after a crash.
@@ -162,7 +165,9 @@ impl Executor {
     /// Has the provider keep, of each machine that has joined, what its agent proves itself with: for a controller that has
     /// lost its records. That it joined is the intent; whoever leads next does it again.
     pub(super) fn keep_proofs(&self) {
-        if !self.cluster.provider.keeps_proofs() {
+        let now = Instant::now();
+        let is_due = self.lock().proofs_due.is_none_or(|due| due <= now);
+        if !self.cluster.provider.keeps_proofs() || !is_due {
             return;
         }
         let lacking: Vec<_> = {
@@ -181,6 +186,7 @@ impl Executor {
             };
             machines.filter_map(kept).collect()
         };
+        self.lock().proofs_due = lacking.is_empty().then_some(now + PROOFS_EVERY);
         for (id, intent, token) in lacking {
             let Some(begun) = self.begin(Effect::KeepProof, &id) else { continue };
             let (cluster, under_way) = (self.cluster.clone(), self.under_way.clone());
