@@ -1,29 +1,36 @@
-//! The providers at Amazon, by the real SDK: the one place that builds it.
+//! Machines and names at Amazon, by the real SDK: the one place that builds it.
 
 use crate::build;
-use crate::shell::run;
-use anyhow::{Context, Result};
+use crate::shell::{command, run, say};
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::Child;
 
+/// Set to 1, all suites are those that take the SDK as well.
+const WANTED: &str = "CEREBRO_AWS";
 /// What moto comes as.
 const REQUIREMENTS: &str = "tests/fake-aws/requirements.txt";
-/// The packages, and the feature of theirs: always all of them with the same, so that what they depend on is built once.
-const PACKAGES: [&str; 6] = [
-    "cerebro-aws",
-    "cerebro-fake-aws",
-    "cerebro-machines-ec2",
-    "cerebro-dns-route53",
-    "cerebro-clustersitter",
-    "cerebro-simulation",
+/// With all of the workspace, so that what it shares with the build without them is not built again.
+const FEATURES: [&str; 3] = [
+    "--workspace",
+    "--features",
+    "cerebro-aws/aws,cerebro-machines-ec2/aws,cerebro-dns-route53/aws,cerebro-clustersitter/aws,cerebro-simulation/aws",
 ];
-const FEATURES: &str = "cerebro-aws/aws,cerebro-machines-ec2/aws,cerebro-dns-route53/aws,cerebro-clustersitter/aws,\
-                        cerebro-simulation/aws";
-/// What is tested of them: the rest of the controller's tests are those of any controller.
-const TESTS: [&str; 9] =
-    ["--lib", "--test", "fakes", "--test", "ec2", "--test", "route53", "--test", "cloud"];
+/// What is tested: the rest are tests of any cluster.
+const TESTS: [&str; 10] = [
+    "--test", "fakes", "--test", "ec2", "--test", "route53", "--test", "cloud", "--test", "amazon",
+];
 
-/// Installs moto, builds what instances run, and runs the tests. The first build takes minutes and gigabytes, and lints would take another of the SDK: they
-/// are left to whoever changes what uses it.
+/// Whether the SDK is wanted among all suites: its build takes minutes and gigabytes.
+pub fn is_wanted() -> bool {
+    std::env::var(WANTED).is_ok_and(|value| value == "1")
+}
+
+/// Installs moto, builds what instances run, and runs the tests. Lints would take another build of the SDK: they are
+/// left to whoever changes what uses it.
 pub fn test() -> Result<()> {
     install_moto()?;
     build::everything()?;
@@ -32,8 +39,45 @@ pub fn test() -> Result<()> {
 
 /// Runs `cargo` with all that has the SDK.
 pub fn cargo(what: &str, arguments: &[&str]) -> Result<()> {
-    let packages: Vec<&str> = PACKAGES.iter().flat_map(|package| ["-p", package]).collect();
-    run("cargo", &[&[what], &packages[..], &["--features", FEATURES], arguments].concat())
+    run("cargo", &[&[what], &FEATURES[..], arguments].concat())
+}
+
+/// A build of the tests by what the processors have left over: the SDK is one crate, and keeps one of them busy for minutes.
+pub struct Beside(Option<Child>);
+
+impl Beside {
+    /// Begins it. Until it has ended, no other `cargo` of this workspace builds or runs anything.
+    pub fn begin() -> Result<Self> {
+        let cargo = ["-n", "19", "cargo", "test", "--quiet", "--no-run"];
+        let arguments = [&cargo, &FEATURES[..], &TESTS].concat();
+        say(&format!("nice {} &", arguments.join(" ")));
+        let spawned = command("", "nice").args(arguments).process_group(0).spawn();
+        Ok(Self(Some(spawned.context("cannot run `nice`")?)))
+    }
+
+    /// Waits for it.
+    pub fn end(mut self) -> Result<()> {
+        let Some(mut child) = self.0.take() else { return Ok(()) };
+        let status = child.wait().context("cannot wait for `cargo`")?;
+        ensure!(
+            status.success(),
+            "the tests with Amazon's SDK were not built ({status}): why is above"
+        );
+        Ok(())
+    }
+}
+
+impl Drop for Beside {
+    /// Nobody waits for it any more: all compilers of it end.
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let group = i32::try_from(child.id()).unwrap_or_default();
+            if group > 0 {
+                let _ = killpg(Pid::from_raw(group), Signal::SIGTERM);
+            }
+            let _ = child.wait();
+        }
+    }
 }
 
 /// moto, in an environment of its own.

@@ -11,11 +11,16 @@ pub fn run(program: &str, arguments: &[&str]) -> Result<()> {
 /// The same in a directory below the root.
 pub fn run_in(directory: &str, program: &str, arguments: &[&str]) -> Result<()> {
     let words = format!("{program} {}", arguments.join(" "));
-    eprintln!("\x1b[2m$ {words}\x1b[0m");
+    say(&words);
     let status = command(directory, program).args(arguments).status();
     let status = status.with_context(|| format!("cannot run `{program}`: is it installed?"))?;
     ensure!(status.success(), "`{words}` failed ({status})");
     Ok(())
+}
+
+/// Says what is run.
+pub fn say(words: &str) {
+    eprintln!("\x1b[2m$ {words}\x1b[0m");
 }
 
 /// What a program prints.
@@ -26,7 +31,8 @@ pub fn output(program: &str, arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn command(directory: &str, program: &str) -> Command {
+/// A program in a directory below the root, which knows nothing of who runs it.
+pub fn command(directory: &str, program: &str) -> Command {
     let mut command = Command::new(program);
     command.current_dir(cerebro_tests::root().join(directory));
     // What is built is looked for below the root, wherever somebody has the rest of their work built.

@@ -1,12 +1,15 @@
 //! The test suites.
 
+use crate::aws::Beside;
 use crate::fuzz::Luck;
 use crate::shell::run_in;
 use crate::{aws, build, conformance, fuzz, packages, rules, shell, simulate, wit};
 use anyhow::Result;
+use clap::ValueEnum;
+use std::time::Instant;
 
 /// A suite of tests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Suite {
     /// Formatting of every workspace.
     Fmt,
@@ -32,7 +35,8 @@ pub enum Suite {
     Conformance,
     /// A whole cluster.
     E2e,
-    /// Machines and names at Amazon, by its SDK: minutes and gigabytes to build, so only when it is named.
+    /// Machines and names at Amazon, by its SDK: minutes and gigabytes to build, so only when it is named, or with
+    /// CEREBRO_AWS=1.
     Aws,
 }
 
@@ -80,66 +84,91 @@ pub fn run(named: &[Suite], languages: &[String]) -> Result<()> {
     if named == [Suite::Fuzz] {
         return fuzz::all(Luck::Fresh);
     }
+    let start = Instant::now();
     // Tests that need what cannot be installed fail, and say so.
     packages::install(&PACKAGES, "some tests")?;
     build::everything()?;
-    for suite in if named.is_empty() { &ALL } else { named } {
+    let mut beside: Option<Beside> = None;
+    let mut took = format!("building {:.0} s", start.elapsed().as_secs_f64());
+    let all = [&ALL[..], if aws::is_wanted() { &[Suite::Aws] } else { &[] }].concat();
+    let suites = if named.is_empty() { &all } else { named };
+    for suite in suites {
+        let start = Instant::now();
+        // What builds elsewhere, or nothing, leaves a processor for the SDK; what measures itself does not.
         match suite {
-            Suite::Fmt => {
+            Suite::Simulation if suites.contains(&Suite::Aws) => beside = Some(Beside::begin()?),
+            Suite::E2e => beside.take().map_or(Ok(()), Beside::end)?,
+            _ => {}
+        }
+        suite.run(languages)?;
+        took += &format!(", {} {:.0} s", suite.name(), start.elapsed().as_secs_f64());
+    }
+    eprintln!("{took}");
+    Ok(())
+}
+
+impl Suite {
+    /// As it is named on the command line.
+    fn name(self) -> String {
+        self.to_possible_value().map(|it| it.get_name().to_owned()).unwrap_or_default()
+    }
+
+    fn run(self, languages: &[String]) -> Result<()> {
+        match self {
+            Self::Fmt => {
                 shell::run("cargo", &["fmt", "--all", "--check"])?;
                 run_in("recipes-wasm", "cargo", &["fmt", "--all", "--check"])?;
-                run_in("fuzz", "cargo", &["fmt", "--check"])?;
+                run_in("fuzz", "cargo", &["fmt", "--check"])
             }
-            Suite::Rules => {
+            Self::Rules => {
                 rules::check()?;
                 wit::check()?;
-                simulate::check_mutants()?;
+                simulate::check_mutants()
             }
-            Suite::Clippy => {
+            Self::Clippy => {
                 shell::run(
                     "cargo",
                     &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
                 )?;
                 let guests =
                     ["clippy", "--release", "--target", "wasm32-wasip2", "--", "-D", "warnings"];
-                run_in("recipes-wasm", "cargo", &guests)?;
+                run_in("recipes-wasm", "cargo", &guests)
             }
-            Suite::Unit => {
+            Self::Unit => {
                 let others = ["--exclude", "cerebro-tests", "--exclude", "cerebro-conformance"];
                 // All that fails is told at once: the next run is far away.
                 let test = ["test", "--workspace", "--no-fail-fast"];
-                shell::run("cargo", &[&test[..], &others].concat())?
+                shell::run("cargo", &[&test[..], &others].concat())
             }
-            Suite::Fuzz => fuzz::all(Luck::Same)?,
-            Suite::Hostile => {
+            Self::Fuzz => fuzz::all(Luck::Same),
+            Self::Hostile => {
                 let test = ["test", "--workspace", "--test", "hostile"];
-                shell::run("cargo", &[&test[..], &["--", "--nocapture"]].concat())?
+                shell::run("cargo", &[&test[..], &["--", "--nocapture"]].concat())
             }
             // What is planned and taken back, and what kills those who do it.
-            Suite::Rollback => {
+            Self::Rollback => {
                 let parts =
                     ["rollback::", "killed::", "power::", "plan::", "packages::", "drift::"];
-                journal(&parts)?;
+                journal(&parts)
             }
-            Suite::Replay => journal(&["replay::"])?,
-            Suite::Simulation => {
+            Self::Replay => journal(&["replay::"]),
+            Self::Simulation => {
                 let seeds =
                     ["--seeds", "200", "--machines", "40", "--faults", "30", "--acts", "20"];
                 // As it was built with everything else.
                 let program = cerebro_tests::root().join("target/debug/cerebro-simulation");
-                shell::run(&program.to_string_lossy(), &seeds)?
+                shell::run(&program.to_string_lossy(), &seeds)
             }
-            Suite::Guests => run_in("recipes-wasm", "cargo", &["test", "--workspace"])?,
-            Suite::Conformance => conformance::run(languages)?,
-            Suite::Aws => aws::test()?,
+            Self::Guests => run_in("recipes-wasm", "cargo", &["test", "--workspace"]),
+            Self::Conformance => conformance::run(languages),
+            Self::Aws => aws::test(),
             // One cluster at a time: each is a few machines, and measures nothing but itself.
-            Suite::E2e => {
+            Self::E2e => {
                 let test = ["test", "--workspace", "--test", "e2e", "--", "--test-threads=1"];
-                shell::run("cargo", &test)?
+                shell::run("cargo", &test)
             }
         }
     }
-    Ok(())
 }
 
 /// The engine's tests of journals whose names begin so. Always of the whole workspace: by itself, a package

@@ -31,6 +31,18 @@ pub struct Made {
     pub action: String,
 }
 
+impl Made {
+    /// Whether it leaves everything as it was, so that it makes no difference whether it gets there.
+    pub fn reads(&self) -> bool {
+        reads(&self.action)
+    }
+}
+
+/// Whether an action leaves everything as it was.
+pub(super) fn reads(action: &str) -> bool {
+    ["Describe", "List", "Get"].iter().any(|verb| action.starts_with(verb))
+}
+
 /// Calls, of both services.
 #[derive(Debug, Clone, Default)]
 pub struct Calls {

@@ -3,8 +3,6 @@
 
 mod calls;
 mod notes;
-#[cfg(test)]
-mod tests;
 mod wire;
 
 pub use calls::{Calls, Made, Strike};

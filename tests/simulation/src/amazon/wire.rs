@@ -1,5 +1,6 @@
 //! What carries the SDK's calls: to whom they are addressed, in some time, if at all.
 
+use super::calls::reads;
 use super::{Account, Strike};
 use crate::store::Life;
 use crate::world::locked;
@@ -91,9 +92,7 @@ impl Wire {
             Some(Strike::DiesBefore) => self.life.end(),
             _ => {}
         }
-        let changes = !(action.starts_with("Describe")
-            || action.starts_with("List")
-            || action.starts_with("Get"));
+        let changes = !reads(&action);
         if self.life.is_over() || (changes && self.life.ends_in_call(true)) {
             return Err(reset("the controller is dead"));
         }

@@ -1,12 +1,17 @@
-//! Each fault at each call, and a controller that is killed at each: it comes to the same end.
+//! A cluster at Amazon: each fault at each call, and a controller that is killed at each: it comes to the same end.
 
-use super::{Calls, Made, Strike, run};
-use crate::faults::Fault;
-use crate::run::{BEGINNING, Faults, JOBS, Options, Outcome};
 use cerebro_fake_aws::ApiError;
+use cerebro_simulation::amazon::{Calls, Made, Strike, run};
+use cerebro_simulation::faults::Fault;
+use cerebro_simulation::run::{BEGINNING, Faults, JOBS, Options, Outcome};
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
+
+/// As in the program that runs many seeds.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Longer than the SDK tries again.
@@ -48,12 +53,10 @@ fn all_live<T: Sync>(cases: &[T], live: impl Fn(&T) -> (String, Outcome) + Sync)
 
 /// What may happen to a call.
 fn strikes(call: &Made) -> Vec<(&'static str, Strike)> {
-    let mut strikes = vec![
-        ("reset", Strike::Reset),
-        ("hang", Strike::Hang),
-        ("reply lost", Strike::ReplyLost),
-        ("hang behind", Strike::HangBehind),
-    ];
+    let mut strikes = vec![("reset", Strike::Reset), ("hang", Strike::Hang)];
+    if !call.reads() {
+        strikes.extend([("reply lost", Strike::ReplyLost), ("hang behind", Strike::HangBehind)]);
+    }
     let answers = match call.service {
         "ec2" => vec![
             ("throttled", ApiError::ec2_throttled()),
@@ -105,22 +108,25 @@ fn usual() -> Vec<Made> {
     made
 }
 
-/// The numbers of calls that differ in what happens around them: where it is asked again and again whether a machine has
-/// ended, the first and the last two stand for those between. With CEREBRO_EACH_CALL=1, all.
-fn distinct(calls: &[Made]) -> Vec<usize> {
+/// The numbers of the calls that are struck: of those with the same action before and behind them the first, which stands
+/// for the others. With CEREBRO_EACH_CALL=1, all.
+fn struck(calls: &[Made]) -> Vec<usize> {
     let all = std::env::var_os("CEREBRO_EACH_CALL").is_some();
-    let asks = |number: usize| calls.get(number).is_some_and(|it| it.action == "DescribeInstances");
-    let is_between = |number: usize| number > 0 && (number - 1..number + 3).all(asks);
-    (0..calls.len()).filter(|number| all || !is_between(*number)).collect()
+    let action = |number: usize| calls.get(number).map(|it| it.action.as_str());
+    let mut known = BTreeSet::new();
+    let mut is_new = |number: usize| {
+        known.insert((number.checked_sub(1).and_then(action), action(number), action(number + 1)))
+    };
+    (0..calls.len()).filter(|number| is_new(*number) || all).collect()
 }
 
 #[test]
 fn each_fault_at_each_call_comes_to_the_same_end() {
     let calls = usual();
     let mut cases = Vec::new();
-    for number in distinct(&calls) {
+    for (nth, number) in struck(&calls).into_iter().enumerate() {
         for (name, strike) in strikes(&calls[number]) {
-            if number % OUTAGE_AT == 0 {
+            if nth % OUTAGE_AT == 0 {
                 cases.push((number, OUTAGE, name, strike.clone()));
             }
             cases.push((number, 1, name, strike));
@@ -128,9 +134,9 @@ fn each_fault_at_each_call_comes_to_the_same_end() {
     }
     println!("{} faults at {} calls", cases.len(), calls.len());
     all_live(&cases, |(number, times, name, strike)| {
-        let struck = Calls::struck(*number..number + times, strike.clone());
+        let broken = Calls::struck(*number..number + times, strike.clone());
         let action = &calls[*number].action;
-        (format!("{name} {times} times at call {number}, {action}"), life(struck).0)
+        (format!("{name} {times} times at call {number}, {action}"), life(broken).0)
     });
 }
 
@@ -148,13 +154,16 @@ fn days_with_faults_of_all_sorts_end_well() {
 #[test]
 fn killed_at_each_call_another_one_goes_on() {
     let calls = usual();
-    let deaths = [Strike::DiesBefore, Strike::DiesBehind];
-    let numbers = distinct(&calls).into_iter();
-    let cases: Vec<_> =
-        numbers.flat_map(|number| deaths.clone().map(|death| (number, death))).collect();
+    let mut cases = Vec::new();
+    for number in struck(&calls) {
+        cases.push((number, Strike::DiesBefore));
+        if !calls[number].reads() {
+            cases.push((number, Strike::DiesBehind));
+        }
+    }
     println!("killed {} times at {} calls", cases.len(), calls.len());
     all_live(&cases, |(number, death)| {
-        let struck = Calls::struck(*number..number + 1, death.clone());
-        (format!("{death:?} at call {number}, {}", calls[*number].action), life(struck).0)
+        let broken = Calls::struck(*number..number + 1, death.clone());
+        (format!("{death:?} at call {number}, {}", calls[*number].action), life(broken).0)
     });
 }
