@@ -43,7 +43,7 @@ pub fn cargo(what: &str, arguments: &[&str]) -> Result<()> {
 }
 
 /// A build of the tests by what the processors have left over: the SDK is one crate, and keeps one of them busy for minutes.
-pub struct Beside(Option<Child>);
+pub struct Beside(Child);
 
 impl Beside {
     /// Begins it. Until it has ended, no other `cargo` of this workspace builds or runs anything.
@@ -52,13 +52,12 @@ impl Beside {
         let arguments = [&cargo, &FEATURES[..], &TESTS].concat();
         say(&format!("nice {} &", arguments.join(" ")));
         let spawned = command("", "nice").args(arguments).process_group(0).spawn();
-        Ok(Self(Some(spawned.context("cannot run `nice`")?)))
+        Ok(Self(spawned.context("cannot run `nice`")?))
     }
 
     /// Waits for it.
     pub fn end(mut self) -> Result<()> {
-        let Some(mut child) = self.0.take() else { return Ok(()) };
-        let status = child.wait().context("cannot wait for `cargo`")?;
+        let status = self.0.wait().context("cannot wait for `cargo`")?;
         ensure!(
             status.success(),
             "the tests with Amazon's SDK were not built ({status}): why is above"
@@ -70,12 +69,9 @@ impl Beside {
 impl Drop for Beside {
     /// Nobody waits for it any more: all compilers of it end.
     fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
-            let group = i32::try_from(child.id()).unwrap_or_default();
-            if group > 0 {
-                let _ = killpg(Pid::from_raw(group), Signal::SIGTERM);
-            }
-            let _ = child.wait();
+        if let (Ok(None), Ok(group)) = (self.0.try_wait(), i32::try_from(self.0.id())) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGTERM);
+            let _ = self.0.wait();
         }
     }
 }

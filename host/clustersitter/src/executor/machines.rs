@@ -166,8 +166,9 @@ impl Executor {
     /// lost its records. That it joined is the intent; whoever leads next does it again.
     pub(super) fn keep_proofs(&self) {
         let now = Instant::now();
-        let is_due = self.lock().proofs_due.is_none_or(|due| due <= now);
-        if !self.cluster.provider.keeps_proofs() || !is_due {
+        if !self.cluster.provider.keeps_proofs()
+            || self.lock().proofs_due.is_some_and(|due| now < due)
+        {
             return;
         }
         let lacking: Vec<_> = {
